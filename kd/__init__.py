@@ -1,0 +1,1 @@
+"""Pure compute: recognisers, losses, propagation, training and metrics. Opens no file."""

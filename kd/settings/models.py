@@ -1,0 +1,134 @@
+"""Shapes of the recognisers: one class per family, every width spelled out layer by layer.
+
+A width may be given once (`hidden: 128`) and is then repeated for each layer; after validation
+it is always a tuple, because pruning gives each layer a width of its own.
+"""
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from kd.settings.base import Strict
+
+Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+Size = Annotated[int, Field(ge=1)]
+
+
+class _Layered(Strict):
+    """A family whose encoder is a stack of like layers behind a convolutional stem."""
+
+    per_layer: ClassVar[tuple[str, ...]] = ()
+
+    stem: Size = Field(description="channels of the first convolution of the stem")
+    width: Size = Field(description="features of the residual stream")
+    layers: Size
+    subsampling: Literal[1, 2, 4] = 4
+    dropout: float = Field(0.1, ge=0, lt=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _repeat_scalars(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not isinstance(data.get("layers"), int):
+            return data
+        repeated = {
+            name: (data[name],) * data["layers"]
+            for name in cls.per_layer
+            if isinstance(data.get(name), int) and not isinstance(data.get(name), bool)
+        }
+        return {**data, **repeated}
+
+    @model_validator(mode="after")
+    def _one_width_per_layer(self) -> Self:
+        for name in self.per_layer:
+            given = len(getattr(self, name))
+            if given != self.layers:
+                raise ValueError(f"{name} lists {given} widths for {self.layers} layers: give one, or one per layer")
+        return self
+
+
+class CNNSettings(_Layered):
+    """Residual depthwise-separable convolutions over time (after QuartzNet and ConvNeXt)."""
+
+    per_layer: ClassVar = ("hidden",)
+    kinds: ClassVar = ("layers", "width", "stem", "hidden")
+
+    family: Literal["cnn"] = "cnn"
+    hidden: Widths = Field(description="channels inside each block")
+    kernel: Annotated[int, Field(ge=1, multiple_of=1)] = 11
+
+    @model_validator(mode="after")
+    def _odd_kernel(self) -> Self:
+        if self.kernel % 2 == 0:
+            raise ValueError(f"kernel {self.kernel} is even: a centred convolution needs an odd one")
+        return self
+
+
+class RNNSettings(_Layered):
+    """Residual LSTM or GRU layers, one- or two-way, each projected back to `width`."""
+
+    per_layer: ClassVar = ("hidden",)
+    kinds: ClassVar = ("layers", "width", "stem", "hidden")
+
+    family: Literal["rnn"] = "rnn"
+    cell: Literal["gru", "lstm"] = "gru"
+    two_way: bool = True
+    hidden: Widths = Field(description="units of each direction of each layer")
+
+
+class ConformerSettings(_Layered):
+    """Conformer (Gulati et al. 2020) with rotary positions and LayerNorm in its convolution."""
+
+    per_layer: ClassVar = ("heads", "feed_forward_1", "feed_forward_2", "channels")
+    kinds: ClassVar = ("layers", "width", "stem", "heads", "feed_forward", "channels")
+
+    family: Literal["conformer"] = "conformer"
+    heads: Widths
+    head_dim: Annotated[int, Field(ge=2, multiple_of=2)] = 32
+    feed_forward_1: Widths = Field(description="units of each layer's first feed-forward")
+    feed_forward_2: Widths = Field(description="units of each layer's second feed-forward")
+    channels: Widths = Field(description="channels of each layer's depthwise convolution")
+    kernel: Size = 15
+
+    @model_validator(mode="after")
+    def _odd_kernel(self) -> Self:
+        if self.kernel % 2 == 0:
+            raise ValueError(f"kernel {self.kernel} is even: a centred convolution needs an odd one")
+        return self
+
+
+class PatchCNNSettings(Strict):
+    """The classical keyword network: two 3x3 convolutions and poolings over one log-mel patch.
+
+    Utterances are cut or zero-padded to `frames`; keyword problems only.
+    """
+
+    kinds: ClassVar = ("channels", "hidden")
+
+    family: Literal["patch_cnn"] = "patch_cnn"
+    frames: Annotated[int, Field(ge=4, multiple_of=4)] = 64
+    channels: tuple[Size, Size] = (32, 64)
+    hidden: Size = 512
+    dropout: float = Field(0.1, ge=0, lt=1)
+
+
+EncoderSettings = Annotated[
+    CNNSettings | RNNSettings | ConformerSettings | PatchCNNSettings, Field(discriminator="family")
+]
+
+
+class ModelSettings(Strict):
+    """All that is needed to rebuild a recogniser, apart from its weights."""
+
+    problem: Literal["transcription", "keyword"]
+    num_features: Size = Field(description="mel bins of the front end")
+    num_outputs: Size = Field(description="units and blank, or keyword labels")
+    encoder: EncoderSettings
+
+    @model_validator(mode="after")
+    def _patch_only_for_keywords(self) -> Self:
+        if self.encoder.family == "patch_cnn":
+            if self.problem != "keyword":
+                raise ValueError("patch_cnn sees one fixed patch and cannot transcribe: choose cnn, rnn or conformer")
+            if self.num_features % 4:
+                raise ValueError(f"patch_cnn pools twice by 2: {self.num_features} mel bins are not a multiple of 4")
+        return self

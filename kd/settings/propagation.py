@@ -1,0 +1,78 @@
+"""Settings of the operators O in f_s = f_t ⊕ O: pruning and slicing."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from kd.settings.base import Strict
+
+Kind = Literal["layers", "width", "stem", "hidden", "heads", "feed_forward", "channels"]
+Amount = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)]
+
+
+class Random(Strict):
+    by: Literal["random"]
+    seed: int = Field(1, ge=0)
+
+
+class Magnitude(Strict):
+    by: Literal["l1", "l2"]
+
+
+class DataDriven(Strict):
+    """Needs gradients: `batches` calibration batches of training audio with their labels."""
+
+    by: Literal["gradient", "taylor"]
+    batches: int = Field(8, ge=1)
+
+
+Importance = Annotated[Random | Magnitude | DataDriven, Field(discriminator="by")]
+
+
+class Slice(Strict):
+    """Part of the source's layers and units becomes the student: a new, smaller model."""
+
+    op: Literal["slice"]
+    keep: dict[Kind, Amount] = Field(min_length=1, description="per kind of dimension: a count, or a share below 1")
+    choose: Literal["random", "first", "last", "spaced", "importance"] = "importance"
+    importance: Importance = Magnitude(by="l2")
+    seed: int = Field(1, ge=0, description="for choose: random")
+
+
+class PruneWeights(Strict):
+    """Single weights of the least importance are set to zero and stay zero while training goes on."""
+
+    op: Literal["prune_weights"]
+    importance: Importance = Magnitude(by="l1")
+    sparsity: float | None = Field(None, gt=0, lt=1, description="share of the weights to zero")
+    threshold: float | None = Field(None, gt=0, description="zero whatever has less importance than this")
+    scope: Literal["global", "layer"] = "global"
+
+    @model_validator(mode="after")
+    def _one_amount(self) -> Self:
+        _require_one_amount(self.sparsity, self.threshold)
+        return self
+
+
+class PruneUnits(Strict):
+    """Whole units of the least importance are removed: a new, smaller model, widths uneven by layer."""
+
+    op: Literal["prune_units"]
+    kinds: tuple[Kind, ...] = Field(min_length=1, description="kinds of dimension that may shrink")
+    importance: Importance = Magnitude(by="l2")
+    sparsity: float | None = Field(None, gt=0, lt=1, description="share of the units to remove")
+    threshold: float | None = Field(None, gt=0, description="remove whatever has less importance than this")
+    scope: Literal["global", "layer"] = "global"
+
+    @model_validator(mode="after")
+    def _one_amount(self) -> Self:
+        _require_one_amount(self.sparsity, self.threshold)
+        return self
+
+
+def _require_one_amount(sparsity: float | None, threshold: float | None) -> None:
+    if (sparsity is None) == (threshold is None):
+        raise ValueError("give either sparsity or threshold, and not both")
+
+
+Operator = Annotated[Slice | PruneWeights | PruneUnits, Field(discriminator="op")]

@@ -1,0 +1,72 @@
+"""Settings of one training run."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from kd.settings.base import Strict
+
+Rate = Annotated[float, Field(gt=0, description="peak learning rate")]
+
+
+class SGD(Strict):
+    name: Literal["sgd"]
+    rate: Rate
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(0.0, ge=0)
+
+
+class Adam(Strict):
+    name: Literal["adam"]
+    rate: Rate
+    weight_decay: float = Field(0.0, ge=0)
+
+
+class AdamW(Strict):
+    name: Literal["adamw"]
+    rate: Rate
+    weight_decay: float = Field(0.01, ge=0)
+
+
+class RMSprop(Strict):
+    name: Literal["rmsprop"]
+    rate: Rate
+    momentum: float = Field(0.0, ge=0, lt=1)
+    weight_decay: float = Field(0.0, ge=0)
+
+
+Optimiser = Annotated[SGD | Adam | AdamW | RMSprop, Field(discriminator="name")]
+
+
+class Constant(Strict):
+    name: Literal["constant"]
+    warmup_share: float = Field(0.0, ge=0, lt=1, description="share of all steps spent rising from 0")
+
+
+class Cosine(Strict):
+    name: Literal["cosine"]
+    warmup_share: float = Field(0.1, ge=0, lt=1)
+    floor: float = Field(0.02, ge=0, le=1, description="final rate as a share of the peak")
+
+
+class Step(Strict):
+    name: Literal["step"]
+    warmup_share: float = Field(0.0, ge=0, lt=1)
+    every_share: float = Field(0.3, gt=0, le=1, description="share of all steps between two drops")
+    factor: float = Field(0.3, gt=0, lt=1)
+
+
+Schedule = Annotated[Constant | Cosine | Step, Field(discriminator="name")]
+
+
+class TrainingSettings(Strict):
+    epochs: int = Field(ge=1)
+    batch_seconds: float = Field(gt=0, description="audio per batch, before padding")
+    optimiser: Optimiser = AdamW(name="adamw", rate=2e-3)
+    schedule: Schedule = Cosine(name="cosine")
+    clip_norm: float | None = Field(5.0, gt=0, description="largest gradient norm; null: no clipping")
+    patience: int | None = Field(None, ge=1, description="epochs without a better validation error before stopping")
+    seed: int = Field(1, ge=0)
+    threads: int = Field(1, ge=1, description="threads of torch; weights differ in their last bits with it")
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["no", "fp16", "bf16"] = Field("no", description="mixed precision")

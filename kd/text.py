@@ -1,0 +1,90 @@
+"""Vocabularies: text to unit indices and back. Index 0 is CTC's blank; keywords have none."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, Literal, Self
+
+BLANK = "<blk>"
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Units of one problem.
+
+    kind: `characters` (one unit a character), `sentencepiece` (units of `model`, its serialised
+    proto in base64) or `labels` (one unit an utterance, no blank).
+    """
+
+    kind: Literal["characters", "sentencepiece", "labels"]
+    tokens: tuple[str, ...]
+    model: str | None = None
+
+    @classmethod
+    def characters(cls, alphabet: str) -> Self:
+        return cls("characters", (BLANK, *dict.fromkeys(alphabet)))
+
+    @classmethod
+    def labels(cls, labels: Sequence[str]) -> Self:
+        return cls("labels", tuple(sorted(set(labels))))
+
+    @classmethod
+    def sentencepiece(cls, model: str) -> Self:
+        """From a serialised SentencePiece model in base64; its unit i becomes index i + 1."""
+        processor = _load_sentencepiece(model)
+        return cls("sentencepiece", (BLANK, *(processor.id_to_piece(i) for i in range(len(processor)))), model)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        return cls(data["kind"], tuple(data["tokens"]), data.get("model"))
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"kind": self.kind, "tokens": list(self.tokens), "model": self.model}
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @cached_property
+    def _index(self) -> dict[str, int]:
+        return {token: i for i, token in enumerate(self.tokens)}
+
+    @cached_property
+    def _processor(self) -> Any:
+        assert self.model is not None
+        return _load_sentencepiece(self.model)
+
+    def encode(self, text: str) -> list[int]:
+        """Unit indices of a normalised text. Raises ValueError naming what is not in the vocabulary."""
+        if self.kind == "sentencepiece":
+            pieces = [int(i) + 1 for i in self._processor.encode(text)]
+            if self._processor.unk_id() + 1 in pieces:
+                raise ValueError(f"'{text}' holds characters that the SentencePiece model has no unit for")
+            return pieces
+        units = [text] if self.kind == "labels" else list(text)
+        unknown = [unit for unit in units if unit not in self._index or unit == BLANK]
+        if unknown:
+            what = "label" if self.kind == "labels" else "character"
+            raise ValueError(f"unknown {what} {', '.join(map(repr, dict.fromkeys(unknown)))}")
+        return [self._index[unit] for unit in units]
+
+    def decode(self, indices: Sequence[int]) -> str:
+        """Text of unit indices; blanks are skipped, repeats are kept (CTC collapses before)."""
+        if self.kind == "labels":
+            return " ".join(self.tokens[i] for i in indices)
+        if self.kind == "sentencepiece":
+            return str(self._processor.decode([int(i) - 1 for i in indices if i != 0]))
+        return "".join(self.tokens[i] for i in indices if i != 0)
+
+
+def frames_needed(units: Sequence[int]) -> int:
+    """Fewest CTC frames that can carry these units: one each, and a blank between equal neighbours."""
+    return len(units) + sum(a == b for a, b in pairwise(units))
+
+
+def _load_sentencepiece(model: str) -> Any:
+    from base64 import b64decode
+
+    from sentencepiece import SentencePieceProcessor
+
+    return SentencePieceProcessor(model_proto=b64decode(model))

@@ -1,0 +1,92 @@
+"""Models on disk: `{config.json, model.safetensors}`, reloaded strictly right after saving. No pickle."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from kd.models import Recogniser, build
+from kd.settings.frontend import FrontEndSettings
+from kd.settings.models import ModelSettings
+from kd.text import Vocabulary
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A recogniser with all that is needed to use it.
+
+    masks: parameter name to uint8 of its shape, 1 = alive; empty unless weights were pruned to zero.
+    lineage: one line for each operator that led here.
+    """
+
+    model: Recogniser
+    frontend: FrontEndSettings
+    vocabulary: Vocabulary
+    role: str
+    init: str
+    objective: str
+    lineage: tuple[str, ...] = ()
+    masks: dict[str, Tensor] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint and prove that it reloads to the same weights."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {name: tensor.contiguous().cpu() for name, tensor in checkpoint.model.state_dict().items()}
+    save_file(state, folder / "model.safetensors")
+    if checkpoint.masks:
+        save_file(
+            {n: m.to(torch.uint8).contiguous() for n, m in checkpoint.masks.items()}, folder / "masks.safetensors"
+        )
+    config = {
+        "format": FORMAT,
+        "model": checkpoint.model.settings.model_dump(mode="json"),
+        "frontend": checkpoint.frontend.model_dump(mode="json"),
+        "vocabulary": checkpoint.vocabulary.to_dict(),
+        "role": checkpoint.role,
+        "init": checkpoint.init,
+        "objective": checkpoint.objective,
+        "lineage": list(checkpoint.lineage),
+        "facts": checkpoint.facts,
+    }
+    (folder / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
+    again = load_checkpoint(folder).model.state_dict()
+    for name, tensor in state.items():
+        if not torch.equal(again[name], tensor):
+            raise RuntimeError(
+                f"{folder}: '{name}' reads back differently from what was saved. Is the disk full or failing?"
+            )
+
+
+def load_checkpoint(folder: Path) -> Checkpoint:
+    """Read a checkpoint; raises ValueError naming what is missing or does not fit."""
+    for file in ("config.json", "model.safetensors"):
+        if not (folder / file).is_file():
+            raise ValueError(
+                f"{folder} is no model: {file} is missing. A model folder holds config.json and model.safetensors"
+            )
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if config.get("format") != FORMAT:
+        raise ValueError(f"{folder}/config.json has format {config.get('format')!r}; this version reads {FORMAT}")
+    model = build(ModelSettings.model_validate(config["model"]))
+    model.load_state_dict(load_file(folder / "model.safetensors"), strict=True)
+    model.eval()
+    masks = folder / "masks.safetensors"
+    return Checkpoint(
+        model=model,
+        frontend=FrontEndSettings.model_validate(config["frontend"]),
+        vocabulary=Vocabulary.from_dict(config["vocabulary"]),
+        role=config["role"],
+        init=config["init"],
+        objective=config["objective"],
+        lineage=tuple(config["lineage"]),
+        masks=load_file(masks) if masks.is_file() else {},
+        facts=config["facts"],
+    )

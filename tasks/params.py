@@ -1,0 +1,262 @@
+"""params.yaml as frozen types: every mistake is one line that names the key, before any work starts."""
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+
+from kd.settings.base import Strict
+from kd.settings.frontend import AugmentSettings, FrontEndSettings
+from kd.settings.losses import ObjectiveSettings
+from kd.settings.models import EncoderSettings, ModelSettings
+from kd.settings.propagation import Operator, PruneUnits, Slice
+from kd.settings.training import TrainingSettings
+from tasks.params_corpora import CorpusParams
+from tasks.params_errors import ParamsError, explain
+
+RESERVED_NAMES = ("teacher", "random", "none", "initial")
+
+
+class CharacterUnits(Strict):
+    """CTC over characters; what is not in the alphabet goes to quarantine."""
+
+    kind: Literal["characters"]
+    alphabet: str = Field("abcdefghijklmnopqrstuvwxyz' ", min_length=1)
+
+
+class SentencePieceUnits(Strict):
+    """CTC over SentencePiece units, learnt from the training transcripts."""
+
+    kind: Literal["sentencepiece"]
+    size: int = Field(64, ge=8, description="units, without the blank")
+    alphabet: str = Field("abcdefghijklmnopqrstuvwxyz' ", min_length=1)
+
+
+class Transcription(Strict):
+    kind: Literal["transcription"]
+    units: Annotated[CharacterUnits | SentencePieceUnits, Field(discriminator="kind")]
+
+
+class Keyword(Strict):
+    """One label per utterance: its whole transcript. Labels are those of the training part."""
+
+    kind: Literal["keyword"]
+
+
+class SplitParams(Strict):
+    """How speakers are divided where the corpus names no split."""
+
+    valid_share: float = Field(0.1, gt=0, lt=0.5)
+    test_share: float = Field(0.2, gt=0, lt=0.5)
+    seed: int = Field(1, ge=0)
+
+
+class PreprocessParams(Strict):
+    trim_db: float | None = Field(40.0, gt=0, description="cut edges quieter than this below the peak; null: keep")
+    level_dbfs: float | None = Field(-23.0, lt=0, description="root-mean-square level after scaling; null: keep")
+    min_seconds: float = Field(0.1, gt=0)
+    max_seconds: float = Field(20.0, gt=0)
+    too_long: Literal["quarantine", "crop", "split"] = Field(
+        "quarantine", description="crop and split only without transcripts or for keywords"
+    )
+    lowercase: bool = True
+    strip_punctuation: bool = True
+    max_quarantined_share: float = Field(0.1, ge=0, le=1, description="above it the stage stops")
+    workers: int = Field(0, ge=0, description="processes; 0: one for each core")
+    splits: SplitParams = SplitParams()
+
+    @model_validator(mode="after")
+    def _limits_in_order(self) -> Self:
+        if self.min_seconds >= self.max_seconds:
+            raise ValueError(f"min_seconds {self.min_seconds} is not below max_seconds {self.max_seconds}")
+        return self
+
+
+class TrainedTeacher(Strict):
+    source: Literal["train"]
+    model: EncoderSettings
+    training: TrainingSettings
+    augment: AugmentSettings = AugmentSettings()
+
+
+class CheckpointTeacher(Strict):
+    """A teacher trained by this project earlier: a folder with config.json and model.safetensors."""
+
+    source: Literal["checkpoint"]
+    path: Path
+
+
+Teacher = Annotated[TrainedTeacher | CheckpointTeacher, Field(discriminator="source")]
+
+
+class Recipe(Strict):
+    """One student: where its weights come from, and what it learns from."""
+
+    init: str = Field(description="random, teacher, or another student's name")
+    model: EncoderSettings | None = Field(None, description="its shape; with init: random, and only then")
+    operators: tuple[Operator, ...] = Field((), description="applied in this order to what `init` names")
+    teacher: str = Field("none", description="whose outputs it learns from: none, teacher, or another student's name")
+    objective: ObjectiveSettings = ObjectiveSettings()
+    training: TrainingSettings | None = Field(None, description="null: student_training")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.init == "random" and self.model is None:
+            raise ValueError("init: random needs a model: the shape of the new network")
+        if self.init == "random" and self.operators:
+            raise ValueError("operators act on given weights: init: random takes none (name a smaller model instead)")
+        if self.init != "random" and self.model is not None:
+            raise ValueError(f"the shape follows from init: {self.init} and the operators: remove model")
+        if self.teacher == "none" and self.objective.beta > 0:
+            raise ValueError(
+                f"objective.beta is {self.objective.beta} but teacher is none: name a teacher, or set beta: 0"
+            )
+        if self.teacher != "none" and self.objective.beta == 0:
+            raise ValueError(f"teacher is {self.teacher} but objective.beta is 0: set beta, or teacher: none")
+        return self
+
+
+def _usable_name(name: str) -> str:
+    if name in RESERVED_NAMES:
+        raise ValueError(f"a student may not be called {name}: the pipeline uses that name itself")
+    if not name.replace("_", "").replace("-", "").isalnum():
+        raise ValueError(f"'{name}' names folders and stages: use letters, digits, - and _")
+    return name
+
+
+StudentName = Annotated[str, AfterValidator(_usable_name)]
+
+
+class ExportParams(Strict):
+    frontend_included: bool = Field(False, description="true: the ONNX file takes audio; false: log-mel features")
+
+
+class EvaluationParams(Strict):
+    batch_seconds: float = Field(120.0, gt=0)
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    resamples: int = Field(2000, ge=200, description="bootstrap resamples over speakers")
+    timing_utterances: int = Field(40, ge=5, description="test utterances that are timed")
+    timing_repeats: int = Field(3, ge=1)
+    threads: int = Field(1, ge=1)
+
+
+class Params(Strict):
+    name: str = Field("default", description="the experiment's name in MLflow")
+    problem: Annotated[Transcription | Keyword, Field(discriminator="kind")]
+    corpus: CorpusParams
+    preprocess: PreprocessParams
+    frontend: FrontEndSettings
+    teacher: Teacher
+    student_training: TrainingSettings
+    student_augment: AugmentSettings = AugmentSettings()
+    students: dict[StudentName, Recipe] = Field(min_length=1)
+    export: ExportParams = ExportParams()
+    evaluation: EvaluationParams = EvaluationParams()
+
+    @model_validator(mode="after")
+    def _references_and_shapes(self) -> Self:
+        problems = [*_reference_problems(self), *_shape_problems(self)]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    @property
+    def frame_ms(self) -> float:
+        """The longest step of any model's output frames, in ms: what CTC must align transcripts to."""
+        encoders = [r.model for r in self.students.values() if r.model is not None]
+        if isinstance(self.teacher, TrainedTeacher):
+            encoders.append(self.teacher.model)
+        factors = [getattr(encoder, "subsampling", 1) for encoder in encoders]
+        return self.frontend.frame_shift_ms * max(factors, default=4)
+
+    def training_of(self, student: str) -> TrainingSettings:
+        return self.students[student].training or self.student_training
+
+
+def _reference_problems(params: Params) -> Iterator[str]:
+    known = ["teacher", *params.students]
+    for name, recipe in params.students.items():
+        for key, target, extra in (("init", recipe.init, "random"), ("teacher", recipe.teacher, "none")):
+            if target not in (*known, extra) or target == name:
+                near = get_close_matches(target, [extra, *(k for k in known if k != name)], n=1)
+                hint = f" (did you mean '{near[0]}'?)" if near else ""
+                why = "is this student itself" if target == name else "is no model of this file"
+                yield f"students.{name}.{key}: '{target}' {why}{hint}"
+    for name in params.students:
+        seen = [name]
+        frontier = {params.students[name].init, params.students[name].teacher}
+        while frontier := {t for t in frontier if t in params.students and t not in seen}:
+            seen.extend(sorted(frontier))
+            frontier = {t for f in frontier for t in (params.students[f].init, params.students[f].teacher)}
+            if name in frontier:
+                yield f"students.{name}: its init and teacher lead back to itself ({' -> '.join(seen)} -> {name})"
+                break
+
+
+def _shape_problems(params: Params) -> Iterator[str]:
+    models = {f"students.{name}.model": r.model for name, r in params.students.items() if r.model is not None}
+    if isinstance(params.teacher, TrainedTeacher):
+        models["teacher.model"] = params.teacher.model
+    for key, encoder in models.items():
+        try:
+            ModelSettings(
+                problem=params.problem.kind, num_features=params.frontend.num_mels, num_outputs=2, encoder=encoder
+            )
+        except ValidationError as error:
+            yield from (f"{key}: {detail['msg'].removeprefix('Value error, ')}" for detail in error.errors())
+    for name, recipe in params.students.items():
+        source = _encoder_behind(params, name)
+        if source is None:
+            continue
+        for i, operator in enumerate(recipe.operators):
+            asked = (
+                tuple(operator.keep)
+                if isinstance(operator, Slice)
+                else operator.kinds
+                if isinstance(operator, PruneUnits)
+                else ()
+            )
+            for kind in asked:
+                if kind not in source.kinds:
+                    yield (
+                        f"students.{name}.operators.{i}: a {source.family} has no dimension '{kind}'; "
+                        f"it has {', '.join(source.kinds)}"
+                    )
+
+
+def _encoder_behind(params: Params, student: str) -> EncoderSettings | None:
+    """The family a student's weights start from; None where only a checkpoint tells."""
+    seen: set[str] = set()
+    while student in params.students and student not in seen:
+        seen.add(student)
+        recipe = params.students[student]
+        if recipe.model is not None:
+            return recipe.model
+        student = recipe.init
+    if student == "teacher" and isinstance(params.teacher, TrainedTeacher):
+        return params.teacher.model
+    return None
+
+
+def parse_params(data: Any) -> Params:
+    """Params from what YAML gave; raises ParamsError with one line for each mistake."""
+    try:
+        return Params.model_validate(data)
+    except ValidationError as error:
+        raise ParamsError(explain(error, Params)) from None
+
+
+def load_params(path: Path) -> Params:
+    """Read and check params.yaml; raises ParamsError with one line for each mistake."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ParamsError([f"{path}: no such file. Run from the project's folder, or pass its path"]) from None
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ParamsError([f"{path} is not valid YAML: {' '.join(str(error).split())}"]) from None
+    return parse_params(data)

@@ -1,0 +1,100 @@
+"""Parameters of the corpora: where audio and transcripts come from."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from kd.settings.base import Strict
+
+
+class _Corpus(Strict):
+    root: Path = Field(description="folder that DVC watches: a change in it makes the corpus stage stale")
+
+
+class DigitPhrases(Strict):
+    """Connected digits: strings of `length` digits."""
+
+    kind: Literal["digits"]
+    length: tuple[int, int] = Field((3, 6), description="fewest and most digits")
+    share: float = Field(1.0, gt=0, description="weight of this grammar among all")
+
+
+class CommandPhrases(Strict):
+    """A grammar: one alternative of each slot in turn; an empty alternative skips the slot."""
+
+    kind: Literal["grammar"]
+    slots: tuple[tuple[str, ...], ...] = Field(min_length=1)
+    share: float = Field(1.0, gt=0)
+
+
+class ListedPhrases(Strict):
+    """The user's own phrases: one a line in a text file under the corpus's root."""
+
+    kind: Literal["list"]
+    file: Path
+    share: float = Field(1.0, gt=0)
+
+
+Phrases = Annotated[DigitPhrases | CommandPhrases | ListedPhrases, Field(discriminator="kind")]
+
+
+class RoomParams(Strict):
+    """Room, noise and level, drawn for each utterance."""
+
+    reverb_share: float = Field(0.5, ge=0, le=1)
+    rt60_s: tuple[float, float] = Field((0.1, 0.5), description="range of the reverberation time")
+    noise_share: float = Field(0.8, ge=0, le=1)
+    snr_db: tuple[float, float] = (5.0, 25.0)
+    level_dbfs: tuple[float, float] = (-35.0, -15.0)
+
+
+class SyntheticCorpus(_Corpus):
+    """Phrases spoken by eSpeak NG; voices and variants of validation and test are absent from training."""
+
+    kind: Literal["synthetic"]
+    phrases: tuple[Phrases, ...] = Field(min_length=1)
+    utterances: dict[Literal["train", "valid", "test"], int]
+    speakers: dict[Literal["train", "valid", "test"], int] = Field(description="voice and variant pairs")
+    words_per_minute: tuple[int, int] = (130, 210)
+    pitch: tuple[int, int] = Field((30, 70), description="range of eSpeak's pitch, 0 to 100")
+    room: RoomParams = RoomParams()
+    seed: int = Field(1, ge=0)
+
+
+class ManifestCorpus(_Corpus):
+    """The user's table: path, text, and optionally speaker, split, start_s and end_s."""
+
+    kind: Literal["manifest"]
+    file: Path = Field(description="CSV, JSONL or Parquet; paths in it are relative to `root`")
+
+
+class TorchaudioCorpus(_Corpus):
+    """A data set of torchaudio by its class name, found under `root` or downloaded to it."""
+
+    kind: Literal["torchaudio"]
+    dataset: Literal["SPEECHCOMMANDS", "LIBRISPEECH", "YESNO"]
+    download: bool = False
+    subsets: tuple[str, ...] = Field((), description="LIBRISPEECH: such as train-clean-100, dev-clean, test-clean")
+
+
+class ConnectedDigits(Strict):
+    """Strings of one speaker's recordings, with pauses."""
+
+    length: tuple[int, int] = (3, 6)
+    pause_s: tuple[float, float] = (0.02, 0.25)
+    utterances_per_speaker: int = Field(400, ge=1)
+    seed: int = Field(1, ge=0)
+
+
+class FsddCorpus(_Corpus):
+    """Free Spoken Digit Dataset: a folder of its WAV files, or downloaded from its public repository."""
+
+    kind: Literal["fsdd"]
+    download: bool = False
+    connected: ConnectedDigits | None = Field(None, description="null: single digits")
+    test_speaker: str | None = Field(None, description="leave this speaker out; null: the official split")
+    valid_speaker: str | None = Field(None, description="null: the speaker after the test speaker, in order of names")
+
+
+CorpusParams = Annotated[SyntheticCorpus | ManifestCorpus | TorchaudioCorpus | FsddCorpus, Field(discriminator="kind")]

@@ -1,0 +1,81 @@
+"""Turns a pydantic error into one plain line for each mistake, with the nearest valid key."""
+
+from difflib import get_close_matches
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+
+class ParamsError(ValueError):
+    """Wrong parameters; `lines` has one line for each mistake."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = lines
+        super().__init__("\n".join(lines))
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
+    """One line for each mistake: path of the key, what was found, what was expected."""
+    lines: list[str] = []
+    for detail in error.errors():
+        path, holders = _readable_path(detail["loc"], model)
+        message = detail["msg"].removeprefix("Value error, ")
+        if detail["type"] == "value_error" and not path:
+            lines.extend(message.splitlines())
+            continue
+        key = str(detail["loc"][-1]) if detail["loc"] else ""
+        if detail["type"] == "extra_forbidden":
+            valid = sorted({name for holder in holders for name in holder.model_fields})
+            near = get_close_matches(key, valid, n=1, cutoff=0.5)
+            hint = f"did you mean '{near[0]}'?" if near else f"valid keys: {', '.join(valid)}"
+            message = f"unknown key; {hint}"
+        elif detail["type"] == "missing":
+            message = "missing: this key is required"
+        elif detail["type"] not in ("value_error", "union_tag_invalid", "union_tag_not_found"):
+            message = f"{message[0].lower()}{message[1:]}, found {detail['input']!r}"
+        lines.append(f"{path}: {message}")
+    return list(dict.fromkeys(lines))
+
+
+def _readable_path(loc: tuple[int | str, ...], model: type[BaseModel]) -> tuple[str, list[type[BaseModel]]]:
+    """The dotted path as written in YAML (without pydantic's union tags), and the models at its end."""
+    holders: list[type[BaseModel]] = [model]
+    inside: list[type[BaseModel]] = []
+    mapping_key_next = False
+    parts: list[str] = []
+    for i, part in enumerate(loc):
+        last = i == len(loc) - 1
+        if part == "[key]":
+            continue
+        if mapping_key_next or isinstance(part, int):
+            parts.append(str(part))
+            mapping_key_next = False
+            continue
+        matching = [h for h in holders if _is_tag(h, part)]
+        if matching and not last:
+            holders = matching
+            continue
+        annotations = [h.model_fields[part].annotation for h in holders if part in h.model_fields]
+        if not annotations and not last:
+            continue
+        parts.append(part)
+        if annotations:
+            inside = [m for a in annotations for m in _models_in(a)]
+            mapping_key_next = any(get_origin(a) is dict for a in annotations)
+            if not last:
+                holders = inside or holders
+    return ".".join(parts), holders
+
+
+def _is_tag(model: type[BaseModel], tag: str) -> bool:
+    """Whether `tag` is the value by which a discriminated union chooses this model."""
+    return any(tag in get_args(field.annotation) for field in model.model_fields.values())
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) in (Union, UnionType) or get_args(annotation):
+        return [m for a in get_args(annotation) for m in _models_in(a)]
+    return []

@@ -1,0 +1,37 @@
+"""What a stage tells its surroundings while it runs."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Watch(Protocol):
+    """Given to each stage by the harness: where to report to, and where to keep resume states."""
+
+    scratch: Path | None
+
+    def metrics(self, values: Mapping[str, float], step: int) -> None:
+        """Curves: values at one epoch or step."""
+
+    def progress(self, items: Iterable[T], total: int | None = None, label: str = "") -> Iterator[T]:
+        """Pass items through, showing how far the work is and how long it still takes."""
+
+    def say(self, message: str) -> None:
+        """One line for the log."""
+
+
+class Silent:
+    """A watch that keeps nothing: for tests, and for use as a library."""
+
+    scratch: Path | None = None
+
+    def metrics(self, values: Mapping[str, float], step: int) -> None:
+        pass
+
+    def progress(self, items: Iterable[T], total: int | None = None, label: str = "") -> Iterator[T]:
+        yield from items
+
+    def say(self, message: str) -> None:
+        pass
