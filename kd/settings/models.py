@@ -76,7 +76,7 @@ class RNNSettings(_Layered):
 
 
 class ConformerSettings(_Layered):
-    """Conformer (Gulati et al. 2020) with rotary positions and LayerNorm in its convolution."""
+    """Conformer (Gulati et al. 2020) with rotary positions."""
 
     per_layer: ClassVar = ("heads", "feed_forward_1", "feed_forward_2", "channels")
     kinds: ClassVar = ("layers", "width", "stem", "heads", "feed_forward", "channels")

@@ -1,0 +1,67 @@
+"""Parts that the families share: frame masks, the convolutional stem, normalisation over valid frames.
+
+Legend: B utterances, T padded frames, C channels, F mel bins, D features of the residual stream.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kd.models.dimensions import Dimension, reads, writes
+
+STRIDES = {1: (1, 1), 2: (2, 1), 4: (2, 2)}
+
+
+def frame_mask(lengths_B: Tensor, num_frames: int) -> Tensor:
+    """(B, T) bool, true on valid frames."""
+    return torch.arange(num_frames, device=lengths_B.device) < lengths_B[:, None]
+
+
+def halved(lengths_B: Tensor, stride: int) -> Tensor:
+    """Frames after a centred convolution of kernel 3: ceil(length / stride)."""
+    return torch.div(lengths_B + (stride - 1), stride, rounding_mode="floor")
+
+
+class Stem(nn.Module):
+    """Two convolutions over time, (B, T, F) -> (B, ceil(T / subsampling), D), padding kept at zero."""
+
+    def __init__(self, num_features: int, stem: int, width: int, subsampling: int) -> None:
+        super().__init__()
+        self.strides = STRIDES[subsampling]
+        self.conv1 = nn.Conv1d(num_features, stem, 3, self.strides[0], padding=1)
+        self.conv2 = nn.Conv1d(stem, width, 3, self.strides[1], padding=1)
+
+    def forward(self, features_BTF: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
+        x_BCT = features_BTF.transpose(1, 2)
+        x_BCT = F.relu(self.conv1(x_BCT))
+        lengths_B = halved(lengths_B, self.strides[0])
+        x_BCT = x_BCT * frame_mask(lengths_B, x_BCT.shape[2])[:, None]
+        x_BCT = self.conv2(x_BCT)
+        lengths_B = halved(lengths_B, self.strides[1])
+        x_BCT = x_BCT * frame_mask(lengths_B, x_BCT.shape[2])[:, None]
+        return x_BCT.transpose(1, 2), lengths_B
+
+    def output_lengths(self, lengths_B: Tensor) -> Tensor:
+        return halved(halved(lengths_B, self.strides[0]), self.strides[1])
+
+    def dimension(self) -> Dimension:
+        """The stem's own channels; its output belongs to the encoder's `width`."""
+        axes = (*writes("stem.conv1.weight", "stem.conv1.bias"), reads("stem.conv2.weight"))
+        return Dimension("stem", "stem", self.conv1.out_channels, "stem", axes=axes)
+
+
+class FrameBatchNorm(nn.BatchNorm1d):
+    """Batch normalisation whose statistics come from valid frames only, so padding moves nothing."""
+
+    def forward(self, x_BTC: Tensor, mask_BT: Tensor) -> Tensor:  # type: ignore[override]
+        if not self.training:
+            assert self.running_mean is not None
+            assert isinstance(self.running_var, Tensor)
+            scale_C = self.weight * torch.rsqrt(self.running_var + self.eps)
+            return x_BTC * scale_C + (self.bias - self.running_mean * scale_C)
+        out_BTC = torch.zeros_like(x_BTC)
+        out_BTC[mask_BT] = super().forward(x_BTC[mask_BT])
+        return out_BTC
+
+
+BATCH_NORM_TENSORS = ("weight", "bias", "running_mean", "running_var")

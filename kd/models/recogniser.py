@@ -1,0 +1,61 @@
+"""A recogniser: feature scaling, an encoder, and a linear head over units or keywords."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from kd.models.dimensions import Dimension, reads
+from kd.models.parts import frame_mask
+from kd.settings.models import ModelSettings
+
+
+class Recogniser(nn.Module):
+    """features_BTF (log-mel), lengths_B (frames) -> logits_BTV, lengths_B.
+
+    For a keyword problem the encoder's frames are averaged, and T is 1: a keyword is a sequence of
+    one frame. Independent of padding and, in evaluation, of batch-mates.
+    mean_F and scale_F hold fixed statistics of the training audio, which a stream can apply too.
+    """
+
+    mean_F: Tensor
+    scale_F: Tensor
+
+    def __init__(self, settings: ModelSettings, make_encoder: Callable[..., nn.Module]) -> None:
+        super().__init__()
+        self.settings = settings
+        self.register_buffer("mean_F", torch.zeros(settings.num_features))
+        self.register_buffer("scale_F", torch.ones(settings.num_features))
+        self.encoder = make_encoder(settings.encoder, settings.num_features)
+        self.head = nn.Linear(self.encoder.num_outputs, settings.num_outputs)  # type: ignore[arg-type]
+
+    def set_statistics(self, mean_F: Tensor, deviation_F: Tensor) -> None:
+        """Fix the scaling of the features: (x - mean) / deviation."""
+        self.mean_F.copy_(mean_F)
+        self.scale_F.copy_(1 / deviation_F.clamp(min=1e-3))
+
+    def forward(self, features_BTF: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
+        mask_BT1 = frame_mask(lengths_B, features_BTF.shape[1])[..., None]
+        scaled_BTF = ((features_BTF - self.mean_F) * self.scale_F).masked_fill(~mask_BT1, 0.0)
+        x_BTD, lengths_B = self.encoder(scaled_BTF, lengths_B)
+        if self.settings.problem == "keyword":
+            x_BTD = x_BTD.sum(1, keepdim=True) / lengths_B[:, None, None]
+            lengths_B = torch.ones_like(lengths_B)
+        return self.head(x_BTD), lengths_B
+
+    def output_lengths(self, lengths_B: Tensor) -> Tensor:
+        """Frames of the logits for that many feature frames."""
+        if self.settings.problem == "keyword":
+            return torch.ones_like(lengths_B)
+        return self.encoder.output_lengths(lengths_B)  # type: ignore[operator, no-any-return]
+
+    def dimensions(self) -> tuple[Dimension, ...]:
+        """All coupled dimensions, whose tensors are named as in `state_dict()`."""
+        found = []
+        for dimension in self.encoder.dimensions():  # type: ignore[operator]
+            dimension = dimension.prefixed("encoder.")
+            if dimension.name == self.encoder.output:
+                dimension = replace(dimension, axes=(*dimension.axes, reads("head.weight")))
+            found.append(dimension)
+        return tuple(found)
