@@ -1,0 +1,74 @@
+"""Multiply-accumulates and parameters of a recogniser."""
+
+from copy import deepcopy
+from math import log2
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from kd.settings.frontend import FrontEndSettings
+from kd.settings.models import ModelSettings
+
+SECONDS = {"transcription": 10.0, "keyword": 1.0}
+
+
+def macs_per_audio_second(model: nn.Module, settings: ModelSettings, frontend: FrontEndSettings) -> float:
+    """Multiply-accumulates of the model for one second of audio, front end excluded.
+
+    Counted on one utterance of 10 s (1 s for keywords), since attention grows with the square of the length:
+    every matrix product, convolution, attention and recurrent layer. Additions of biases, activations and
+    normalisations are not counted; weights pruned to zero are, because dense kernels compute them.
+    """
+    seconds = SECONDS[settings.problem]
+    frames = round(seconds * 1000 / frontend.frame_shift_ms)
+    inputs = torch.zeros(1, frames, settings.num_features), torch.tensor([frames])
+    return count_macs(model, *inputs) / seconds
+
+
+def count_macs(model: nn.Module, *inputs: Tensor) -> float:
+    """Multiply-accumulates of one call in evaluation mode, on a copy of the model on the CPU."""
+    copy = deepcopy(model).cpu().eval()
+    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=_CPU_KERNELS) as counter:
+        copy(*inputs)
+    return float(counter.get_total_flops()) / 2
+
+
+def frontend_macs_per_audio_second(settings: FrontEndSettings) -> float:
+    """Multiply-accumulates of the log-mel front end, an estimate from its formula.
+
+    Per frame of N samples, padded to a power of two F: window N, real FFT F·log2(F/2) (radix 2, four real
+    products a butterfly), power F, and the dense mel matrix (F/2 + 1)·mels.
+    """
+    frame = settings.samples_per_frame
+    fft = 1 << (frame - 1).bit_length()
+    per_frame = frame + fft * log2(fft / 2) + fft + (fft // 2 + 1) * settings.num_mels
+    return per_frame * 1000 / settings.frame_shift_ms
+
+
+def count_params(model: nn.Module) -> tuple[int, int]:
+    """Parameters, and how many of them are not zero; shared ones once, buffers left out."""
+    params = list(model.parameters())
+    return sum(p.numel() for p in params), sum(int(torch.count_nonzero(p)) for p in params)
+
+
+def _lstm_flops(input_shape: Any, weight_ih_shape: Any, weight_hh_shape: Any, *_: Any, **__: Any) -> int:
+    """One direction of one LSTM layer in oneDNN's fused kernel: two matrix products a step."""
+    steps, batch, _features = input_shape
+    per_step = sum(rows * columns for rows, columns in (weight_ih_shape, weight_hh_shape))
+    return int(2 * steps * batch * per_step)
+
+
+def _attention_flops(query_shape: Any, key_shape: Any, value_shape: Any, *_: Any, **__: Any) -> int:
+    """Two matrix products a head: queries by keys, and their weights by values."""
+    batch, heads, queries, key_size = query_shape
+    keys, value_size = key_shape[2], value_shape[3]
+    return int(2 * batch * heads * queries * keys * (key_size + value_size))
+
+
+# Fused kernels of the CPU that PyTorch's counter does not know and would count as nothing.
+_CPU_KERNELS: dict[Any, Any] = {
+    torch.ops.aten.mkldnn_rnn_layer: _lstm_flops,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
+}
