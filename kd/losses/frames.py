@@ -1,0 +1,21 @@
+"""Selection of valid frames, which every loss begins with."""
+
+from torch import Tensor
+
+from kd.models.parts import frame_mask
+
+
+def valid_frames(x_BTV: Tensor, lengths_B: Tensor) -> Tensor:
+    """(N, V): the frames within each utterance's length, in order; padding is dropped.
+
+    Raises ValueError for an empty batch, and for lengths beyond the padded frames.
+    """
+    if lengths_B.numel() == 0 or int(lengths_B.max()) == 0:
+        raise ValueError("the batch has no valid frame: nothing to compare. Are all utterances empty?")
+    num_frames = x_BTV.shape[1]
+    if int(lengths_B.max()) > num_frames:
+        raise ValueError(
+            f"lengths {lengths_B.tolist()} exceed the {num_frames} frames in the batch. "
+            "Did you pass waveform samples? Convert them with the model's output_lengths()"
+        )
+    return x_BTV[frame_mask(lengths_B, num_frames)]

@@ -1,0 +1,7 @@
+"""Propagation: f_s = f_t ⊕ O. An operator takes a model and gives a new one, and says what it kept."""
+
+from kd.propagation.operators import Calibrate, Propagated, propagate
+from kd.propagation.pruning import zeroed
+from kd.propagation.select import apply
+
+__all__ = ["Calibrate", "Propagated", "apply", "propagate", "zeroed"]

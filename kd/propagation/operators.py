@@ -1,0 +1,107 @@
+"""The algebra: f_s = f_t ⊕ O1 ⊕ O2 …, each operator a function from a model to a new model."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kd.models import Recogniser
+from kd.propagation.importance import Gradients
+from kd.propagation.pruning import choose_units, weight_masks, zeroed
+from kd.propagation.select import apply, apply_to_tensors
+from kd.propagation.slicing import choose_slice
+from kd.settings.propagation import DataDriven, Operator, PruneUnits, PruneWeights, Slice
+
+
+@dataclass(frozen=True)
+class Propagated:
+    """A model on its way through operators.
+
+    masks: weights that stay zero (bool, true = alive), by parameter name. lineage: one line for each
+    operator. kept: for each operator, indices kept by dimension (empty where no unit was removed).
+    """
+
+    model: Recogniser
+    masks: Mapping[str, Tensor] = field(default_factory=dict)
+    lineage: tuple[str, ...] = ()
+    kept: tuple[Mapping[str, list[int]], ...] = ()
+
+
+# Gives mean gradients of the loss at a model's weights, from that many calibration batches.
+Calibrate = Callable[[Recogniser, int], Gradients]
+
+
+def propagate(source: Propagated, operators: Sequence[Operator], calibrate: Calibrate | None = None) -> Propagated:
+    """Apply operators in order; `source` is untouched.
+
+    Raises ValueError where an operator asks for what the model does not have, or needs calibration
+    batches and none are given.
+    """
+    for operator in operators:
+        gradients = _gradients(source.model, operator, calibrate)
+        source = APPLY[type(operator)](source, operator, gradients)
+    return source
+
+
+def _slice(source: Propagated, operator: Slice, gradients: Gradients | None) -> Propagated:
+    choice = choose_slice(source.model, operator, gradients)
+    _require_choice(choice, source.model, tuple(operator.keep))
+    how = f"by {operator.importance.by}" if operator.choose == "importance" else operator.choose
+    return _keep(source, choice, f"slice {how}")
+
+
+def _prune_units(source: Propagated, operator: PruneUnits, gradients: Gradients | None) -> Propagated:
+    choice = choose_units(source.model, operator, gradients)
+    _require_choice(choice, source.model, operator.kinds)
+    return _keep(source, choice, f"prune units by {operator.importance.by}")
+
+
+def _prune_weights(source: Propagated, operator: PruneWeights, gradients: Gradients | None) -> Propagated:
+    masks = weight_masks(source.model, operator, gradients)
+    for name, mask in source.masks.items():
+        masks[name] = masks.get(name, mask) & mask
+    model = apply(source.model, {})
+    zeroed(model, masks)
+    alive = sum(int(mask.sum()) for mask in masks.values())
+    line = f"prune weights by {operator.importance.by}: {alive} of {sum(m.numel() for m in masks.values())} alive"
+    return Propagated(model, masks, (*source.lineage, line), (*source.kept, {}))
+
+
+# The one table of operators; each is (source, its settings, gradients or None) -> Propagated.
+APPLY: dict[type[Any], Callable[[Propagated, Any, Gradients | None], Propagated]] = {
+    Slice: _slice,
+    PruneUnits: _prune_units,
+    PruneWeights: _prune_weights,
+}
+
+
+def _keep(source: Propagated, choice: dict[str, Tensor], what: str) -> Propagated:
+    dimensions = source.model.dimensions()
+    model = apply(source.model, choice)
+    whole = {name: source.masks.get(name, torch.ones_like(p, dtype=torch.bool, device="cpu"))
+             for name, p in source.model.named_parameters()} if source.masks else {}  # fmt: skip
+    sliced = apply_to_tensors(whole, dimensions, choice)
+    masks = {name: mask.bool() for name, mask in sliced.items() if not mask.all()}
+    sizes = {d.name: d.size for d in dimensions}
+    line = f"{what}: " + ", ".join(f"{name} {len(kept)}/{sizes[name]}" for name, kept in choice.items())
+    kept = {name: indices.tolist() for name, indices in choice.items()}
+    return Propagated(model, masks, (*source.lineage, line), (*source.kept, kept))
+
+
+def _require_choice(choice: Mapping[str, Tensor], model: Recogniser, kinds: Sequence[str]) -> None:
+    have = dict.fromkeys(d.kind for d in model.dimensions())
+    for kind in kinds:
+        if kind not in have:
+            family = model.settings.encoder.family
+            raise ValueError(f"a {family} has no dimension of kind '{kind}'; it has {', '.join(have)}")
+    assert choice
+
+
+def _gradients(model: Recogniser, operator: Operator, calibrate: Calibrate | None) -> Gradients | None:
+    importance = operator.importance
+    used = not isinstance(operator, Slice) or operator.choose == "importance"
+    if not used or not isinstance(importance, DataDriven) or calibrate is None:
+        return None
+    return calibrate(model, importance.batches)

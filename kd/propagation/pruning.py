@@ -1,0 +1,73 @@
+"""Pruning: importance, then a threshold, then zero (single weights) or remove (whole units)."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from kd.models import Recogniser
+from kd.propagation.importance import Gradients, unit_scores, weight_scores
+from kd.settings.propagation import PruneUnits, PruneWeights
+
+
+def weight_masks(model: Recogniser, settings: PruneWeights, gradients: Gradients | None = None) -> dict[str, Tensor]:
+    """Masks of the weights that stay, by parameter name: bool, true = alive.
+
+    Only weights of two or more axes are pruned; biases and norms stay whole. With a sparsity, exactly
+    round(sparsity * weights) are zeroed, over all tensors (`global`) or in each (`layer`).
+    """
+    everything = weight_scores(model, settings.importance, gradients)
+    scores = {name: s for name, s in everything.items() if s.ndim > 1}
+    if settings.threshold is not None:
+        masks = {name: s >= settings.threshold for name, s in scores.items()}
+    elif settings.scope == "layer":
+        masks = {name: _largest(s.flatten(), _sparsity(settings)).view_as(s) for name, s in scores.items()}
+    else:
+        joined = _largest(torch.cat([s.flatten() for s in scores.values()]), _sparsity(settings))
+        parts = torch.split(joined, [s.numel() for s in scores.values()])
+        masks = {name: part.view_as(scores[name]) for name, part in zip(scores, parts, strict=True)}
+    if not any(bool(mask.any()) for mask in masks.values()):
+        raise ValueError(f"threshold {settings.threshold} leaves no weight alive: lower it, or give a sparsity")
+    return masks
+
+
+def zeroed(model: Recogniser, masks: Mapping[str, Tensor]) -> None:
+    """Set masked weights to zero, in place."""
+    parameters = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, mask in masks.items():
+            parameters[name].mul_(mask.to(parameters[name].device))
+
+
+def choose_units(model: Recogniser, settings: PruneUnits, gradients: Gradients | None = None) -> dict[str, Tensor]:
+    """The units that structured pruning keeps, by dimension; each dimension keeps at least its best one.
+
+    In the global scope scores are divided by their dimension's mean first, since the scale of weights
+    differs between layers.
+    """
+    scores = weight_scores(model, settings.importance, gradients)
+    by_dimension = {d.name: unit_scores(d, scores) for d in model.dimensions() if d.kind in settings.kinds}
+    if settings.threshold is not None:
+        alive = {name: s >= settings.threshold for name, s in by_dimension.items()}
+    elif settings.scope == "layer":
+        alive = {name: _largest(s, _sparsity(settings)) for name, s in by_dimension.items()}
+    else:
+        comparable = [s / s.mean().clamp(min=torch.finfo(s.dtype).tiny) for s in by_dimension.values()]
+        joined = _largest(torch.cat(comparable), _sparsity(settings))
+        parts = torch.split(joined, [len(s) for s in comparable])
+        alive = dict(zip(by_dimension, parts, strict=True))
+    for name, mask in alive.items():
+        mask[by_dimension[name].argmax()] = True
+    return {name: mask.nonzero()[:, 0] for name, mask in alive.items()}
+
+
+def _sparsity(settings: PruneWeights | PruneUnits) -> float:
+    assert settings.sparsity is not None
+    return settings.sparsity
+
+
+def _largest(scores: Tensor, sparsity: float) -> Tensor:
+    """Mask of the scores that stay once the smallest round(sparsity * n) are gone."""
+    mask = torch.ones(len(scores), dtype=torch.bool)
+    mask[scores.argsort(stable=True)[: round(sparsity * len(scores))]] = False
+    return mask

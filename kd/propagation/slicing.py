@@ -1,0 +1,57 @@
+"""Slicing: part of a model's layers and units becomes the student."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from kd.models import Dimension, Recogniser
+from kd.propagation.importance import Gradients, unit_scores, weight_scores
+from kd.settings.propagation import Slice
+
+# (units there are, units to keep, generator) -> indices kept, in order.
+POSITIONS: dict[str, Callable[[int, int, torch.Generator], Tensor]] = {
+    "random": lambda size, keep, generator: torch.randperm(size, generator=generator)[:keep].sort().values,
+    "first": lambda size, keep, generator: torch.arange(keep),
+    "last": lambda size, keep, generator: torch.arange(size - keep, size),
+    "spaced": lambda size, keep, generator: spaced(size, keep),
+}
+
+
+def spaced(size: int, keep: int) -> Tensor:
+    """Evenly spaced indices, first and last included (Distil-Whisper, arXiv:2311.00430, sec. 4)."""
+    return torch.linspace(0, size - 1, keep).round().long()
+
+
+def choose_slice(model: Recogniser, settings: Slice, gradients: Gradients | None = None) -> dict[str, Tensor]:
+    """The indices that a slice keeps, by dimension; ValueError where it asks for more than there is."""
+    generator = torch.Generator().manual_seed(settings.seed)
+    by_importance = settings.choose == "importance"
+    scores = weight_scores(model, settings.importance, gradients) if by_importance else {}
+    choice = {}
+    for dimension in model.dimensions():
+        if dimension.kind not in settings.keep:
+            continue
+        keep = count_to_keep(dimension, settings)
+        if by_importance:
+            choice[dimension.name] = _most_important(dimension, keep, scores)
+        else:
+            choice[dimension.name] = POSITIONS[settings.choose](dimension.size, keep, generator)
+    return choice
+
+
+def count_to_keep(dimension: Dimension, settings: Slice) -> int:
+    """Units of one dimension that a slice keeps: its count, or its share rounded, at least one."""
+    amount = settings.keep[dimension.kind]
+    if isinstance(amount, float):
+        return max(1, round(amount * dimension.size))
+    if amount > dimension.size:
+        raise ValueError(
+            f"slice keeps {amount} of '{dimension.name}', which has only {dimension.size}: "
+            f"lower keep.{dimension.kind}, or give a share below 1"
+        )
+    return amount
+
+
+def _most_important(dimension: Dimension, keep: int, scores: Mapping[str, Tensor]) -> Tensor:
+    return unit_scores(dimension, scores).topk(keep).indices.sort().values

@@ -1,0 +1,205 @@
+"""The training loop: a generator of epochs. Whoever runs it saves what it yields.
+
+Each epoch reseeds torch from (seed, epoch), so a run resumed at an epoch's end goes on exactly as
+one that was never stopped. Several processes (Accelerate) share each batch and reach the losses and
+gradients of one process that has the whole of it.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from kd.models import Recogniser
+from kd.propagation.pruning import zeroed
+from kd.settings.training import TrainingSettings
+from kd.training.objective import Objective, Parts
+from kd.training.optim import make_optimiser, make_schedule
+
+
+class Inputs(Protocol):
+    """One batch as the model takes it. Legend: B utterances, T frames, F bins, V units, L targets."""
+
+    features_BTF: Tensor
+    lengths_B: Tensor
+    targets_BL: Tensor
+    target_lengths_B: Tensor
+    teacher_BTV: Tensor | None
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Training batches: `epoch(i)` gives those of epoch i, always `per_epoch` of them."""
+
+    epoch: Callable[[int], Iterable[Inputs]]
+    per_epoch: int
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What an epoch leaves behind.
+
+    index: from 0. metrics: means over the epoch, and what validation gave. state: all that `resume`
+    needs. best: weights of the best epoch so far. finished: nothing more will come.
+    """
+
+    index: int
+    metrics: dict[str, float]
+    state: dict[str, Any]
+    best: dict[str, Tensor]
+    finished: bool
+
+
+# (model in evaluation mode) -> metrics, among them `valid_error` and `valid_loss`, lower is better.
+Validate = Callable[[Recogniser], Mapping[str, float]]
+
+
+class TrainingDivergedError(RuntimeError):
+    """The loss is not finite any more."""
+
+
+def fit(
+    model: Recogniser,
+    objective: Objective,
+    batches: Batches,
+    validate: Validate,
+    settings: TrainingSettings,
+    *,
+    accelerator: Accelerator,
+    masks: Mapping[str, Tensor] | None = None,
+    resume: Mapping[str, Any] | None = None,
+) -> Iterator[Epoch]:
+    """Train `model` in place, yielding after each epoch; with `resume` (an earlier `state`), go on from there.
+
+    masks: weights kept at zero (true = alive). The best epoch has the least (valid_error, valid_loss);
+    after `patience` epochs without a better one the run ends. Raises TrainingDivergedError.
+    """
+    masks = masks or {}
+    optimiser = make_optimiser(model.parameters(), settings.optimiser)
+    schedule = make_schedule(optimiser, settings.schedule, settings.epochs * batches.per_epoch)
+    first, record = 0, _Best()
+    if resume is not None:
+        model.load_state_dict(resume["model"])
+        optimiser.load_state_dict(resume["optimiser"])
+        schedule.load_state_dict(resume["schedule"])
+        first, record = resume["epoch"] + 1, _Best.restored(resume)
+        if resume["finished"]:
+            return
+    wrapped, optimiser = accelerator.prepare(model, optimiser)
+    for index in range(first, settings.epochs):
+        torch.manual_seed(settings.seed * 100_003 + index)
+        wrapped.train()
+        meters = _Meters()
+        for inputs in batches.epoch(index):
+            parts = _step(wrapped, objective, inputs, optimiser, settings, accelerator)
+            if not accelerator.optimizer_step_was_skipped:
+                schedule.step()
+            zeroed(model, masks)
+            meters.add(objective, parts, accelerator)
+        model.eval()
+        metrics = {**meters.means(), "rate": float(schedule.get_last_lr()[0]), **validate(model)}
+        _require_finite(metrics, index)
+        record.see(index, metrics, model)
+        finished = index + 1 == settings.epochs or record.stale(index, settings.patience)
+        state = {
+            "model": model.state_dict(),
+            "optimiser": optimiser.state_dict(),
+            "schedule": schedule.state_dict(),
+            "epoch": index,
+            "finished": finished,
+            **record.saved(),
+        }
+        yield Epoch(index, metrics, state, record.weights, finished)
+        if finished:
+            return
+
+
+def _step(
+    model: torch.nn.Module,
+    objective: Objective,
+    inputs: Inputs,
+    optimiser: Any,
+    settings: TrainingSettings,
+    accelerator: Accelerator,
+) -> Parts:
+    """One step of the optimiser on this process's share of a batch; returns the terms of its objective."""
+    with accelerator.autocast():
+        logits_BTV, lengths_B = model(inputs.features_BTF, inputs.lengths_B)
+    parts = objective.parts(logits_BTV, lengths_B, inputs.targets_BL, inputs.target_lengths_B, inputs.teacher_BTV)
+    label_weight, match_weight = _share(parts, accelerator)
+    optimiser.zero_grad()
+    accelerator.backward(objective.total(parts, label_weight, match_weight))
+    if settings.clip_norm is not None:
+        accelerator.clip_grad_norm_(model.parameters(), settings.clip_norm)
+    optimiser.step()
+    return parts
+
+
+def _share(parts: Parts, accelerator: Accelerator) -> tuple[float, float]:
+    """Weights that turn the mean over processes (as DDP takes it) into the mean over the whole batch."""
+    if accelerator.num_processes == 1:
+        return 1.0, 1.0
+    counts = torch.tensor([parts.label_count, parts.match_count], dtype=torch.float64, device="cpu")
+    means = accelerator.reduce(counts.to(accelerator.device, torch.float32), reduction="mean").cpu()
+    return float(parts.label_count / means[0]), float(parts.match_count / means[1])
+
+
+class _Meters:
+    """Means of the objective's terms over an epoch, each weighted by what it is a mean over."""
+
+    def __init__(self) -> None:
+        self.sums = torch.zeros(4, dtype=torch.float64)
+
+    def add(self, objective: Objective, parts: Parts, accelerator: Accelerator) -> None:
+        label = 0.0 if parts.label is None else float(parts.label.detach())
+        match = 0.0 if parts.match is None else float(parts.match.detach())
+        values = [label * parts.label_count, parts.label_count, match * parts.match_count, parts.match_count]
+        sums = torch.tensor(values, dtype=torch.float64)
+        if accelerator.num_processes > 1:
+            sums = accelerator.reduce(sums.to(accelerator.device, torch.float32)).cpu().double()
+        self.sums += sums
+        self.weights = (objective.settings.labels, objective.settings.beta)
+
+    def means(self) -> dict[str, float]:
+        label, match = (float(self.sums[i] / self.sums[i + 1].clamp(min=1)) for i in (0, 2))
+        total = self.weights[0] * label + self.weights[1] * match
+        return {"train_loss": total, "label_loss": label, "match_loss": match}
+
+
+class _Best:
+    """The best epoch so far, and its weights."""
+
+    def __init__(self) -> None:
+        self.score: Sequence[float] = (math.inf, math.inf)
+        self.epoch = -1
+        self.weights: dict[str, Tensor] = {}
+
+    @classmethod
+    def restored(cls, state: Mapping[str, Any]) -> "_Best":
+        record = cls()
+        record.score, record.epoch, record.weights = state["best_score"], state["best_epoch"], state["best_weights"]
+        return record
+
+    def see(self, epoch: int, metrics: Mapping[str, float], model: Recogniser) -> None:
+        score = (metrics["valid_error"], metrics["valid_loss"])
+        if tuple(score) < tuple(self.score):
+            self.score, self.epoch = score, epoch
+            self.weights = {name: t.detach().clone() for name, t in model.state_dict().items()}
+
+    def stale(self, epoch: int, patience: int | None) -> bool:
+        return patience is not None and epoch - self.epoch >= patience
+
+    def saved(self) -> dict[str, Any]:
+        return {"best_score": list(self.score), "best_epoch": self.epoch, "best_weights": self.weights}
+
+
+def _require_finite(metrics: Mapping[str, float], epoch: int) -> None:
+    if not math.isfinite(metrics["train_loss"]):
+        raise TrainingDivergedError(
+            f"the loss became {metrics['train_loss']} in epoch {epoch}: lower the learning rate, "
+            "clip the gradient, or look for a transcript longer than its audio"
+        )
