@@ -62,6 +62,7 @@ class PreprocessParams(Strict):
     too_long: Literal["quarantine", "crop", "split"] = Field(
         "quarantine", description="crop and split only without transcripts or for keywords"
     )
+    frame_ms: float = Field(40.0, gt=0, description="longest step of any model's frames: CTC must align at it")
     lowercase: bool = True
     strip_punctuation: bool = True
     max_quarantined_share: float = Field(0.1, ge=0, le=1, description="above it the stage stops")
@@ -98,7 +99,7 @@ class Recipe(Strict):
     init: str = Field(description="random, teacher, or another student's name")
     model: EncoderSettings | None = Field(None, description="its shape; with init: random, and only then")
     operators: tuple[Operator, ...] = Field((), description="applied in this order to what `init` names")
-    teacher: str = Field("none", description="whose outputs it learns from: none, teacher, or another student's name")
+    teacher: str = Field(description="whose outputs it learns from: none, teacher, or another student's name")
     objective: ObjectiveSettings = ObjectiveSettings()
     training: TrainingSettings | None = Field(None, description="null: student_training")
 
@@ -151,10 +152,10 @@ class Params(Strict):
     frontend: FrontEndSettings
     teacher: Teacher
     student_training: TrainingSettings
-    student_augment: AugmentSettings = AugmentSettings()
+    student_augment: AugmentSettings
     students: dict[StudentName, Recipe] = Field(min_length=1)
-    export: ExportParams = ExportParams()
-    evaluation: EvaluationParams = EvaluationParams()
+    export: ExportParams
+    evaluation: EvaluationParams
 
     @model_validator(mode="after")
     def _references_and_shapes(self) -> Self:
@@ -166,11 +167,7 @@ class Params(Strict):
     @property
     def frame_ms(self) -> float:
         """The longest step of any model's output frames, in ms: what CTC must align transcripts to."""
-        encoders = [r.model for r in self.students.values() if r.model is not None]
-        if isinstance(self.teacher, TrainedTeacher):
-            encoders.append(self.teacher.model)
-        factors = [getattr(encoder, "subsampling", 1) for encoder in encoders]
-        return self.frontend.frame_shift_ms * max(factors, default=4)
+        return self.preprocess.frame_ms
 
     def training_of(self, student: str) -> TrainingSettings:
         return self.students[student].training or self.student_training
@@ -207,6 +204,12 @@ def _shape_problems(params: Params) -> Iterator[str]:
             )
         except ValidationError as error:
             yield from (f"{key}: {detail['msg'].removeprefix('Value error, ')}" for detail in error.errors())
+        step_ms = params.frontend.frame_shift_ms * getattr(encoder, "subsampling", 1)
+        if params.problem.kind == "transcription" and step_ms > params.preprocess.frame_ms:
+            yield (
+                f"preprocess.frame_ms: {key} has a frame every {step_ms:g} ms, so this must be {step_ms:g} or more, "
+                f"found {params.preprocess.frame_ms:g}"
+            )
     for name, recipe in params.students.items():
         source = _encoder_behind(params, name)
         if source is None:

@@ -1,0 +1,40 @@
+# make run: the whole pipeline; make test: all tests; make check: lint, types, layers and tests; make ui: MLflow
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: run test check lint ui setup clean
+
+run: $(READY)
+	$(BIN)/kd run
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: lint test
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+ui: $(READY)
+	$(BIN)/kd ui
+
+setup: $(READY)
+
+# The lock holds exact versions; the project itself is installed editable, without asking any index
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed, and $(PYTHON) is older or missing. Try: make PYTHON=python3.12 run" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+# What can be made again at once. DVC's cache and MLflow's history stay.
+clean:
+	rm -rf scratch .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,0 +1,22 @@
+"""`python -m tasks STAGE [NAME]`: run one stage, as dvc.yaml does."""
+
+import sys
+
+from tasks.harness import STAGES, Killed, run_stage
+
+
+def main(arguments: list[str]) -> int:
+    """Exit code of the stage that the arguments name."""
+    if not 1 <= len(arguments) <= 2:
+        print(f"usage: python -m tasks STAGE [NAME], STAGE being one of {', '.join(STAGES)}", file=sys.stderr)
+        return 2
+    try:
+        return run_stage(arguments[0], "".join(arguments[1:]))
+    except Killed:
+        return 143
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

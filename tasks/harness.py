@@ -1,0 +1,138 @@
+"""All that surrounds a stage: parameters, threads, resume folder, events for MLflow, and an orderly death."""
+
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import FrameType
+from typing import Any, TypeVar
+
+import tasks.progress as progress_display
+from tasks.offline import stay_offline
+from tasks.params import Params, TrainedTeacher, load_params
+from tasks.params_errors import ParamsError
+from tasks.paths import Paths
+from tasks.scratch import open_scratch, scratch_key, stage_scratch
+from tasks.spool import SpoolWriter
+from tasks.stagespec import look_up, read_spec
+from tasks.timings import Timing, add_timing
+from tasks.tracking import follow
+
+T = TypeVar("T")
+
+STAGES = {
+    "corpus": "tasks.corpus",
+    "preprocess": "tasks.preprocess",
+    "teacher": "tasks.teacher",
+    "propagate": "tasks.propagate",
+    "distil": "tasks.distil",
+    "export": "tasks.export",
+    "evaluate": "tasks.evaluate",
+    "measure": "tasks.measure",
+    "report": "tasks.report",
+}
+
+EVENTS_VARIABLE = "KD_EVENTS"
+"""Set by the flow: the file a stage writes its events to; the flow then passes them on to MLflow."""
+
+
+class Killed(BaseException):
+    """SIGTERM arrived."""
+
+
+@dataclass
+class StageWatch:
+    """Watch of a real run: events to the spool, progress to the terminal."""
+
+    spool: SpoolWriter
+    scratch: Path | None
+
+    def metrics(self, values: Mapping[str, float], step: int) -> None:
+        self.spool.write("metrics", step=step, values=dict(values))
+
+    def progress(self, items: Iterable[T], total: int | None = None, label: str = "") -> Iterator[T]:
+        return progress_display.show_progress(items, total, label, self.spool)
+
+    def say(self, message: str) -> None:
+        print(message, flush=True)
+
+
+def run_stage(command: str, name: str = "", root: Path = Path()) -> int:
+    """Run one stage under `root`; gives the exit code: 0 done, 2 wrong parameters. Other failures raise."""
+    if command not in STAGES:
+        print(f"no stage '{command}'; there are {', '.join(STAGES)}", file=sys.stderr)
+        return 2
+    stay_offline()
+    try:
+        params = load_params(Paths(root).params)
+        spec = read_spec(root, command, name)
+    except ParamsError as error:
+        print(*error.lines, sep="\n", file=sys.stderr)
+        return 2
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    values = params.model_dump(mode="json")
+    used = {key: look_up(values, key) for key in spec.params}
+    label = f"{command}-{name}" if name else command
+    scratch = open_scratch(root, label, scratch_key(root, spec.deps, used))
+    signal.signal(signal.SIGTERM, _raise_killed)
+    _run_recorded(command, name, params, used, root, scratch)
+    shutil.rmtree(stage_scratch(root, label), ignore_errors=True)
+    return 0
+
+
+def _run_recorded(command: str, name: str, params: Params, used: dict[str, Any], root: Path, scratch: Path) -> None:
+    """Run the stage, telling the spool how it begins and ends, whatever ends it."""
+    given = os.environ.get(EVENTS_VARIABLE)
+    events = Path(given) if given else root / "scratch" / "events" / f"{command}-{name}-{os.getpid()}.jsonl"
+    spool = SpoolWriter(events)
+    stage = f"{command}/{name}" if name else command
+    spool.write("start", stage=stage, experiment=params.name, params=used, pid=os.getpid())
+    follower = None if given else follow(events, root)
+    status = "FAILED"
+    try:
+        _fix_threads(_threads(params, command, name))
+        module = import_module(STAGES[command])
+        started_s, clock_s = time.time(), time.perf_counter()
+        metrics = module.run(params, Paths(root), name, StageWatch(spool, scratch))
+        seconds = time.perf_counter() - clock_s
+        add_timing(root, Timing(stage=stage, started_s=started_s, seconds=seconds))
+        spool.write("metrics", step=0, values={**metrics, "run_seconds": seconds})
+        status = "FINISHED"
+    except (Killed, KeyboardInterrupt):
+        status = "KILLED"
+        raise
+    finally:
+        spool.write("end", status=status)
+        spool.close()
+        if follower is not None:
+            follower.finish()
+
+
+def _threads(params: Params, command: str, name: str) -> int:
+    """Weights differ in their last bits with the number of threads, so params fix it for every stage."""
+    if command == "teacher" and isinstance(params.teacher, TrainedTeacher):
+        return params.teacher.training.threads
+    if command in ("propagate", "distil"):
+        return params.training_of(name).threads
+    return params.evaluation.threads
+
+
+def _fix_threads(threads: int) -> None:
+    """Fix the threads of all numeric libraries, before any is loaded, and Python's own random numbers."""
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[variable] = str(threads)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
+    random.seed(0)
+
+
+def _raise_killed(number: int, frame: FrameType | None) -> None:
+    raise Killed(f"signal {number}")

@@ -1,0 +1,51 @@
+"""What dvc.yaml says of one stage: the files and parameters it depends on. Read without DVC, which is slow to load."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """deps: files and folders; params: dotted keys of params.yaml."""
+
+    deps: tuple[Path, ...]
+    params: tuple[str, ...]
+
+
+def read_spec(root: Path, command: str, name: str = "") -> StageSpec:
+    """The spec of the stage whose command is `python -m tasks COMMAND [NAME]`.
+
+    Raises ValueError if dvc.yaml has no such stage.
+    """
+    graph = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))
+    params = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    wanted = f"python -m tasks {command} {name}".strip()
+    for stage in graph["stages"].values():
+        body = stage.get("do", stage)
+        item = params.get("students", {}).get(name) if "do" in stage else None
+        values = {**params, "key": name, "item": item or {}}
+        if (item is None) == ("do" in stage) or _fill(body["cmd"], values) != wanted:
+            continue
+        return StageSpec(
+            deps=tuple(Path(_fill(dep, values)) for dep in body.get("deps", ())),
+            params=tuple(_fill(key, values) for key in body.get("params", ())),
+        )
+    raise ValueError(f"dvc.yaml has no stage that runs `{wanted}`. `dvc stage list` shows those it has")
+
+
+def look_up(values: Mapping[str, Any], key: str) -> Any:
+    """The value at a dotted key."""
+    found: Any = values
+    for part in key.split("."):
+        found = found[part]
+    return found
+
+
+def _fill(text: str, values: Mapping[str, Any]) -> str:
+    """Put values in place of `${dotted.key}`, as DVC does."""
+    return re.sub(r"\$\{([\w.-]+)\}", lambda match: str(look_up(values, match[1])), text)
