@@ -1,0 +1,58 @@
+"""Small models and batches that the tests share."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kd.models import Recogniser, build
+from kd.settings.models import ModelSettings
+
+NUM_FEATURES = 16
+NUM_OUTPUTS = 6
+
+ENCODERS: dict[str, dict[str, Any]] = {
+    "cnn": {"family": "cnn", "stem": 8, "width": 12, "layers": 3, "hidden": [10, 7, 9], "kernel": 5},
+    "gru": {"family": "rnn", "cell": "gru", "stem": 8, "width": 12, "layers": 3, "hidden": [10, 7, 6]},
+    "lstm": {"family": "rnn", "cell": "lstm", "stem": 8, "width": 12, "layers": 2, "hidden": [10, 7]},
+    "gru-one-way": {"family": "rnn", "cell": "gru", "two_way": False, "stem": 8, "width": 12, "layers": 2, "hidden": 9},
+    "lstm-one-way": {"family": "rnn", "cell": "lstm", "two_way": False, "stem": 7, "width": 9, "layers": 2, "hidden": 8},
+    "conformer": {
+        "family": "conformer", "stem": 8, "width": 12, "layers": 3, "heads": [3, 4, 3], "head_dim": 4,
+        "feed_forward_1": 9, "feed_forward_2": [11, 8, 7], "channels": [5, 6, 8], "kernel": 5,
+    },
+    "patch_cnn": {"family": "patch_cnn", "frames": 16, "channels": (3, 5), "hidden": 9},
+}  # fmt: skip
+
+TRANSCRIBERS = [name for name in ENCODERS if name != "patch_cnn"]
+CASES = [*((name, "transcription") for name in TRANSCRIBERS), *((name, "keyword") for name in ENCODERS)]
+
+
+def make_model(name: str, problem: str = "transcription", seed: int = 0) -> Recogniser:
+    """A model in evaluation mode, whose batch statistics and biases are not the trivial ones."""
+    torch.manual_seed(seed)
+    settings = ModelSettings.model_validate(
+        {"problem": problem, "num_features": NUM_FEATURES, "num_outputs": NUM_OUTPUTS, "encoder": ENCODERS[name]}
+    )
+    model = build(settings)
+    with torch.no_grad():
+        for key, tensor in model.state_dict().items():
+            if key.endswith("running_var"):
+                tensor.uniform_(0.5, 2.0)
+            elif key.endswith(("running_mean", "bias")):
+                tensor.normal_(0, 0.3)
+        model.set_statistics(torch.randn(NUM_FEATURES), torch.rand(NUM_FEATURES) + 0.5)
+    return model.eval()
+
+
+def make_features(seed: int = 0) -> tuple[Tensor, Tensor]:
+    """features_BTF and lengths_B of three utterances."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(3, 40, NUM_FEATURES, generator=generator), torch.tensor([40, 17, 30])
+
+
+def outputs(model: Recogniser) -> list[Tensor]:
+    """Valid logits of each utterance of `make_features`."""
+    with torch.no_grad():
+        logits_BTV, lengths_B = model(*make_features())
+    return [logits[:n] for logits, n in zip(logits_BTV, lengths_B.tolist(), strict=True)]
