@@ -15,8 +15,12 @@ ENCODERS: dict[str, dict[str, Any]] = {
     "cnn": {"family": "cnn", "stem": 8, "width": 12, "layers": 3, "hidden": [10, 7, 9], "kernel": 5},
     "gru": {"family": "rnn", "cell": "gru", "stem": 8, "width": 12, "layers": 3, "hidden": [10, 7, 6]},
     "lstm": {"family": "rnn", "cell": "lstm", "stem": 8, "width": 12, "layers": 2, "hidden": [10, 7]},
-    "gru-one-way": {"family": "rnn", "cell": "gru", "two_way": False, "stem": 8, "width": 12, "layers": 2, "hidden": 9},
-    "lstm-one-way": {"family": "rnn", "cell": "lstm", "two_way": False, "stem": 7, "width": 9, "layers": 2, "hidden": 8},
+    "gru-one-way": {
+        "family": "rnn", "cell": "gru", "two_way": False, "stem": 8, "width": 12, "layers": 2, "hidden": 9,
+    },
+    "lstm-one-way": {
+        "family": "rnn", "cell": "lstm", "two_way": False, "stem": 7, "width": 9, "layers": 2, "hidden": 8,
+    },
     "conformer": {
         "family": "conformer", "stem": 8, "width": 12, "layers": 3, "heads": [3, 4, 3], "head_dim": 4,
         "feed_forward_1": 9, "feed_forward_2": [11, 8, 7], "channels": [5, 6, 8], "kernel": 5,

@@ -24,11 +24,16 @@ from kd.training.optim import make_optimiser, make_schedule
 class Inputs(Protocol):
     """One batch as the model takes it. Legend: B utterances, T frames, F bins, V units, L targets."""
 
-    features_BTF: Tensor
-    lengths_B: Tensor
-    targets_BL: Tensor
-    target_lengths_B: Tensor
-    teacher_BTV: Tensor | None
+    @property
+    def features_BTF(self) -> Tensor: ...
+    @property
+    def lengths_B(self) -> Tensor: ...
+    @property
+    def targets_BL(self) -> Tensor: ...
+    @property
+    def target_lengths_B(self) -> Tensor: ...
+    @property
+    def teacher_BTV(self) -> Tensor | None: ...
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,65 @@
+"""Stage `distil NAME`: train a student's first weights on labels, on its teacher, or on both."""
+
+from kd.frontend import LogMel
+from kd.models import Recogniser
+from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from tasks.data import PreparedData
+from tasks.params import Params, Recipe
+from tasks.paths import Paths
+from tasks.teacher import best_metrics
+from tasks.training import Run, train, write_history
+from tasks.watch import Silent, Watch
+
+
+def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -> dict[str, float]:
+    """Writes models/NAME/; returns the metrics of its best epoch."""
+    recipe = params.students[name]
+    data = PreparedData.load(paths.prepared, sample_rate_hz=params.frontend.sample_rate_hz)
+    initial = load_checkpoint(paths.initial(name))
+    teacher = None if recipe.teacher == "none" else load_checkpoint(paths.model(recipe.teacher)).model
+    if teacher is not None:
+        require_matching_frames(name, initial.model, recipe.teacher, teacher)
+    masks = {key: mask.bool() for key, mask in initial.masks.items()}
+    trained = train(
+        Run(
+            initial.model,
+            LogMel(params.frontend),
+            data,
+            recipe.objective,
+            params.training_of(name),
+            params.student_augment,
+            teacher,
+            masks,
+        ),
+        watch,
+    )
+    if trained.writes:
+        student = Checkpoint(
+            trained.model,
+            params.frontend,
+            data.vocabulary,
+            role=role(recipe),
+            init=recipe.init,
+            objective=recipe.objective.describe(),
+            lineage=initial.lineage,
+            masks=initial.masks,
+            facts=initial.facts,
+        )
+        save_checkpoint(paths.model(name), student)
+        write_history(paths.model(name), trained.history)
+    return best_metrics(trained.history)
+
+
+def role(recipe: Recipe) -> str:
+    """`baseline` is the same kind of student that no teacher ever touched: random weights, labels only."""
+    return "baseline" if recipe.init == "random" and recipe.teacher == "none" else "student"
+
+
+def require_matching_frames(name: str, student: Recogniser, teacher_name: str, teacher: Recogniser) -> None:
+    """Frame-level distillation compares frame with frame: both must subsample alike."""
+    ours, theirs = (getattr(m.settings.encoder, "subsampling", 1) for m in (student, teacher))
+    if student.settings.problem == "transcription" and ours != theirs:
+        raise ValueError(
+            f"students.{name} gives a frame for every {ours} of its input's, its teacher {teacher_name} for every "
+            f"{theirs}: their outputs cannot be compared. Give both the same subsampling"
+        )

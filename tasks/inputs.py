@@ -1,0 +1,140 @@
+"""What a training loop takes in: features of augmented audio, targets, and the teacher's outputs.
+
+The student sees the augmented view. The teacher sees the clean one, moved in time where the student's
+is (speed), so that their frames stay together. Legend: B utterances, N samples, T frames, V units.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kd import augment
+from kd.frontend import LogMel
+from kd.models import Recogniser
+from kd.settings.frontend import AugmentSettings
+from kd.text import frames_needed
+from tasks.data import Batch, PreparedData, Utterance
+from tasks.watch import Watch
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """One batch as the training loop takes it."""
+
+    features_BTF: Tensor
+    lengths_B: Tensor
+    targets_BL: Tensor
+    target_lengths_B: Tensor
+    teacher_BTV: Tensor | None
+
+
+@dataclass(frozen=True)
+class Share:
+    """This process's part of every batch."""
+
+    rank: int = 0
+    world_size: int = 1
+
+
+class TrainingInputs:
+    """Batches of one split, epoch by epoch; `teacher` gives logits of the clean view, or is None."""
+
+    def __init__(
+        self,
+        data: PreparedData,
+        utterances: Sequence[Utterance],
+        frontend: LogMel,
+        settings: AugmentSettings,
+        *,
+        batch_seconds: float,
+        seed: int,
+        device: torch.device,
+        teacher: "TeacherOutputs | None" = None,
+        share: Share = Share(),
+        output_lengths: Callable[[Tensor], Tensor],
+    ) -> None:
+        self.data, self.utterances, self.frontend, self.settings = data, utterances, frontend, settings
+        self.batch_seconds, self.seed, self.device, self.share = batch_seconds, seed, device, share
+        self.teacher = teacher
+        self.output_lengths = output_lengths
+        self.needed = torch.tensor([frames_needed(u.units) for u in utterances])
+
+    @property
+    def per_epoch(self) -> int:
+        return self.data.num_batches(self.utterances, self.batch_seconds, world_size=self.share.world_size)
+
+    def epoch(self, index: int) -> Iterator[Inputs]:
+        """Augmented batches; the same (seed, index, rank) gives the same ones."""
+        generator = torch.Generator().manual_seed((self.seed * 100_003 + index) * 1_009 + self.share.rank)
+        batches = self.data.batches(
+            self.utterances,
+            self.batch_seconds,
+            shuffle=(self.seed, index),
+            rank=self.share.rank,
+            world_size=self.share.world_size,
+        )
+        for batch in batches:
+            yield self._augmented(batch, generator)
+
+    def _augmented(self, batch: Batch, generator: torch.Generator) -> Inputs:
+        moved, lengths_B = self._moved(batch, generator)
+        noisy = augment.add_noise(moved, lengths_B, settings=self.settings, generator=generator)
+        features, frames_B = self.frontend(noisy.to(self.device), lengths_B.to(self.device))
+        features = augment.spec_augment(features, frames_B, settings=self.settings, generator=generator)
+        teacher = None
+        if self.teacher is not None:
+            still = torch.equal(lengths_B, batch.lengths_B)
+            teacher = self.teacher.cached(batch) if still else self.teacher.live(moved, lengths_B)
+        return Inputs(
+            features,
+            frames_B,
+            batch.targets_BL.to(self.device),
+            batch.target_lengths_B.to(self.device),
+            teacher,
+        )
+
+    def _moved(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The batch at another speed, where that leaves each utterance the frames that CTC needs."""
+        moved, lengths_B = augment.change_speed(
+            batch.waveform_BN, batch.lengths_B, settings=self.settings, generator=generator
+        )
+        frames_B = self.output_lengths(self.frontend.output_lengths(lengths_B))
+        if (frames_B < self.needed[list(batch.indices)]).any():
+            return batch.waveform_BN, batch.lengths_B
+        return moved, lengths_B
+
+
+class TeacherOutputs:
+    """A teacher's logits on the clean view: computed once for each utterance, or live for moved audio.
+
+    Kept as float16 in memory: frames times units times two bytes.
+    """
+
+    def __init__(self, model: Recogniser, frontend: LogMel, device: torch.device) -> None:
+        self.model = model.to(device).eval()
+        self.frontend = frontend
+        self.device = device
+        self.stored: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def live(self, waveform_BN: Tensor, lengths_B: Tensor) -> Tensor:
+        """logits_BTV of a batch of waveforms."""
+        features, frames_B = self.frontend(waveform_BN.to(self.device), lengths_B.to(self.device))
+        logits: Tensor = self.model(features, frames_B)[0]
+        return logits
+
+    def compute(self, data: PreparedData, utterances: Sequence[Utterance], seconds: float, watch: Watch) -> None:
+        """Store the outputs for all utterances, in one pass."""
+        total = data.num_batches(utterances, seconds)
+        for batch in watch.progress(data.batches(utterances, seconds), total, "teacher's outputs"):
+            lengths_B = self.model.output_lengths(self.frontend.output_lengths(batch.lengths_B))
+            logits = self.live(batch.waveform_BN, batch.lengths_B).half().cpu()
+            for row, audio_id in enumerate(batch.ids):
+                self.stored[audio_id] = logits[row, : int(lengths_B[row])].clone()
+
+    def cached(self, batch: Batch) -> Tensor:
+        """logits_BTV of a batch whose audio is as it was; padding is zero."""
+        rows = [self.stored[audio_id].float() for audio_id in batch.ids]
+        return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(self.device)

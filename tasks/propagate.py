@@ -1,0 +1,92 @@
+"""Stage `propagate NAME`: the student's first weights, f_s = f_t ⊕ O, or fresh random ones."""
+
+import json
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from kd.frontend import LogMel
+from kd.losses import LABEL_LOSSES
+from kd.models import Recogniser, build
+from kd.propagation import Propagated, propagate
+from kd.propagation.importance import mean_gradients
+from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from tasks.data import PreparedData
+from tasks.params import Params, Recipe
+from tasks.paths import Paths
+from tasks.teacher import model_settings
+from tasks.training import feature_statistics
+from tasks.validation import Validation
+from tasks.watch import Silent, Watch
+
+
+def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -> dict[str, float]:
+    """Writes models/initial/NAME/; returns its size and its validation error before any training."""
+    recipe = params.students[name]
+    data = PreparedData.load(paths.prepared, sample_rate_hz=params.frontend.sample_rate_hz)
+    frontend = LogMel(params.frontend)
+    if recipe.init == "random":
+        result = Propagated(_fresh(params, recipe, name, data, frontend))
+    else:
+        result = _propagated(params, recipe, paths, name, data, frontend)
+    for line in result.lineage:
+        watch.say(line)
+    settings = params.training_of(name)
+    validate = Validation(data, "valid", frontend, batch_seconds=settings.batch_seconds, device=torch.device("cpu"))
+    metrics = {f"initial_{key}": value for key, value in validate(result.model).items()}
+    initial = Checkpoint(
+        result.model,
+        params.frontend,
+        data.vocabulary,
+        role="student",
+        init=recipe.init,
+        objective="none",
+        lineage=result.lineage,
+        masks=dict(result.masks),
+        facts=metrics,
+    )
+    folder = paths.initial(name)
+    save_checkpoint(folder, initial)
+    (folder / "kept.json").write_text(json.dumps([dict(k) for k in result.kept], indent=1), encoding="utf-8")
+    return {**metrics, "params": float(sum(p.numel() for p in result.model.parameters()))}
+
+
+def _fresh(params: Params, recipe: Recipe, name: str, data: PreparedData, frontend: LogMel) -> Recogniser:
+    assert recipe.model is not None
+    settings = params.training_of(name)
+    torch.manual_seed(settings.seed)
+    model = build(model_settings(params, recipe.model, data.vocabulary)).eval()
+    model.set_statistics(*feature_statistics(data, frontend, settings.batch_seconds))
+    return model
+
+
+def _propagated(
+    params: Params, recipe: Recipe, paths: Paths, name: str, data: PreparedData, frontend: LogMel
+) -> Propagated:
+    source = load_checkpoint(paths.model(recipe.init))
+    masks = {key: mask.bool() for key, mask in source.masks.items()}
+    start = Propagated(source.model, masks, (*source.lineage, f"from {recipe.init}"))
+
+    def calibrate(model: Recogniser, batches: int) -> dict[str, Tensor]:
+        return mean_gradients(model, _losses(model, data, frontend, params.training_of(name).batch_seconds, batches))
+
+    try:
+        return propagate(start, recipe.operators, calibrate)
+    except ValueError as error:
+        raise ValueError(f"students.{name}.operators: {error}") from None
+
+
+def _losses(
+    model: Recogniser, data: PreparedData, frontend: LogMel, batch_seconds: float, count: int
+) -> Iterator[Callable[[], Tensor]]:
+    """Losses of the first `count` shuffled training batches against their labels."""
+    batches = data.batches(data.split("train"), batch_seconds, shuffle=(0, 0))
+    for _, batch in zip(range(count), batches, strict=False):
+
+        def loss(batch: "type(batch)" = batch) -> Tensor:  # type: ignore[valid-type]
+            features_BTF, frames_B = frontend(batch.waveform_BN, batch.lengths_B)
+            logits_BTV, lengths_B = model(features_BTF, frames_B)
+            return LABEL_LOSSES[model.settings.problem](logits_BTV, lengths_B, batch.targets_BL, batch.target_lengths_B)
+
+        yield loss

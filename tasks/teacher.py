@@ -1,0 +1,95 @@
+"""Stage `teacher`: train one here, or adopt a checkpoint."""
+
+import torch
+
+from kd.frontend import LogMel
+from kd.models import build
+from kd.settings.losses import ObjectiveSettings
+from kd.settings.models import EncoderSettings, ModelSettings
+from kd.text import Vocabulary
+from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from tasks.data import PreparedData
+from tasks.params import CheckpointTeacher, Params, TrainedTeacher
+from tasks.paths import Paths
+from tasks.training import Run, feature_statistics, train, write_history
+from tasks.validation import Validation
+from tasks.watch import Silent, Watch
+
+
+def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -> dict[str, float]:
+    """Writes models/teacher/; returns the metrics of its best epoch."""
+    data = PreparedData.load(paths.prepared, sample_rate_hz=params.frontend.sample_rate_hz)
+    if isinstance(params.teacher, CheckpointTeacher):
+        return _adopt(params, params.teacher, paths, data)
+    return _train(params, params.teacher, paths, data, watch)
+
+
+def model_settings(params: Params, encoder: EncoderSettings, vocabulary: Vocabulary) -> ModelSettings:
+    """Settings of a new model for this problem and its units."""
+    return ModelSettings(
+        problem=params.problem.kind,
+        num_features=params.frontend.num_mels,
+        num_outputs=len(vocabulary),
+        encoder=encoder,
+    )
+
+
+def _train(params: Params, teacher: TrainedTeacher, paths: Paths, data: PreparedData, watch: Watch) -> dict[str, float]:
+    frontend = LogMel(params.frontend)
+    torch.manual_seed(teacher.training.seed)
+    model = build(model_settings(params, teacher.model, data.vocabulary))
+    model.set_statistics(*feature_statistics(data, frontend, teacher.training.batch_seconds))
+    objective = ObjectiveSettings()
+    trained = train(
+        Run(model, frontend, data, objective, teacher.training, teacher.augment),
+        watch,
+    )
+    if trained.writes:
+        checkpoint = Checkpoint(
+            trained.model, params.frontend, data.vocabulary, role="teacher", init="random", objective="labels"
+        )
+        save_checkpoint(paths.model("teacher"), checkpoint)
+        write_history(paths.model("teacher"), trained.history)
+    return best_metrics(trained.history)
+
+
+def best_metrics(history: list[dict[str, float]]) -> dict[str, float]:
+    """Metrics of the best epoch, and how many epochs there were."""
+    best = min(history, key=lambda row: (row["valid_error"], row["valid_loss"]))
+    return {**{k: v for k, v in best.items() if k != "epoch"}, "best_epoch": best["epoch"], "epochs": len(history)}
+
+
+def _adopt(params: Params, teacher: CheckpointTeacher, paths: Paths, data: PreparedData) -> dict[str, float]:
+    checkpoint = load_checkpoint(paths.root / teacher.path)
+    _require_fit(params, teacher, checkpoint, data)
+    frontend = LogMel(params.frontend)
+    validate = Validation(data, "valid", frontend, batch_seconds=60.0, device=torch.device("cpu"))
+    adopted = Checkpoint(
+        checkpoint.model,
+        checkpoint.frontend,
+        checkpoint.vocabulary,
+        role="teacher",
+        init="checkpoint",
+        objective=checkpoint.objective,
+        lineage=checkpoint.lineage,
+        masks=checkpoint.masks,
+    )
+    metrics = dict(validate(checkpoint.model))
+    save_checkpoint(paths.model("teacher"), adopted)
+    write_history(paths.model("teacher"), [{"epoch": 0.0, **metrics}])
+    return metrics
+
+
+def _require_fit(params: Params, teacher: CheckpointTeacher, checkpoint: Checkpoint, data: PreparedData) -> None:
+    """A checkpoint that hears or speaks otherwise than this pipeline is refused."""
+    pairs = [
+        ("problem", checkpoint.model.settings.problem, params.problem.kind),
+        ("front end", checkpoint.frontend, params.frontend),
+        ("units", checkpoint.vocabulary.tokens, data.vocabulary.tokens),
+    ]
+    for what, found, expected in pairs:
+        if found != expected:
+            raise ValueError(
+                f"teacher.path {teacher.path}: its {what} differs from this pipeline's.\nfound: {found}\n"
+                f"expected: {expected}\nChange params.yaml to the teacher's, or train a teacher here"
+            )

@@ -1,0 +1,160 @@
+"""One training run with its files: resume state, history, progress. Teacher and students share it."""
+
+import csv
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from kd.frontend import LogMel
+from kd.models import Recogniser
+from kd.settings.frontend import AugmentSettings
+from kd.settings.losses import ObjectiveSettings
+from kd.settings.training import TrainingSettings
+from kd.training import Batches, Epoch, Objective, fit
+from tasks.data import PreparedData
+from tasks.inputs import Share, TeacherOutputs, TrainingInputs
+from tasks.validation import Validation
+from tasks.watch import Watch
+
+RESUME_FILE = "resume.pt"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is trained, on what, and how."""
+
+    model: Recogniser
+    frontend: LogMel
+    data: PreparedData
+    objective: ObjectiveSettings
+    settings: TrainingSettings
+    augment: AugmentSettings
+    teacher: Recogniser | None = None
+    masks: Mapping[str, Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The best epoch's model, every epoch's metrics, and whether this process should write files."""
+
+    model: Recogniser
+    history: list[dict[str, float]]
+    writes: bool
+
+
+def train(run: Run, watch: Watch) -> Trained:
+    """Train, keeping a resume state in `watch.scratch` after each epoch; a killed run goes on from there.
+
+    Under `accelerate launch` each process takes its share of every batch.
+    """
+    accelerator = make_accelerator(run.settings)
+    model = run.model.to(accelerator.device)
+    frontend = run.frontend.to(accelerator.device)
+    resumed = _load_resume(watch.scratch)
+    history: list[dict[str, float]] = list(resumed["history"]) if resumed else []
+    best: dict[str, Tensor] = resumed["state"]["best_weights"] if resumed else {}
+    if resumed:
+        watch.say(f"going on after epoch {len(history)} of {run.settings.epochs}, where the last run stopped")
+    epochs = _epochs(run, model, frontend, accelerator, resumed["state"] if resumed else None, watch)
+    left = run.settings.epochs - len(history)
+    for epoch in watch.progress(epochs, left, "epochs"):
+        history.append({"epoch": float(epoch.index), **epoch.metrics})
+        best = epoch.best
+        watch.metrics(epoch.metrics, epoch.index)
+        if accelerator.is_main_process:
+            _save_resume(watch.scratch, {"state": epoch.state, "history": history})
+    model.load_state_dict(best)
+    return Trained(model.cpu().eval(), history, accelerator.is_main_process)
+
+
+def _epochs(
+    run: Run,
+    model: Recogniser,
+    frontend: LogMel,
+    accelerator: Accelerator,
+    state: Mapping[str, Any] | None,
+    watch: Watch,
+) -> Iterator[Epoch]:
+    device = accelerator.device
+    utterances = run.data.split("train")
+    teacher = None
+    if run.teacher is not None:
+        teacher = TeacherOutputs(run.teacher, frontend, device)
+        teacher.compute(run.data, utterances, run.settings.batch_seconds, watch)
+    inputs = TrainingInputs(
+        run.data,
+        utterances,
+        frontend,
+        run.augment,
+        batch_seconds=run.settings.batch_seconds,
+        seed=run.settings.seed,
+        device=device,
+        teacher=teacher,
+        share=Share(accelerator.process_index, accelerator.num_processes),
+        output_lengths=model.output_lengths,
+    )
+    return fit(
+        model,
+        Objective(run.objective, model.settings.problem),
+        Batches(inputs.epoch, inputs.per_epoch),
+        Validation(run.data, "valid", frontend, batch_seconds=run.settings.batch_seconds, device=device),
+        run.settings,
+        accelerator=accelerator,
+        masks=run.masks,
+        resume=state,
+    )
+
+
+def make_accelerator(settings: TrainingSettings) -> Accelerator:
+    """Device, mixed precision and processes, as settings and launcher ask for."""
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("training.device is cuda, but torch finds no GPU here: set device: auto or cpu")
+    torch.set_num_threads(settings.threads)
+    return Accelerator(cpu=settings.device == "cpu", mixed_precision=settings.precision)
+
+
+def write_history(folder: Path, history: list[dict[str, float]]) -> None:
+    """history.csv: one row an epoch."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "history.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, list(history[0]))
+        table.writeheader()
+        table.writerows({**row, "epoch": int(row["epoch"])} for row in history)
+
+
+def feature_statistics(data: PreparedData, frontend: LogMel, batch_seconds: float) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of each mel bin over (at most 500 utterances of) the training split, (F,) each."""
+    utterances = data.split("train")
+    chosen = utterances[:: max(1, len(utterances) // 500)]
+    total = square = torch.zeros(frontend.settings.num_mels, dtype=torch.float64)
+    count = 0
+    for batch in data.batches(chosen, batch_seconds):
+        features_BTF, frames_B = frontend(batch.waveform_BN, batch.lengths_B)
+        total = total + features_BTF.double().sum((0, 1))
+        square = square + features_BTF.double().square().sum((0, 1))
+        count += int(frames_B.sum())
+    mean = total / count
+    return mean.float(), (square / count - mean.square()).clamp(min=0).sqrt().float()
+
+
+def _load_resume(scratch: Path | None) -> dict[str, Any] | None:
+    if scratch is None or not (scratch / RESUME_FILE).is_file():
+        return None
+    state: dict[str, Any] = torch.load(scratch / RESUME_FILE, weights_only=True, map_location="cpu")
+    return state
+
+
+def _save_resume(scratch: Path | None, state: dict[str, Any]) -> None:
+    """Whole or not at all: written beside, then renamed."""
+    if scratch is None:
+        return
+    scratch.mkdir(parents=True, exist_ok=True)
+    beside = scratch / f"{RESUME_FILE}.{os.getpid()}"
+    torch.save(state, beside)
+    beside.replace(scratch / RESUME_FILE)
