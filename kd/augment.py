@@ -1,0 +1,127 @@
+"""What training adds to its inputs: speed and noise on waveforms, masks on features. All drawn from a given generator.
+
+Legend: B utterances, N samples, T frames, F mel bins, M masks. Every function leaves its input as it is, keeps
+padding at what it was (zero where lengths change), and returns its very input where the settings switch it off.
+"""
+
+from fractions import Fraction
+
+import torch
+from torch import Generator, Tensor
+from torchaudio.functional import resample
+
+from kd.settings.frontend import AugmentSettings
+
+
+def perturb(
+    waveform_BN: Tensor, lengths_B: Tensor, *, settings: AugmentSettings, generator: Generator
+) -> tuple[Tensor, Tensor]:
+    """Another speed, then noise, as the settings say; returns waveforms and their new lengths in samples."""
+    waveform_BN, lengths_B = change_speed(waveform_BN, lengths_B, settings=settings, generator=generator)
+    return add_noise(waveform_BN, lengths_B, settings=settings, generator=generator), lengths_B
+
+
+def change_speed(
+    waveform_BN: Tensor, lengths_B: Tensor, *, settings: AugmentSettings, generator: Generator
+) -> tuple[Tensor, Tensor]:
+    """Resample each utterance by a factor drawn from `speeds`: at 1.1 it is 1.1 times as fast, and higher.
+
+    Ko et al. 2015, "Audio augmentation for speech recognition", sec. 2. Factors are rounded to hundredths.
+    The faster an utterance, the fewer frames CTC has for its units.
+    """
+    if not settings.speeds or set(settings.speeds) == {1.0}:
+        return waveform_BN, lengths_B
+    drawn_B = torch.randint(len(settings.speeds), lengths_B.shape, generator=generator, device=generator.device)
+    drawn_B = drawn_B.to(lengths_B.device)
+    clean_BN = waveform_BN.masked_fill(~_inside(lengths_B, waveform_BN.shape[1]), 0.0)
+    new_lengths_B = lengths_B.clone()
+    rows_of: list[tuple[Tensor, Tensor]] = []
+    for index, speed in enumerate(settings.speeds):
+        rows = (drawn_B == index).nonzero()[:, 0]
+        ratio = Fraction(speed).limit_denominator(100)
+        old, new = ratio.numerator, ratio.denominator
+        new_lengths_B[rows] = -(-lengths_B[rows] * new // old)
+        rows_of.append((rows, resample(clean_BN[rows], old, new) if len(rows) else clean_BN[rows]))
+    changed_BN = waveform_BN.new_zeros(len(lengths_B), int(new_lengths_B.max()))
+    for rows, resampled_BN in rows_of:
+        width = min(resampled_BN.shape[1], changed_BN.shape[1])
+        changed_BN[rows, :width] = resampled_BN[:, :width]
+    return changed_BN.masked_fill(~_inside(new_lengths_B, changed_BN.shape[1]), 0.0), new_lengths_B
+
+
+def add_noise(waveform_BN: Tensor, lengths_B: Tensor, *, settings: AugmentSettings, generator: Generator) -> Tensor:
+    """Add white or pink noise, either as likely, to a share of the utterances, at an SNR drawn evenly in dB.
+
+    Powers are means over valid samples. Digital silence stays silent. The sum is not clipped.
+    """
+    if settings.noise_share == 0:
+        return waveform_BN
+    chosen_B, pink_B, where_B = _uniform(generator, 3, len(lengths_B)).to(waveform_BN.device)
+    inside_BN = _inside(lengths_B, waveform_BN.shape[1])
+    noise_BN = torch.randn(waveform_BN.shape, generator=generator, device=generator.device).to(waveform_BN)
+    noise_BN = torch.where((pink_B < 0.5)[:, None], _pink(noise_BN), noise_BN)
+    low_db, high_db = settings.noise_snr_db
+    snr_db_B = low_db + (high_db - low_db) * where_B
+    wanted_B = _power(waveform_BN, inside_BN) / 10.0 ** (snr_db_B / 10.0)
+    noise_power_B = _power(noise_BN, inside_BN).clamp(min=torch.finfo(noise_BN.dtype).tiny)
+    gain_B = (wanted_B / noise_power_B).sqrt()
+    noisy_BN = inside_BN & (chosen_B < settings.noise_share)[:, None]
+    return torch.where(noisy_BN, waveform_BN + gain_B[:, None] * noise_BN, waveform_BN)
+
+
+def spec_augment(features_BTF: Tensor, lengths_B: Tensor, *, settings: AugmentSettings, generator: Generator) -> Tensor:
+    """Mask stretches of time and bands of frequency, within each utterance's own length.
+
+    Park et al. 2019, arXiv:1904.08779, sec. 2, without time warping. A mask takes the utterance's own mean: our
+    log-mel features are not normalised, so that 0 would be louder than any speech, while the mean is what 0 is in the
+    paper. The longest time mask is a share of the utterance, so that short ones are not wiped out.
+    """
+    time_on = settings.time_masks > 0 and settings.time_mask_share > 0
+    frequency_on = settings.frequency_masks > 0 and settings.frequency_mask_bins > 0
+    if not (time_on or frequency_on):
+        return features_BTF
+    _, num_frames, num_bins = features_BTF.shape
+    inside_BT = _inside(lengths_B, num_frames)
+    bins_B = torch.full_like(lengths_B, num_bins)
+    widest_B = bins_B.clamp(max=settings.frequency_mask_bins)
+    longest_B = (lengths_B * settings.time_mask_share).long()
+    time_BT = _masks(lengths_B, longest_B, settings.time_masks, num_frames, generator)
+    frequency_BF = _masks(bins_B, widest_B, settings.frequency_masks, num_bins, generator)
+    count_B = (lengths_B * num_bins).clamp(min=1)
+    mean_B = features_BTF.masked_fill(~inside_BT[..., None], 0.0).sum(dim=(1, 2)) / count_B
+    masked_BTF = (time_BT[:, :, None] | frequency_BF[:, None, :]) & inside_BT[..., None]
+    return torch.where(masked_BTF, mean_B[:, None, None], features_BTF)
+
+
+def _masks(sizes_B: Tensor, longest_B: Tensor, num_masks: int, width: int, generator: Generator) -> Tensor:
+    """(B, width) bool: the union of masks 0 to `longest` long, each drawn evenly, within `sizes`."""
+    length_BM, start_BM = _uniform(generator, 2, len(sizes_B), num_masks).to(sizes_B.device)
+    length_BM = (length_BM * (longest_B[:, None] + 1)).long()
+    start_BM = (start_BM * (sizes_B[:, None] - length_BM + 1)).long()
+    place = torch.arange(width, device=sizes_B.device)
+    masks: Tensor = (place >= start_BM[..., None]) & (place < (start_BM + length_BM)[..., None])
+    return masks.any(dim=1)
+
+
+def _pink(white_BN: Tensor) -> Tensor:
+    """White noise with its power made proportional to 1 / frequency; the constant part is removed."""
+    spectrum_BK = torch.fft.rfft(white_BN)
+    index_K = torch.arange(spectrum_BK.shape[1], device=white_BN.device)
+    amplitude_K = torch.where(index_K > 0, index_K.clamp(min=1).rsqrt(), 0.0)
+    pink_BN: Tensor = torch.fft.irfft(spectrum_BK * amplitude_K, n=white_BN.shape[1])
+    return pink_BN
+
+
+def _power(waveform_BN: Tensor, inside_BN: Tensor) -> Tensor:
+    """Mean square of the valid samples; 0 where there are none."""
+    energy_B = waveform_BN.masked_fill(~inside_BN, 0.0).square().sum(dim=1)
+    return energy_B / inside_BN.sum(dim=1).clamp(min=1)
+
+
+def _inside(lengths_B: Tensor, width: int) -> Tensor:
+    inside_BN: Tensor = torch.arange(width, device=lengths_B.device) < lengths_B[:, None]
+    return inside_BN
+
+
+def _uniform(generator: Generator, *shape: int) -> Tensor:
+    return torch.rand(shape, generator=generator, device=generator.device)

@@ -1,0 +1,191 @@
+"""Augmentation: off is identity, padding stays, a generator decides everything, and sizes are what was asked."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Generator, Tensor
+
+from kd.augment import add_noise, change_speed, perturb, spec_augment
+from kd.settings.frontend import AugmentSettings
+
+OFF = AugmentSettings(time_masks=0, frequency_masks=0)
+SPEEDS = OFF.model_copy(update={"speeds": (0.9, 1.0, 1.1)})
+NOISE = OFF.model_copy(update={"noise_share": 1.0, "noise_snr_db": (5.0, 25.0)})
+MASKS = AugmentSettings()
+LENGTHS = torch.tensor([4_000, 1, 2_511, 0, 1_600])
+
+
+def seeded(seed: int = 0) -> Generator:
+    return Generator().manual_seed(seed)
+
+
+def tones(lengths_B: Tensor = LENGTHS, padding: float = float("nan")) -> Tensor:
+    waveform_BN = torch.sin(torch.arange(int(lengths_B.max())) * 0.3).repeat(len(lengths_B), 1) * 0.4
+    return waveform_BN.masked_fill(~inside(waveform_BN, lengths_B), padding)
+
+
+def inside(x: Tensor, lengths_B: Tensor) -> Tensor:
+    return torch.arange(x.shape[1]) < lengths_B[:, None]
+
+
+def features(lengths_B: Tensor, num_bins: int = 80) -> Tensor:
+    features_BTF = torch.randn(len(lengths_B), int(lengths_B.max()), num_bins, generator=seeded(9)) - 8.0
+    return features_BTF.masked_fill(~inside(features_BTF, lengths_B)[..., None], 0.0)
+
+
+def noisy(settings: AugmentSettings, generator: Generator) -> Tensor:
+    return add_noise(tones(padding=0.0), LENGTHS, settings=settings, generator=generator)
+
+
+def faster(settings: AugmentSettings, generator: Generator) -> Tensor:
+    return change_speed(tones(padding=0.0), LENGTHS, settings=settings, generator=generator)[0]
+
+
+def masked(settings: AugmentSettings, generator: Generator) -> Tensor:
+    return spec_augment(features(LENGTHS // 10), LENGTHS // 10, settings=settings, generator=generator)
+
+
+ALL: dict[str, tuple[Callable[[AugmentSettings, Generator], Tensor], AugmentSettings]] = {
+    "noise": (noisy, NOISE),
+    "speed": (faster, SPEEDS),
+    "masks": (masked, MASKS),
+}
+
+
+@pytest.mark.parametrize(("augment", "settings"), ALL.values(), ids=ALL)
+def test_drawn_from_the_generator_alone(augment: Callable[..., Tensor], settings: AugmentSettings) -> None:
+    torch.manual_seed(1)
+    first, again, other = augment(settings, seeded(0)), augment(settings, seeded(0)), augment(settings, seeded(1))
+    assert torch.equal(first, again)
+    assert first.shape != other.shape or not torch.equal(first, other)
+
+
+def test_off_is_identity_and_draws_nothing() -> None:
+    waveform_BN, features_BTF, generator = tones(padding=0.0), features(LENGTHS // 10), seeded()
+    before = generator.get_state()
+    got_BN, lengths_B = perturb(waveform_BN, LENGTHS, settings=OFF, generator=generator)
+    assert got_BN is waveform_BN
+    assert lengths_B is LENGTHS
+    assert spec_augment(features_BTF, LENGTHS // 10, settings=OFF, generator=generator) is features_BTF
+    assert torch.equal(generator.get_state(), before)
+
+
+def test_inputs_are_left_as_they_are() -> None:
+    waveform_BN, features_BTF = tones(padding=0.0), features(LENGTHS // 10)
+    copies = waveform_BN.clone(), features_BTF.clone()
+    perturb(waveform_BN, LENGTHS, settings=SPEEDS.model_copy(update={"noise_share": 1.0}), generator=seeded())
+    spec_augment(features_BTF, LENGTHS // 10, settings=MASKS, generator=seeded())
+    assert torch.equal(waveform_BN, copies[0])
+    assert torch.equal(features_BTF, copies[1])
+
+
+def test_what_the_padding_holds_does_not_matter() -> None:
+    settings = SPEEDS.model_copy(update={"noise_share": 1.0})
+    clean_BN, lengths_B = perturb(tones(padding=0.0), LENGTHS, settings=settings, generator=seeded(3))
+    dirty_BN, _ = perturb(tones(padding=float("nan")), LENGTHS, settings=settings, generator=seeded(3))
+    assert torch.equal(clean_BN, dirty_BN)
+    assert not clean_BN[~inside(clean_BN, lengths_B)].any()
+    masked_BTF = masked(MASKS, seeded(3))
+    assert not masked_BTF[~inside(masked_BTF, LENGTHS // 10)].any()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_has_the_snr_asked_for(seed: int) -> None:
+    lengths_B = torch.tensor([4_000, 900, 2_511])
+    waveform_BN = tones(lengths_B, padding=0.0)
+    for wanted_db in (-3.0, 10.0, 30.0):
+        settings = NOISE.model_copy(update={"noise_snr_db": (wanted_db, wanted_db)})
+        added_BN = add_noise(waveform_BN, lengths_B, settings=settings, generator=seeded(seed)) - waveform_BN
+        energies = waveform_BN.square().sum(1) / added_BN.square().sum(1)
+        torch.testing.assert_close(10 * energies.log10(), torch.full((3,), wanted_db), atol=0.01, rtol=0)
+
+
+def test_snr_is_drawn_from_its_range_and_share() -> None:
+    lengths_B = torch.full((400,), 500)
+    waveform_BN = tones(lengths_B)
+    settings = NOISE.model_copy(update={"noise_share": 0.3, "noise_snr_db": (5.0, 15.0)})
+    added_BN = add_noise(waveform_BN, lengths_B, settings=settings, generator=seeded()) - waveform_BN
+    touched = added_BN.any(1)
+    assert 0.22 < touched.float().mean() < 0.38
+    snr_db = 10 * (waveform_BN.square().sum(1) / added_BN.square().sum(1))[touched].log10()
+    assert 5.0 <= snr_db.min() < 6.0
+    assert 14.0 < snr_db.max() <= 15.001
+
+
+def test_noise_is_white_or_pink() -> None:
+    lengths_B = torch.full((200,), 4_096)
+    waveform_BN = tones(lengths_B)
+    added_BN = add_noise(waveform_BN, lengths_B, settings=NOISE, generator=seeded()) - waveform_BN
+    power_BK = torch.fft.rfft(added_BN).abs().square()
+    low_share_B = power_BK[:, 1:65].sum(1) / power_BK[:, 1:2049].sum(1)
+    white, pink = 64 / 2048, math.log(64) / math.log(2048)  # shares of the lowest 64 of 2048 frequencies
+    is_pink_B = low_share_B > 0.3
+    assert 0.4 < is_pink_B.float().mean() < 0.6
+    assert low_share_B[~is_pink_B].mean() == pytest.approx(white, rel=0.1)
+    assert low_share_B[is_pink_B].mean() == pytest.approx(pink, rel=0.1)
+
+
+def test_silence_stays_silent() -> None:
+    silence_BN, lengths_B = torch.zeros(2, 300), torch.tensor([300, 0])
+    assert not add_noise(silence_BN, lengths_B, settings=NOISE, generator=seeded()).any()
+
+
+@pytest.mark.parametrize("speed", [0.8, 0.9, 1.1])
+def test_speed_changes_length_and_pitch(speed: float) -> None:
+    lengths_B = torch.tensor([4_000, 3_001, 7])
+    settings = OFF.model_copy(update={"speeds": (speed,)})
+    faster_BN, got_B = change_speed(tones(lengths_B), lengths_B, settings=settings, generator=seeded())
+    assert got_B.tolist() == [math.ceil(round(n / speed, 6)) for n in lengths_B.tolist()]
+    assert faster_BN.shape[1] == got_B[0]
+    expected_N = torch.sin(torch.arange(3_000) * 0.3 * speed) * 0.4
+    torch.testing.assert_close(faster_BN[0, 100:3_000], expected_N[100:], atol=2e-3, rtol=0)
+
+
+def test_each_utterance_has_a_speed_of_its_own() -> None:
+    lengths_B = torch.full((300,), 990)
+    _, got_B = change_speed(tones(lengths_B), lengths_B, settings=SPEEDS, generator=seeded())
+    values, counts = got_B.unique(return_counts=True)
+    assert values.tolist() == [900, 990, 1_100]
+    assert min(counts.tolist()) > 70
+
+
+def test_speed_does_not_see_batch_mates() -> None:
+    settings = OFF.model_copy(update={"speeds": (0.9,)})
+    together_BN, got_B = change_speed(tones(), LENGTHS, settings=settings, generator=seeded())
+    for row in (0, 2, 4):
+        length = LENGTHS[row : row + 1]
+        alone_BN, _ = change_speed(tones(length), length, settings=settings, generator=seeded())
+        torch.testing.assert_close(together_BN[row, : got_B[row]], alone_BN[0], atol=1e-6, rtol=0)
+
+
+def test_masks_take_the_mean_and_keep_to_their_sizes() -> None:
+    lengths_B = torch.tensor([200, 50, 9, 1] * 40)
+    features_BTF = features(lengths_B)
+    settings = AugmentSettings(time_masks=1, time_mask_share=0.2, frequency_masks=1, frequency_mask_bins=8)
+    got_BTF = spec_augment(features_BTF, lengths_B, settings=settings, generator=seeded())
+    widest = {"time": 0, "bins": 0}
+    for row, length in enumerate(lengths_B.tolist()):
+        before_TF, after_TF = features_BTF[row, :length], got_BTF[row, :length]
+        changed_TF = before_TF != after_TF
+        times, bins = changed_TF.all(1), changed_TF.all(0)
+        assert torch.equal(changed_TF, times[:, None] | bins[None, :])
+        assert int(times.sum()) <= int(0.2 * length)
+        assert int(bins.sum()) <= 8
+        torch.testing.assert_close(after_TF[changed_TF], before_TF.mean().expand(int(changed_TF.sum())))
+        for name, mask in (("time", times), ("bins", bins)):
+            assert int((mask[1:] & ~mask[:-1]).sum()) + int(mask[0]) <= 1, "one mask is one stretch"
+            widest[name] = max(widest[name], int(mask.sum()))
+    assert widest["time"] > 30
+    assert widest["bins"] == 8
+
+
+def test_masks_reach_both_ends() -> None:
+    lengths_B = torch.full((2_000,), 10)
+    features_BTF = features(lengths_B, num_bins=12)
+    settings = AugmentSettings(time_masks=2, time_mask_share=0.3, frequency_masks=2, frequency_mask_bins=3)
+    changed_BTF = spec_augment(features_BTF, lengths_B, settings=settings, generator=seeded()) != features_BTF
+    share_T, share_F = changed_BTF.all(2).float().mean(0), changed_BTF.all(1).float().mean(0)
+    assert share_T.min() > 0.05
+    assert share_F.min() > 0.05
