@@ -1,13 +1,13 @@
 """Multiply-accumulates and parameters of a recogniser."""
 
 from copy import deepcopy
-from math import log2
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from kd.frontend import LogMel
 from kd.settings.frontend import FrontEndSettings
 from kd.settings.models import ModelSettings
 
@@ -36,15 +36,9 @@ def count_macs(model: nn.Module, *inputs: Tensor) -> float:
 
 
 def frontend_macs_per_audio_second(settings: FrontEndSettings) -> float:
-    """Multiply-accumulates of the log-mel front end, an estimate from its formula.
-
-    Per frame of N samples, padded to a power of two F: window N, real FFT F·log2(F/2) (radix 2, four real
-    products a butterfly), power F, and the dense mel matrix (F/2 + 1)·mels.
-    """
-    frame = settings.samples_per_frame
-    fft = 1 << (frame - 1).bit_length()
-    per_frame = frame + fft * log2(fft / 2) + fft + (fft // 2 + 1) * settings.num_mels
-    return per_frame * 1000 / settings.frame_shift_ms
+    """Multiply-accumulates of the log-mel front end for one second of audio, as kd.frontend computes it."""
+    num_samples = settings.sample_rate_hz
+    return count_macs(LogMel(settings), torch.zeros(1, num_samples), torch.tensor([num_samples]))
 
 
 def count_params(model: nn.Module) -> tuple[int, int]:

@@ -138,7 +138,6 @@ class ExportParams(Strict):
 class EvaluationParams(Strict):
     batch_seconds: float = Field(120.0, gt=0)
     confidence: float = Field(0.95, gt=0.5, lt=1)
-    resamples: int = Field(2000, ge=200, description="bootstrap resamples over speakers")
     timing_utterances: int = Field(40, ge=5, description="test utterances that are timed")
     timing_repeats: int = Field(3, ge=1)
     threads: int = Field(1, ge=1)

@@ -52,8 +52,9 @@ class Attention(nn.Module):
 
     def forward(self, x_BTD: Tensor, mask_BT: Tensor) -> Tensor:
         x_BTD = self.norm(x_BTD)
+        # view, since unflatten would fix the number of frames in an ONNX file
         query, key, value = (
-            part(x_BTD).unflatten(2, (self.heads, self.head_dim)).transpose(1, 2)
+            part(x_BTD).view(*x_BTD.shape[:2], self.heads, self.head_dim).transpose(1, 2)
             for part in (self.query, self.key, self.value)
         )
         y_BHTK = F.scaled_dot_product_attention(rotate(query), rotate(key), value, attn_mask=mask_BT[:, None, None])

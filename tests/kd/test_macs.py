@@ -5,8 +5,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kd.macs import count_macs, count_params, frontend_macs_per_audio_second
+from kd.frontend import LogMel
+from kd.macs import count_macs, count_params, frontend_macs_per_audio_second, macs_per_audio_second
+from kd.models import build
 from kd.settings.frontend import FrontEndSettings
+from kd.settings.models import ModelSettings, RNNSettings
 
 
 class Attention(nn.Module):
@@ -66,5 +69,18 @@ def test_counts_parameters_and_those_that_are_not_zero() -> None:
 
 
 def test_front_end_of_ten_milliseconds() -> None:
-    # 400 samples, FFT of 512: 400 + 512·8 + 512 + 257·80 = 25,568 a frame, 100 frames a second
-    assert frontend_macs_per_audio_second(FrontEndSettings()) == 2_556_800
+    # 100 frames: 400 samples by the real and imaginary parts of the bins that a mel bin uses, and these by 80 mels
+    bins = LogMel(FrontEndSettings()).mel_RF.shape[0]
+    assert 200 < bins < 256
+    assert frontend_macs_per_audio_second(FrontEndSettings()) == 100 * (400 * 2 * bins + bins * 80)
+
+
+def test_a_second_of_a_recogniser() -> None:
+    encoder = RNNSettings(cell="gru", two_way=False, stem=4, width=6, layers=1, hidden=5, subsampling=2)
+    settings = ModelSettings(problem="transcription", num_features=16, num_outputs=7, encoder=encoder)
+    frontend = FrontEndSettings(num_mels=16)
+    # 100 frames a second, 50 after the first convolution of the stem
+    stem = 50 * 16 * 4 * 3 + 50 * 4 * 6 * 3
+    layer = 50 * 3 * 5 * (6 + 5) + 50 * 5 * 6
+    head = 50 * 6 * 7
+    assert macs_per_audio_second(build(settings), settings, frontend) == stem + layer + head

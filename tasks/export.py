@@ -1,0 +1,146 @@
+"""Stage `export NAME`: models/NAME as an ONNX file that equals the PyTorch model, and its table of tokens.
+
+Names and shapes are those of sherpa-onnx's zipformer CTC models. Legend: N utterances, T feature frames,
+S samples, T' frames of the model, V units.
+
+    transcription    x [N, T, mels] float32, x_lens [N] int64  ->  log_probs [N, T', V], log_probs_len [N] int64
+    keyword          x, x_lens                                 ->  log_probs [N, V]
+    with front end   audio [N, S] float32, audio_lens [N] int64, instead of x and x_lens
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from kd.frontend import LogMel
+from kd.text import Vocabulary
+from tasks.checkpoint import Checkpoint, load_checkpoint
+from tasks.onnx_files import IR_VERSION, OPSET, open_session, write_onnx
+from tasks.params import Params
+from tasks.paths import Paths
+from tasks.watch import Silent, Watch
+
+FORMAT = 1
+PARITY_TOLERANCE = 1e-4
+PARITY_FRAMES = ((53,), (400,), (9, 16), (120, 50, 83))
+TRACED_FRAMES = (47, 31)
+SPACE = "▁"
+JUNK = 100.0
+
+
+class Exported(nn.Module):
+    """What the file computes: log-probabilities, from features or from audio."""
+
+    def __init__(self, checkpoint: Checkpoint, frontend_included: bool) -> None:
+        super().__init__()
+        self.model = checkpoint.model
+        self.frontend = LogMel(checkpoint.frontend) if frontend_included else None
+        self.keyword = checkpoint.model.settings.problem == "keyword"
+        self.eval()
+
+    def forward(self, x: Tensor, lengths_B: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        if self.frontend is not None:
+            x, lengths_B = self.frontend(x, lengths_B)
+        logits_BTV, lengths_B = self.model(x, lengths_B)
+        log_probs_BTV: Tensor = logits_BTV.log_softmax(2)
+        return log_probs_BTV.squeeze(1) if self.keyword else (log_probs_BTV, lengths_B)
+
+    def inputs(self) -> dict[str, tuple[str, ...]]:
+        """Names, and their axes that vary."""
+        if self.frontend is None:
+            return {"x": ("N", "T"), "x_lens": ("N",)}
+        return {"audio": ("N", "S"), "audio_lens": ("N",)}
+
+    def outputs(self) -> dict[str, tuple[str, ...]]:
+        return {"log_probs": ("N",)} if self.keyword else {"log_probs": ("N", "T'"), "log_probs_len": ("N",)}
+
+    def batch(self, frames: tuple[int, ...], seed: int) -> tuple[Tensor, Tensor]:
+        """A batch like those of training, but for its padding, which is rubbish: no file may look at it."""
+        generator = torch.Generator().manual_seed(seed)
+        if self.frontend is None:
+            lengths_B = torch.tensor(frames)
+            noise = torch.randn(len(frames), max(frames), self.model.settings.num_features, generator=generator)
+            x = noise / self.model.scale_F + self.model.mean_F
+        else:
+            lengths_B = torch.tensor(frames) * self.frontend.shift + 7
+            x = 0.1 * torch.randn(len(frames), int(lengths_B.max()), generator=generator)
+        for row, length in enumerate(lengths_B.tolist()):
+            x[row, length:] = JUNK
+        return x, lengths_B
+
+
+def parity(module: Exported, path: Path) -> float:
+    """Largest difference of log-probabilities between PyTorch and the file, over batches of many shapes.
+
+    Raises RuntimeError where the lengths differ, or log-probabilities by more than PARITY_TOLERANCE.
+    """
+    session, differences = open_session(path), []
+    for seed, frames in enumerate(PARITY_FRAMES):
+        batch = module.batch(frames, seed)
+        with torch.no_grad():
+            expected = module(*batch)
+        found = session.run(None, {name: x.numpy() for name, x in zip(module.inputs(), batch, strict=True)})
+        if module.keyword:
+            pairs = [(torch.from_numpy(found[0]), expected)]
+        else:
+            if found[1].tolist() != expected[1].tolist():
+                raise RuntimeError(
+                    f"{path}: of inputs with {frames} frames the file makes {found[1].tolist()} frames, "
+                    f"PyTorch {expected[1].tolist()}. The file cannot be used"
+                )
+            rows = zip(torch.from_numpy(found[0]), *expected, strict=True)
+            pairs = [(ours[:length], theirs[:length]) for ours, theirs, length in rows]
+        differences += [(ours - theirs).abs().max() for ours, theirs in pairs]
+    worst = float(torch.stack(differences).max())  # NaN where any is NaN
+    if not worst <= PARITY_TOLERANCE:
+        raise RuntimeError(
+            f"{path}: log-probabilities differ from PyTorch's by up to {worst:.2g}; at most {PARITY_TOLERANCE:g} is "
+            "allowed. The file cannot be used; it stays in place to be looked into (are there huge weights?)"
+        )
+    return worst
+
+
+def tokens_table(vocabulary: Vocabulary) -> str:
+    """One `token index` a line, as sherpa-onnx reads it: a space is written ▁, the blank <blk>."""
+    rows = (f"{token.replace(' ', SPACE)} {index}" for index, token in enumerate(vocabulary.tokens))
+    return "\n".join(rows) + "\n"
+
+
+def metadata(checkpoint: Checkpoint, frontend_included: bool) -> dict[str, str]:
+    """Key-value pairs in the file. sherpa-onnx reads model_type; the rest is for whoever finds the file alone."""
+    settings, frontend = checkpoint.model.settings, checkpoint.frontend
+    for_sherpa = settings.problem == "transcription" and not frontend_included
+    return {
+        "model_type": "zipformer2_ctc" if for_sherpa else f"kd_{settings.problem}",
+        "version": str(FORMAT),
+        "vocab_size": str(settings.num_outputs),
+        "subsampling_factor": str(getattr(settings.encoder, "subsampling", 1)),
+        "sample_rate_hz": str(frontend.sample_rate_hz),
+        "num_mels": str(frontend.num_mels),
+    }
+
+
+def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -> dict[str, float]:
+    """Export models/NAME to exports/NAME and prove parity; gives the file's size and the difference."""
+    checkpoint, folder = load_checkpoint(paths.model(name)), paths.export(name)
+    module = Exported(checkpoint, params.export.frontend_included)
+    file, example = folder / "model.onnx", module.batch(TRACED_FRAMES, seed=0)
+    properties = metadata(checkpoint, params.export.frontend_included)
+    write_onnx(file, module, example, module.inputs(), module.outputs(), properties)
+    difference, size = parity(module, file), file.stat().st_size
+    (folder / "tokens.txt").write_text(tokens_table(checkpoint.vocabulary), encoding="utf-8")
+    description = {
+        "format": FORMAT,
+        "problem": checkpoint.model.settings.problem,
+        "frontend_included": params.export.frontend_included,
+        "frontend": checkpoint.frontend.model_dump(mode="json"),
+        "opset": OPSET,
+        "ir_version": IR_VERSION,
+        "size_bytes": size,
+        "parity": {"max_abs_difference": difference, "tolerance": PARITY_TOLERANCE, "frames": PARITY_FRAMES},
+    }
+    (folder / "export.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
+    watch.say(f"{name}: {size / 1e6:.2f} MB of ONNX, log-probabilities within {difference:.1e} of PyTorch's")
+    return {"size_bytes": float(size), "parity_max_abs_difference": difference}
