@@ -21,8 +21,8 @@ class LogMel(nn.Module):
     """Log-mel features, as kaldi-native-fbank computes them with `snip_edges=False`, no dither and no energy.
 
     Removing the mean, pre-emphasis, the window and the Fourier transform are linear, so they are one matrix, made
-    once in float64. That costs about what an FFT of 512 points costs, and any ONNX runtime has it. Nothing is
-    learnt and nothing is stored in a state dict; the result is float32 under mixed precision too.
+    once in float64: up to twice the time of an FFT of 512 points, but any ONNX runtime has it. Nothing is learnt
+    and nothing is stored in a state dict; the result is float32 under mixed precision too.
     """
 
     analysis_KR: Tensor
