@@ -1,0 +1,155 @@
+"""One raw utterance to samples and a normalised text, or to a reason why not. Runs in the worker processes.
+
+Legend: N samples.
+"""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.corpora.raw import RawUtterance, Split
+from tasks.params import Params, PreprocessParams
+from tasks.preparation.audio import Samples, check_sound, decode, level, locate, to_int16, to_rate, trim
+from tasks.preparation.quarantine import Quarantined, Reason, RejectedError
+from tasks.preparation.text import normalise
+
+_JOINT_S = 0.025  # windows in which the background of two joined recordings is measured
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is done to every utterance."""
+
+    project: Path
+    settings: PreprocessParams
+    sample_rate_hz: int
+    alphabet: str | None  # None: the whole text is a label
+
+    @classmethod
+    def of(cls, params: Params, project: Path) -> "Plan":
+        alphabet = None if params.problem.kind == "keyword" else params.problem.units.alphabet
+        return cls(project, params.preprocess, params.frontend.sample_rate_hz, alphabet)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An utterance that passed on its own; what depends on the others is checked later."""
+
+    id: str
+    text: str
+    speaker: str | None
+    split: Split
+    snr_db: float | None
+    source: str
+    samples_N: NDArray[np.int16]
+
+    @property
+    def audio_hash(self) -> str:
+        return blake2b(self.samples_N.tobytes(), digest_size=16).hexdigest()
+
+
+def prepare_all(rows: list[RawUtterance], plan: Plan) -> list[Prepared | Quarantined]:
+    """Outcomes in the order of the rows; one each, but for what is split by length."""
+    return [outcome for row in rows for outcome in prepare(row, plan)]
+
+
+def prepare(row: RawUtterance, plan: Plan) -> list[Prepared | Quarantined]:
+    settings = plan.settings
+    try:
+        text = normalise(
+            row.text,
+            lowercase=settings.lowercase,
+            strip_punctuation=settings.strip_punctuation,
+            alphabet=plan.alphabet,
+        )
+        whole_N = _sound(row, plan)
+        pieces = _fit(whole_N, plan)
+    except RejectedError as error:
+        return [_put_aside(row, row.id, error)]
+    names = [row.id] if len(pieces) == 1 else [f"{row.id}+{i}" for i in range(len(pieces))]
+    return [_finish(row, name, text, piece_N, plan) for name, piece_N in zip(names, pieces, strict=True)]
+
+
+def _finish(row: RawUtterance, name: str, text: str, piece_N: Samples, plan: Plan) -> Prepared | Quarantined:
+    assert row.split is not None
+    try:
+        check_sound(piece_N)
+    except RejectedError as error:
+        return _put_aside(row, name, error)
+    if plan.settings.level_dbfs is not None:
+        piece_N = level(piece_N, plan.settings.level_dbfs)
+    source = _relative(row, plan)
+    return Prepared(name, text, row.speaker, row.split, row.snr_db, source, to_int16(piece_N))
+
+
+def _sound(row: RawUtterance, plan: Plan) -> Samples:
+    """The utterance at the wanted rate, trimmed; its parts joined."""
+    root = plan.project / row.root
+    if row.parts is None:
+        return _recording(locate(root, row.path), row.start_s, row.end_s, plan)
+    parts = [_recording(locate(root, part.path), None, None, plan) for part in row.parts]
+    gaps = [round(part.gap_s * plan.sample_rate_hz) for part in row.parts]
+    return join(parts, gaps, int(_JOINT_S * plan.sample_rate_hz), np.random.default_rng(crc32(row.id.encode())))
+
+
+def _recording(file: Path, start_s: float | None, end_s: float | None, plan: Plan) -> Samples:
+    samples_N, rate_hz = decode(file, start_s, end_s)
+    check_sound(samples_N)
+    samples_N = to_rate(samples_N, rate_hz, plan.sample_rate_hz)
+    return samples_N if plan.settings.trim_db is None else trim(samples_N, plan.sample_rate_hz, plan.settings.trim_db)
+
+
+def join(parts: list[Samples], gaps: list[int], window: int, rng: np.random.Generator) -> Samples:
+    """Parts one after another, before each a pause of so many samples.
+
+    Pauses hold white noise at the level of the quietest window of the part that follows: digital silence
+    would mark the joints, and no microphone gives it.
+    """
+    joined: list[Samples] = []
+    for part_N, gap in zip(parts, gaps, strict=True):
+        whole = len(part_N) // window * window
+        windows = part_N[:whole].reshape(-1, window) if whole else part_N[None]
+        floor = float(np.sqrt(np.square(windows, dtype=np.float64).mean(axis=1).min()))
+        joined += [(rng.standard_normal(gap) * floor).astype(np.float32), part_N]
+    return np.concatenate(joined)
+
+
+def _fit(samples_N: Samples, plan: Plan) -> list[Samples]:
+    """The utterance in pieces within the limits of length."""
+    settings, rate_hz = plan.settings, plan.sample_rate_hz
+    length_s = len(samples_N) / rate_hz
+    if length_s < settings.min_seconds:
+        raise RejectedError(Reason.TOO_SHORT, f"{length_s:.3f} s, below min_seconds {settings.min_seconds:g}")
+    if length_s <= settings.max_seconds:
+        return [samples_N]
+    most = int(settings.max_seconds * rate_hz)
+    match settings.too_long:
+        case "crop":
+            return [loudest(samples_N, most)]
+        case "split":
+            return list(np.array_split(samples_N, -(-len(samples_N) // most)))
+        case "quarantine":
+            raise RejectedError(Reason.TOO_LONG, f"{length_s:.3f} s, above max_seconds {settings.max_seconds:g}")
+
+
+def loudest(samples_N: Samples, most: int) -> Samples:
+    """The stretch of `most` samples with the most energy."""
+    energy = np.concatenate([[0.0], np.cumsum(np.square(samples_N, dtype=np.float64))])
+    first = int(np.argmax(energy[most:] - energy[:-most]))
+    return samples_N[first : first + most]
+
+
+def _relative(row: RawUtterance, plan: Plan) -> str:
+    """The path from the corpus's root, so that no folder of this machine enters the data."""
+    root, path = plan.project / row.root, Path(row.path or "")
+    if path.is_absolute() or ".." in path.parts:
+        path = (root / path).resolve().relative_to(root.resolve())
+    return path.as_posix()
+
+
+def _put_aside(row: RawUtterance, name: str, error: RejectedError) -> Quarantined:
+    return Quarantined(name, row.path or "", error.reason, error.detail)
