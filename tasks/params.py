@@ -159,6 +159,11 @@ class Params(Strict):
     @model_validator(mode="after")
     def _references_and_shapes(self) -> Self:
         problems = [*_reference_problems(self), *_shape_problems(self)]
+        if self.problem.kind == "transcription" and self.preprocess.too_long != "quarantine":
+            problems.append(
+                f"preprocess.too_long: {self.preprocess.too_long} would part transcripts from their audio; "
+                "use quarantine, or problem.kind: keyword"
+            )
         if problems:
             raise ValueError("\n".join(problems))
         return self

@@ -3,9 +3,28 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from kd.settings.base import Strict
+
+
+def _in_order(low_high: tuple[float, float]) -> tuple[float, float]:
+    if low_high[0] > low_high[1]:
+        raise ValueError(f"the range {list(low_high)} ends before it begins: write the lower end first")
+    return low_high
+
+
+def _each_split(numbers: dict[str, int]) -> dict[str, int]:
+    if len(numbers) < 3 or min(numbers.values()) < 1:
+        raise ValueError(f"give train, valid and test, each at least 1; found {numbers}")
+    return numbers
+
+
+Range = Annotated[tuple[float, float], AfterValidator(_in_order)]
+Pitch = Annotated[int, Field(ge=0, le=100)]
+Seconds = Annotated[tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]], AfterValidator(_in_order)]
+Counts = Annotated[tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]], AfterValidator(_in_order)]
+PerSplit = Annotated[dict[Literal["train", "valid", "test"], int], AfterValidator(_each_split)]
 
 
 class _Corpus(Strict):
@@ -16,7 +35,7 @@ class DigitPhrases(Strict):
     """Connected digits: strings of `length` digits."""
 
     kind: Literal["digits"]
-    length: tuple[int, int] = Field((3, 6), description="fewest and most digits")
+    length: Counts = Field((3, 6), description="fewest and most digits")
     share: float = Field(1.0, gt=0, description="weight of this grammar among all")
 
 
@@ -24,7 +43,7 @@ class CommandPhrases(Strict):
     """A grammar: one alternative of each slot in turn; an empty alternative skips the slot."""
 
     kind: Literal["grammar"]
-    slots: tuple[tuple[str, ...], ...] = Field(min_length=1)
+    slots: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] = Field(min_length=1)
     share: float = Field(1.0, gt=0)
 
 
@@ -43,10 +62,10 @@ class RoomParams(Strict):
     """Room, noise and level, drawn for each utterance."""
 
     reverb_share: float = Field(0.5, ge=0, le=1)
-    rt60_s: tuple[float, float] = Field((0.1, 0.5), description="range of the reverberation time")
+    rt60_s: Seconds = Field((0.1, 0.5), description="range of the reverberation time")
     noise_share: float = Field(0.8, ge=0, le=1)
-    snr_db: tuple[float, float] = (5.0, 25.0)
-    level_dbfs: tuple[float, float] = (-35.0, -15.0)
+    snr_db: Range = (5.0, 25.0)
+    level_dbfs: Range = (-35.0, -15.0)
 
 
 class SyntheticCorpus(_Corpus):
@@ -54,10 +73,12 @@ class SyntheticCorpus(_Corpus):
 
     kind: Literal["synthetic"]
     phrases: tuple[Phrases, ...] = Field(min_length=1)
-    utterances: dict[Literal["train", "valid", "test"], int]
-    speakers: dict[Literal["train", "valid", "test"], int] = Field(description="voice and variant pairs")
-    words_per_minute: tuple[int, int] = (130, 210)
-    pitch: tuple[int, int] = Field((30, 70), description="range of eSpeak's pitch, 0 to 100")
+    utterances: PerSplit
+    speakers: PerSplit = Field(description="voice and variant pairs")
+    words_per_minute: Counts = (130, 210)
+    pitch: Annotated[tuple[Pitch, Pitch], AfterValidator(_in_order)] = Field(
+        (30, 70), description="range of eSpeak's pitch, 0 to 100"
+    )
     room: RoomParams = RoomParams()
     seed: int = Field(1, ge=0)
 
@@ -81,8 +102,8 @@ class TorchaudioCorpus(_Corpus):
 class ConnectedDigits(Strict):
     """Strings of one speaker's recordings, with pauses."""
 
-    length: tuple[int, int] = (3, 6)
-    pause_s: tuple[float, float] = (0.02, 0.25)
+    length: Counts = (3, 6)
+    pause_s: Seconds = (0.02, 0.25)
     utterances_per_speaker: int = Field(400, ge=1)
     seed: int = Field(1, ge=0)
 
