@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from kd.frontend import LogMel
 from kd.text import Vocabulary
 from tasks.checkpoint import Checkpoint, load_checkpoint
-from tasks.onnx_files import IR_VERSION, OPSET, open_session, write_onnx
+from tasks.deployed import open_session
+from tasks.onnx_files import IR_VERSION, OPSET, write_onnx
 from tasks.params import Params
 from tasks.paths import Paths
 from tasks.watch import Silent, Watch

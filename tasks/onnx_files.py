@@ -1,4 +1,4 @@
-"""ONNX files: written from a PyTorch module, byte for byte the same each time, and opened in ONNX Runtime."""
+"""ONNX files: written from a PyTorch module, byte for byte the same each time."""
 
 import io
 import warnings
@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import onnx
-import onnxruntime
 import torch
 from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
@@ -58,13 +57,3 @@ def write_onnx(
     onnx.checker.check_model(model, full_check=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(model.SerializeToString(deterministic=True))
-
-
-def open_session(path: Path, threads: int = 1) -> onnxruntime.InferenceSession:
-    """The file in ONNX Runtime on the CPU, with a fixed number of threads for all its work."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,126 @@
+"""Stage `evaluate NAME`: what models/NAME makes of the validation and test utterances, and how often it errs.
+
+Nothing is timed here, so the outputs are the same, run after run. Decoding is greedy, on the CPU.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from kd.decode import DECODERS
+from kd.frontend import LogMel
+from kd.macs import count_params, frontend_macs_per_audio_second, macs_per_audio_second
+from kd.metrics import Edits, char_edits, error_rate, keyword_edits, word_edits
+from kd.stats import error_interval
+from tasks.checkpoint import Checkpoint, load_checkpoint
+from tasks.data import PreparedData, Utterance
+from tasks.params import Params
+from tasks.paths import Paths
+from tasks.watch import Silent, Watch
+
+SPLITS = ("valid", "test")
+ERROR_KINDS = {"transcription": "wer", "keyword": "keyword_error"}
+EDITS = {"transcription": word_edits, "keyword": keyword_edits}
+
+
+def hypotheses(
+    checkpoint: Checkpoint, data: PreparedData, utterances: tuple[Utterance, ...], batch_seconds: float
+) -> Iterator[tuple[Utterance, str]]:
+    """Utterances with what the model hears in them, longest first."""
+    frontend, decode = LogMel(checkpoint.frontend), DECODERS[checkpoint.model.settings.problem]
+    for batch in data.batches(utterances, batch_seconds):
+        with torch.inference_mode():
+            logits_BTV, lengths_B = checkpoint.model(*frontend(batch.waveform_BN, batch.lengths_B))
+        for index, units in zip(batch.indices, decode(logits_BTV, lengths_B), strict=True):
+            yield utterances[index], data.vocabulary.decode(units)
+
+
+def evaluate_split(
+    checkpoint: Checkpoint, data: PreparedData, split: str, params: Params, watch: Watch
+) -> Iterator[dict[str, Any]]:
+    """One row for each utterance of the split, in the order of the prepared table."""
+    utterances = data.split(split)
+    edits = EDITS[checkpoint.model.settings.problem]
+    found = hypotheses(checkpoint, data, utterances, params.evaluation.batch_seconds)
+    heard = {u.id: text for u, text in watch.progress(found, len(utterances), f"decode {split}")}
+    for utterance in utterances:
+        hypothesis = heard[utterance.id]
+        words, chars = edits(utterance.text, hypothesis), char_edits(utterance.text, hypothesis)
+        yield {
+            "id": utterance.id,
+            "split": split,
+            "speaker": utterance.speaker,
+            "reference": utterance.text,
+            "hypothesis": hypothesis,
+            "errors": words.errors,
+            "reference_units": words.reference_units,
+            "char_errors": chars.errors,
+            "char_units": chars.reference_units,
+            "snr_db": utterance.snr_db,
+            "duration_s": utterance.num_samples / data.sample_rate_hz,
+        }
+
+
+def error_metrics(table: pd.DataFrame, confidence: float) -> dict[str, float | str]:
+    """Error rates of both splits, and the interval of the test's over its speakers."""
+    valid, test = (table[table["split"] == split] for split in SPLITS)
+    speakers = [None if pd.isna(speaker) else str(speaker) for speaker in test["speaker"]]
+    interval = error_interval(
+        test["errors"].tolist(), test["reference_units"].tolist(), speakers, confidence=confidence
+    )
+    return {
+        "test_error": interval.estimate,
+        "test_error_low": interval.low,
+        "test_error_high": interval.high,
+        "interval_method": interval.method,
+        "valid_error": _pooled(valid, "errors", "reference_units"),
+        "cer": _pooled(test, "char_errors", "char_units"),
+    }
+
+
+def size_metrics(checkpoint: Checkpoint, onnx_file: Path) -> dict[str, float]:
+    """Parameters, bytes of the exported file, multiply-accumulates."""
+    if not onnx_file.is_file():
+        raise ValueError(f"{onnx_file} is missing: its size is part of the evaluation. Run the stage export first")
+    params, nonzero = count_params(checkpoint.model)
+    model = checkpoint.model
+    return {
+        "params": params,
+        "nonzero_params": nonzero,
+        "size_bytes": onnx_file.stat().st_size,
+        "macs_per_audio_second": macs_per_audio_second(model, model.settings, checkpoint.frontend),
+        "frontend_macs_per_audio_second": frontend_macs_per_audio_second(checkpoint.frontend),
+    }
+
+
+def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -> dict[str, float]:
+    """Write evaluation/NAME/utterances.parquet and metrics.json; gives the metrics that are numbers."""
+    checkpoint = load_checkpoint(paths.model(name))
+    data = PreparedData.load(paths.prepared, sample_rate_hz=checkpoint.frontend.sample_rate_hz)
+    if data.vocabulary != checkpoint.vocabulary:
+        raise ValueError(
+            f"models/{name} was trained for {len(checkpoint.vocabulary)} units, {paths.prepared} holds "
+            f"{len(data.vocabulary)}, and they are not the same. Prepare the data with the model's units, or retrain"
+        )
+    sizes = size_metrics(checkpoint, paths.export(name) / "model.onnx")
+    rows = (row for split in SPLITS for row in evaluate_split(checkpoint, data, split, params, watch))
+    table = pd.DataFrame(rows).astype({"speaker": "str", "snr_db": "float64"})
+    kind = ERROR_KINDS[checkpoint.model.settings.problem]
+    metrics = {"error_kind": kind, **error_metrics(table, params.evaluation.confidence), **sizes}
+    folder = paths.evaluation(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    table.to_parquet(folder / "utterances.parquet", index=False)
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    watch.say(
+        f"{name}: {metrics['test_error']:.1%} {kind} on test, "
+        f"{metrics['test_error_low']:.1%} to {metrics['test_error_high']:.1%} by {metrics['interval_method']}"
+    )
+    return {key: float(value) for key, value in metrics.items() if not isinstance(value, str)}
+
+
+def _pooled(table: pd.DataFrame, errors: str, units: str) -> float:
+    return error_rate([Edits(substitutions=int(table[errors].sum()), reference_units=int(table[units].sum()))])

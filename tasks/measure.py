@@ -1,0 +1,129 @@
+"""Stage `measure`: time and memory of every exported model, as its user would run it.
+
+One utterance at a time, ONNX Runtime, a fixed number of threads, the front end counted. It wants the machine
+for itself; the load before it began is written down beside the times.
+"""
+
+import gc
+import json
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import torch
+
+from kd.frontend import LogMel
+from kd.settings.frontend import FrontEndSettings
+from tasks import peak_memory
+from tasks.data import PreparedData, Utterance
+from tasks.deployed import Deployed
+from tasks.onnx_files import write_onnx
+from tasks.params import Params
+from tasks.paths import Paths
+from tasks.watch import Silent, Watch
+
+Samples = npt.NDArray[np.float32]
+WARM_UP = 3
+
+
+def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -> dict[str, float]:
+    """Write reports/timings.json; gives every model's figures as `model/figure`."""
+    names, settings = ["teacher", *params.students], params.evaluation
+    load = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory() as folder:
+        files = {model: _files(paths.export(model), Path(folder) / f"{model}.onnx") for model in names}
+        data = PreparedData.load(paths.prepared, sample_rate_hz=params.frontend.sample_rate_hz)
+        samples = [data.waveform(u) for u in spread_over_lengths(data.split("test"), settings.timing_utterances)]
+        models = {model: Deployed.load(*pair, settings.threads) for model, pair in files.items()}
+        seconds = time_interleaved(models, samples, settings.timing_repeats, watch)
+        memory = {model: peak_memory.measure(*pair, samples[-1], settings.threads) for model, pair in files.items()}
+    durations = [len(s) / data.sample_rate_hz for s in samples]
+    figures = {model: {**latency_figures(seconds[model], durations), **memory[model]} for model in names}
+    timings = {
+        "models": figures,
+        "utterances": len(samples),
+        "repeats": settings.timing_repeats,
+        "audio_seconds": sum(durations),
+        "threads": settings.threads,
+        "load_before": load,
+        "machine": cpu_name(),
+        "onnxruntime": onnxruntime.__version__,
+    }
+    paths.reports.mkdir(parents=True, exist_ok=True)
+    (paths.reports / "timings.json").write_text(json.dumps(timings, indent=1) + "\n", encoding="utf-8")
+    return {f"{model}/{key}": value for model, row in figures.items() for key, value in row.items()}
+
+
+def spread_over_lengths(utterances: Sequence[Utterance], count: int) -> list[Utterance]:
+    """At most `count` utterances, evenly spread from the shortest to the longest."""
+    ordered = sorted(utterances, key=lambda u: (u.num_samples, u.id))
+    chosen = np.linspace(0, len(ordered) - 1, min(count, len(ordered))).round().astype(int)
+    return [ordered[i] for i in chosen]
+
+
+def time_interleaved(
+    models: Mapping[str, Callable[[Samples], Any]], samples: Sequence[Samples], repeats: int, watch: Watch
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Seconds of each model for each utterance: the median over repeats, shape (utterances,).
+
+    All models hear one utterance before the next one is taken, in an order that turns, so that whatever
+    slows the machine down hits all of them alike.
+    """
+    names = list(models)
+    seconds = {name: np.empty((repeats, len(samples))) for name in names}
+    for model in models.values():
+        for _ in range(WARM_UP):
+            model(samples[-1])
+    turns = [(r, i) for r in range(repeats) for i in range(len(samples))]
+    gc.collect()
+    gc.disable()
+    try:
+        for repeat, i in watch.progress(turns, len(turns), f"time {len(names)} models"):
+            first = (repeat + i) % len(names)
+            for name in names[first:] + names[:first]:
+                started = time.perf_counter()
+                models[name](samples[i])
+                seconds[name][repeat, i] = time.perf_counter() - started
+    finally:
+        gc.enable()
+    return {name: np.median(values, axis=0) for name, values in seconds.items()}
+
+
+def latency_figures(seconds: npt.NDArray[np.float64], durations_s: Iterable[float]) -> dict[str, float]:
+    """Percentiles over utterances in ms, and the real-time factor: seconds of work for a second of audio."""
+    p50, p95 = np.percentile(seconds * 1000, [50, 95])
+    return {
+        "latency_ms_p50": float(p50),
+        "latency_ms_p95": float(p95),
+        "rtf": float(seconds.sum() / sum(durations_s)),
+    }
+
+
+def cpu_name() -> str:
+    """The processor's name as Linux tells it; times mean little without it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _files(export: Path, frontend: Path) -> tuple[Path, Path | None]:
+    """The model's file and that of its front end, written here; None where the model's holds it already."""
+    file = export / "export.json"
+    if not file.is_file():
+        raise ValueError(f"{file} is missing: there is nothing to time. Run the stage export for each model first")
+    description = json.loads(file.read_text(encoding="utf-8"))
+    if description["frontend_included"]:
+        return export / "model.onnx", None
+    module = LogMel(FrontEndSettings.model_validate(description["frontend"]))
+    example = torch.zeros(2, 8000), torch.tensor([8000, 5003])
+    inputs, outputs = {"audio": ("N", "S"), "audio_lens": ("N",)}, {"x": ("N", "T"), "x_lens": ("N",)}
+    write_onnx(frontend, module, example, inputs, outputs, {})
+    return export / "model.onnx", frontend

@@ -1,0 +1,114 @@
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from workspace import RATE_HZ, make_params, make_workspace
+
+from kd.frontend import LogMel
+from tasks import export, measure, peak_memory
+from tasks.checkpoint import load_checkpoint
+from tasks.data import PreparedData
+from tasks.deployed import Deployed
+from tasks.params import ExportParams, Params
+from tasks.paths import Paths
+from tasks.watch import Silent
+
+
+def exported(root: Path, frontend_included: bool = False) -> tuple[Params, Paths]:
+    paths = make_workspace(root)
+    params = make_params(export=ExportParams(frontend_included=frontend_included).model_dump())
+    for name in ("teacher", *params.students):
+        export.run(params, paths, name)
+    return params, paths
+
+
+@pytest.mark.parametrize("frontend_included", [False, True], ids=["features", "audio"])
+def test_times_every_model(tmp_path: Path, frontend_included: bool) -> None:
+    params, paths = exported(tmp_path, frontend_included)
+    metrics = measure.run(params, paths)
+    timings = json.loads((paths.reports / "timings.json").read_text(encoding="utf-8"))
+    assert list(timings["models"]) == ["teacher", "baseline", "distilled"]
+    assert (timings["utterances"], timings["repeats"], timings["threads"]) == (5, 2, 1)
+    for name, figures in timings["models"].items():
+        assert 0 < figures["latency_ms_p50"] <= figures["latency_ms_p95"] < 10_000
+        assert 0 < figures["rtf"] < 10
+        assert 20 < figures["baseline_memory_mb"] < figures["peak_memory_mb"] < 500
+        assert metrics[f"{name}/rtf"] == figures["rtf"]
+
+
+@pytest.mark.parametrize("frontend_included", [False, True], ids=["features", "audio"])
+def test_what_is_timed_is_the_whole_recogniser(tmp_path: Path, frontend_included: bool) -> None:
+    _, paths = exported(tmp_path, frontend_included)
+    files = measure._files(paths.export("teacher"), tmp_path / "frontend.onnx")
+    assert (files[1] is None) == frontend_included
+    checkpoint, data = load_checkpoint(paths.model("teacher")), PreparedData.load(paths.prepared)
+    samples = data.waveform(data.split("test")[0])
+    lengths = torch.tensor([len(samples)])
+    with torch.inference_mode():
+        logits_BTV, _ = checkpoint.model(*LogMel(checkpoint.frontend)(torch.from_numpy(samples)[None], lengths))
+    np.testing.assert_allclose(Deployed.load(*files)(samples), logits_BTV.log_softmax(2).numpy(), atol=1e-3)
+
+
+def test_models_take_turns_and_the_slow_one_is_found() -> None:
+    heard: list[tuple[str, int]] = []
+
+    def model(name: str, seconds: float):  # type: ignore[no-untyped-def]
+        def hear(samples: np.ndarray) -> None:
+            heard.append((name, len(samples)))
+            time.sleep(seconds)
+
+        return hear
+
+    samples = [np.zeros(n, np.float32) for n in (10, 20, 30)]
+    seconds = measure.time_interleaved({"a": model("a", 0.001), "b": model("b", 0.02)}, samples, 2, Silent())
+    timed = heard[2 * measure.WARM_UP :]
+    assert [length for _, length in timed] == [10, 10, 20, 20, 30, 30] * 2
+    assert [{name for name, _ in timed[i : i + 2]} for i in range(0, 12, 2)] == [{"a", "b"}] * 6
+    assert {timed[0][0], timed[2][0]} == {"a", "b"}  # the first place turns
+    assert seconds["a"].shape == (3,)
+    assert seconds["b"].min() >= 0.02 > seconds["a"].min()
+
+
+def test_hand_worked_figures() -> None:
+    figures = measure.latency_figures(np.array([0.010, 0.020, 0.030]), [1.0, 2.0, 3.0])
+    assert figures["latency_ms_p50"] == pytest.approx(20)
+    assert figures["latency_ms_p95"] == pytest.approx(29)
+    assert figures["rtf"] == pytest.approx(0.010)
+
+
+def test_utterances_spread_over_all_lengths(tmp_path: Path) -> None:
+    data = PreparedData.load(make_workspace(tmp_path).prepared)
+    lengths = sorted(u.num_samples for u in data.split("test"))
+    chosen = [u.num_samples for u in measure.spread_over_lengths(data.split("test"), 5)]
+    assert len(chosen) == 5
+    assert (chosen[0], chosen[-1]) == (lengths[0], lengths[-1])
+    assert len(measure.spread_over_lengths(data.split("test"), 1000)) == len(lengths)
+
+
+def test_peak_memory_is_the_models_and_not_its_parents(tmp_path: Path) -> None:
+    _, paths = exported(tmp_path)
+    files = measure._files(paths.export("baseline"), tmp_path / "frontend.onnx")
+    samples = np.zeros(RATE_HZ, np.float32)
+    small = peak_memory.measure(*files, samples, threads=1)
+    ballast = np.ones(400_000_000, np.uint8)
+    assert peak_memory.peak_mb() > 400
+    again = peak_memory.measure(*files, samples, threads=1)
+    assert ballast.sum() == 400_000_000
+    assert abs(again["peak_memory_mb"] - small["peak_memory_mb"]) < 20
+    long = peak_memory.measure(*files, np.zeros(120 * RATE_HZ, np.float32), threads=1)
+    assert long["peak_memory_mb"] > small["peak_memory_mb"] + 10
+
+
+def test_a_file_that_cannot_run_is_named(tmp_path: Path) -> None:
+    broken = tmp_path / "model.onnx"
+    broken.write_bytes(b"no model")
+    with pytest.raises(RuntimeError, match=r"model\.onnx cannot be run in a fresh process"):
+        peak_memory.measure(broken, None, np.zeros(10, np.float32), threads=1)
+
+
+def test_a_missing_export_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="Run the stage export for each model first"):
+        measure.run(make_params(), make_workspace(tmp_path))
