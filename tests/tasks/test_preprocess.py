@@ -1,0 +1,278 @@
+"""Preprocess: each kind of broken input is named, what is kept is what was recorded, and bytes do not vary."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import soundfile
+
+from kd.text import Vocabulary
+from tasks.preparation.quarantine import Reason
+from tasks.preparation.schema import check_prepared
+
+RATE = 16_000
+MODEL = {"family": "rnn", "cell": "gru", "two_way": True, "stem": 8, "width": 8, "layers": 1, "hidden": 8}
+KEYWORDS = {
+    "problem": {"kind": "keyword"},
+    "teacher": {"source": "train", "model": MODEL, "training": {"epochs": 1, "batch_seconds": 10}},
+    "students": {"small": {"init": "random", "model": MODEL, "teacher": "none", "objective": {}}},
+}
+KEEP_ALL = {"trim_db": None, "level_dbfs": None, "max_quarantined_share": 1.0}
+
+
+def good_rows(project: Any, speakers: int = 6, each: int = 2) -> list[dict[str, Any]]:
+    return [
+        {"id": f"good-{s}-{i}", "path": project.record(f"good-{s}-{i}.wav"), "text": "one two", "speaker": f"s{s}"}
+        for s in range(speakers)
+        for i in range(each)
+    ]
+
+
+def broken_rows(project: Any) -> dict[Reason, list[dict[str, Any]]]:
+    """At least one utterance for each reason but those of labels."""
+    write, record, folder = project.write, project.record, project.recordings
+    noise = np.random.default_rng(0).uniform(-0.1, 0.1, RATE)
+    record("fine.wav")
+    (folder / "text.wav").write_text("this is no audio")
+    (folder / "zero.wav").write_bytes(b"")
+    (folder / "folder.wav").mkdir()
+    record("../outside.wav")
+    (folder / "link.wav").symlink_to(project.root / "outside.wav")
+    whole = (folder / write("whole.flac", noise)).read_bytes()
+    (folder / "cut.flac").write_bytes(whole[: len(whole) // 2])
+    broken = np.where(np.arange(RATE) == 500, np.nan, noise)
+
+    def row(path: str | None, text: str | None = "one two", **others: Any) -> dict[str, Any]:
+        return {"path": path, "text": text, **others}
+
+    return {
+        Reason.MISSING_FILE: [row("nowhere.wav"), row(None), row("null\0byte.wav")],
+        Reason.OUTSIDE_ROOT: [row("../outside.wav"), row("link.wav"), row(str(project.root / "outside.wav"))],
+        Reason.UNREADABLE: [row("text.wav"), row("folder.wav"), row("cut.flac")],
+        Reason.EMPTY: [row("zero.wav"), row(write("no_samples.wav", np.zeros(0)))],
+        Reason.BAD_SEGMENT: [
+            row("fine.wav", start_s=0.5, end_s=3.0),
+            row("fine.wav", start_s=0.8, end_s=0.2),
+            row("fine.wav", start_s="soon", end_s=0.9),
+        ],
+        Reason.NON_FINITE: [row(write("nan.wav", broken, subtype="FLOAT"))],
+        Reason.SILENT: [row(write("silent.wav", np.zeros(RATE))), row(write("offset.wav", np.full(RATE, 0.3)))],
+        Reason.CLIPPED: [row(write("clipped.wav", np.clip(noise * 50, -1, 1)))],
+        Reason.TOO_SHORT: [row(record("short.wav", seconds=0.05))],
+        Reason.TOO_LONG: [row(record("long.wav", seconds=11.0))],
+        Reason.MISSING_TEXT: [row("fine.wav", None), row("fine.wav", "  "), row("fine.wav", "?!")],
+        Reason.OUT_OF_ALPHABET: [row("fine.wav", "naïve"), row("fine.wav", "route 66")],
+        Reason.NOT_ALIGNABLE: [
+            row(record("fast.wav"), "so many words cannot be said in a second"),
+            row(record("repeats.wav", seconds=0.4), "aaaaaa"),
+        ],
+        Reason.DUPLICATE: [row("good-0-0.wav")],
+        Reason.DUPLICATE_ID: [row(record("other.wav"), id="good-0-1")],
+    }
+
+
+def test_each_kind_of_broken_input_is_named(project):
+    good = good_rows(project)
+    expected: dict[str, str] = {}
+    bad: list[dict[str, Any]] = []
+    for reason, rows in broken_rows(project).items():
+        for i, row in enumerate(rows):
+            bad.append({"id": f"{reason}-{i}", **row})
+            expected[bad[-1]["id"]] = reason.value
+    project.manifest(good + bad)
+    metrics = project.prepare(preprocess={"max_quarantined_share": 1.0})
+    assert project.quarantine() == expected
+    assert len(set(expected.values())) >= 12
+    assert set(project.table()["id"]) == {row["id"] for row in good}
+    assert metrics["quarantined"] == len(expected)
+    assert metrics["quarantined_too_long"] == 1
+    assert "3 unreadable" in project.said[-1]
+
+
+def test_no_reason_goes_without_a_test(project):
+    assert {*broken_rows(project), Reason.LABEL_NOT_IN_TRAINING} == set(Reason)
+
+
+def test_too_much_quarantine_stops_the_stage_and_keeps_the_table(project):
+    project.manifest(good_rows(project))
+    project.prepare()
+    before = project.bytes_of(project.paths.prepared)
+    project.manifest([*good_rows(project), *({"path": f"lost{i}.wav", "text": "one"} for i in range(4))])
+    with pytest.raises(ValueError, match=r"4 of 16 utterances \(25\.0%\).*4 missing_file.*quarantine\.csv"):
+        project.prepare()
+    assert "lost3.wav,missing_file" in (project.paths.scratch / "quarantine.csv").read_text()
+    assert project.bytes_of(project.paths.prepared) == before
+    assert not list(project.paths.prepared.parent.glob(".*.partial"))
+
+
+def test_a_split_without_utterances_stops_the_stage(project):
+    rows = [row | {"split": "test"} for row in good_rows(project)]
+    project.manifest(rows)
+    with pytest.raises(ValueError, match="no utterance is left for train and valid"):
+        project.prepare()
+
+
+def test_bytes_depend_neither_on_workers_nor_on_the_folder(project, other_project):
+    for place, workers in ((project, 1), (other_project, 2)):
+        rows = good_rows(place, each=5)
+        place.manifest([*rows, {"path": "lost.wav", "text": "one"}, rows[7] | {"id": "again"}])
+        place.prepare(preprocess={"workers": workers})
+    first, second = (p.bytes_of(p.paths.prepared) for p in (project, other_project))
+    assert set(first) == {
+        *("audio.i16", "utterances.parquet", "quarantine.csv", "prepared.json", "card.json", "card.svg"),
+    }
+    assert first == second
+
+
+def test_samples_are_those_of_the_recording(project):
+    rng = np.random.default_rng(1)
+    recorded = {f"r{i}": rng.integers(-20_000, 20_000, 4_000 + i).astype("<i2") for i in range(4)}
+    project.manifest(
+        [
+            {"id": n, "path": project.write(f"{n}.wav", s), "text": "one", "speaker": n, "split": split}
+            for (n, s), split in zip(recorded.items(), ("train", "train", "valid", "test"), strict=True)
+        ]
+    )
+    project.prepare(preprocess=KEEP_ALL)
+    for name, samples in recorded.items():
+        assert np.array_equal(project.samples(name), samples)
+
+
+def test_gaps_are_closed_where_the_second_pass_drops_utterances(project):
+    rows = good_rows(project)
+    rows[3]["text"] = rows[8]["text"] = "far too many words for so short a time"
+    project.manifest(rows)
+    project.prepare(preprocess=KEEP_ALL)
+    assert set(project.quarantine()) == {rows[3]["id"], rows[8]["id"]}
+    check_prepared(project.paths.prepared, RATE)
+    for row in (rows[2], rows[4], rows[11]):
+        recorded, _ = soundfile.read(project.recordings / row["path"], dtype="int16")
+        assert np.array_equal(project.samples(row["id"]), recorded)
+
+
+def test_segments_are_cut_where_the_table_says(project):
+    samples = np.random.default_rng(2).integers(-9_000, 9_000, 8 * RATE).astype("<i2")
+    path = project.write("session.wav", samples)
+    project.manifest(
+        [{"id": f"s{i}", "path": path, "text": "one", "start": i, "end": i + 0.75, "speaker": f"{i}"} for i in range(8)]
+    )
+    project.prepare(preprocess=KEEP_ALL)
+    assert np.array_equal(project.samples("s5"), samples[5 * RATE : 5 * RATE + RATE * 3 // 4])
+
+
+def test_labels_are_those_of_the_training_part(project):
+    rows = [row | {"text": f"Word {i % 3}", "split": "train"} for i, row in enumerate(good_rows(project))]
+    rows[0] |= {"split": "valid"}
+    rows[1] |= {"split": "test"}
+    rows[2] |= {"split": "test", "text": "unheard"}
+    project.manifest(rows)
+    project.prepare(**KEYWORDS)
+    assert project.quarantine() == {rows[2]["id"]: "label_not_in_training"}
+    facts = json.loads((project.paths.prepared / "prepared.json").read_text())
+    assert facts["vocabulary"]["tokens"] == ["word 0", "word 1", "word 2"]
+
+
+@pytest.mark.parametrize(("mode", "lengths_s"), [("crop", [10.0]), ("split", [8.3333, 8.3333, 8.3333])])
+def test_long_keywords_are_cropped_or_split(project, mode, lengths_s):
+    rows = good_rows(project)
+    rows.append({"id": "long", "path": project.record("long.wav", seconds=25.0), "text": "one two", "split": "train"})
+    for row, split in zip(rows, ("valid", "test", *["train"] * 10), strict=False):
+        row["split"] = split
+    project.manifest(rows)
+    limit = lengths_s[0] + 0.001
+    project.prepare(**KEYWORDS, preprocess={"too_long": mode, "max_seconds": limit})
+    table = project.table()
+    pieces = table[table["id"].str.startswith("long")]
+    assert pieces["duration_s"].tolist() == pytest.approx(lengths_s, abs=0.01)
+
+
+def test_sentencepiece_units_carry_every_text_of_the_alphabet(project):
+    rows = [row | {"text": t} for row, t in zip(good_rows(project), ["one two", "two one", "one"] * 4, strict=True)]
+    rows[-1]["text"] = "quiz"
+    project.manifest(rows)
+    units = {"kind": "sentencepiece", "size": 30}
+    project.prepare(problem={"kind": "transcription", "units": units})
+    facts = json.loads((project.paths.prepared / "prepared.json").read_text())
+    vocabulary = Vocabulary.from_dict(facts["vocabulary"])
+    assert len(vocabulary) == 30 + 1
+    assert vocabulary.decode(vocabulary.encode("zebra jumps")) == "zebra jumps"
+    assert project.quarantine() == {}
+    with pytest.raises(ValueError, match=r"9000 units.*problem\.units\.size"):
+        project.prepare(problem={"kind": "transcription", "units": units | {"size": 9000}})
+
+
+def test_card_counts_what_is_there(project):
+    project.manifest([*good_rows(project), {"path": "lost.wav", "text": "one"}])
+    project.prepare(preprocess=KEEP_ALL)
+    card = json.loads((project.paths.prepared / "card.json").read_text())
+    assert (card["utterances"], card["speakers"], card["hours"]) == (12, 6, round(12 / 3600, 4))
+    assert card["words"] == {"total": 24, "distinct": 2, "commonest": {"one": 12, "two": 12}}
+    assert card["quarantine"] == {"total": 1, "missing_file": 1}
+    assert sum(part["utterances"] for part in card["splits"].values()) == 12
+    assert card["speakers_in_more_than_one_split"] == 0
+    svg = (project.paths.prepared / "card.svg").read_text()
+    assert "Commonest words" in svg
+    assert "<dc:date>" not in svg
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_corpus(project):
+    samples = np.random.default_rng(3).integers(-9_000, 9_000, 800 * RATE).astype("<i2")
+    path = project.write("session.wav", samples)
+
+    def peak_mb(utterances: int) -> float:
+        """Of the Python process; the audio grows by 64 kB an utterance, the tables by about 1 kB."""
+        rows = [{"path": path, "text": "one", "start": 2 * i, "end": 2 * i + 2, "speaker": f"{i}"} for i in range(400)]
+        project.manifest(rows[:utterances])
+        tracemalloc.start()
+        project.prepare(preprocess=KEEP_ALL)
+        peak = tracemalloc.get_traced_memory()[1] / 1e6
+        tracemalloc.stop()
+        return peak
+
+    peak_mb(4)  # imports
+    few, many = peak_mb(100), peak_mb(400)
+    assert (project.paths.prepared / "audio.i16").stat().st_size > 25e6
+    assert many < few + 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="workers end with a killed parent on Linux")
+def test_killed_at_any_time_it_ends_as_if_never_killed(project, other_project):
+    for place in (project, other_project):
+        place.manifest(good_rows(place, speakers=30, each=10))
+    other_project.prepare()
+    project.prepare()
+    before = project.bytes_of(project.paths.prepared)
+    script = project.root / "again.py"
+    script.write_text(
+        "import sys; from pathlib import Path; from tasks import preprocess; from tasks.params import load_params\n"
+        "from tasks.paths import Paths\n"
+        "if __name__ == '__main__': preprocess.run(load_params(Path('params.json')), Paths(Path()))"
+    )
+    params = project.params(preprocess={"workers": 2})
+    (project.root / "params.json").write_text(params.model_dump_json())
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    running = subprocess.Popen([sys.executable, script], cwd=project.root, env=environment)
+    partial = project.root / "data" / ".prepared.partial" / "audio.i16"
+    deadline = time.monotonic() + 60
+    while not (partial.exists() and partial.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.002)
+    family = psutil.Process(running.pid).children(recursive=True)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    assert family
+    assert not psutil.wait_procs(family, timeout=10)[1]
+    assert partial.parent.exists()
+    assert project.bytes_of(project.paths.prepared) == before
+    project.prepare()
+    assert project.bytes_of(project.paths.prepared) == other_project.bytes_of(other_project.paths.prepared)
