@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any, TypeVar
 
 import tasks.progress as progress_display
+from tasks.guard import end_with
 from tasks.offline import stay_offline
 from tasks.params import Params, TrainedTeacher, load_params
 from tasks.params_errors import ParamsError
@@ -40,6 +41,9 @@ STAGES = {
 
 EVENTS_VARIABLE = "KD_EVENTS"
 """Set by the flow: the file a stage writes its events to; the flow then passes them on to MLflow."""
+
+FLOW_VARIABLE = "KD_FLOW_PID"
+"""Set by the flow: its process; a stage ends when that is gone, so that `kill -9` leaves no orphan."""
 
 
 class Killed(BaseException):
@@ -83,6 +87,8 @@ def run_stage(command: str, name: str = "", root: Path = Path()) -> int:
     label = f"{command}-{name}" if name else command
     scratch = open_scratch(root, label, scratch_key(root, spec.deps, used))
     signal.signal(signal.SIGTERM, _raise_killed)
+    if FLOW_VARIABLE in os.environ:
+        end_with(int(os.environ[FLOW_VARIABLE]))
     _run_recorded(command, name, params, used, root, scratch)
     shutil.rmtree(stage_scratch(root, label), ignore_errors=True)
     return 0

@@ -1,0 +1,156 @@
+"""`kd`: what people do by hand. Heavy imports are inside the commands, so that help comes at once."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from tasks.params import Params
+
+HOST, PORT = "127.0.0.1", 5000
+
+app = typer.Typer(
+    help="Turn a big speech recogniser into the smallest one that is good enough.\n\n"
+    "Everything the pipeline does is set in params.yaml. `kd run` does it; a second `kd run` does only what changed.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+)
+
+Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Stages at a time, where the graph allows.")]
+Retries = Annotated[int, typer.Option(min=0, help="Further attempts for a stage that fails; training resumes.")]
+Timeout = Annotated[float, typer.Option(min=0.0, help="Hours after which a stage is ended.")]
+
+
+@app.command()
+def run(
+    jobs: Jobs = 2,
+    retries: Retries = 1,
+    timeout_hours: Timeout = 6.0,
+    force: Annotated[bool, typer.Option("--force", help="Run every stage, up to date or not.")] = False,
+) -> None:
+    """Bring everything up to date: corpus, teacher, students, exports, evaluation, report.
+
+    What did not change is not run again; a parameter set back is restored from DVC's cache. Stop it
+    with Ctrl-C at any time: the next run goes on where this one was.
+    """
+    params = _checked_params()
+    from flows.graph import look
+
+    root = Path()
+    if not force and not look(root).stale:
+        typer.echo("Everything is up to date.")
+    else:
+        _run_flow(root, jobs, retries, timeout_hours * 3600, force)
+    _print_results(root, params)
+
+
+@app.command()
+def schedule(
+    cron: Annotated[str, typer.Option(help="When, such as '0 3 * * *' for every night at three.")],
+    jobs: Jobs = 2,
+    retries: Retries = 1,
+) -> None:
+    """Stay here and run the pipeline by the clock. Runs change dvc.lock and metrics: use a clone of its own.
+
+    One run at a time; a run that is due while another goes on waits for it.
+    """
+    _checked_params()
+    from flows.environment import prepare_environment
+
+    prepare_environment(quiet=False)
+    from flows.schedule import serve
+
+    serve(Path(), cron=cron, jobs=jobs, retries=retries)
+
+
+@app.command()
+def ui(port: Annotated[int, typer.Option(help="Port on the loopback address.")] = PORT) -> None:
+    """Show all runs in MLflow's UI, on this machine only; the link opens the comparison of the newest models."""
+    params = _checked_params()
+    from tasks.offline import stay_offline
+
+    stay_offline()
+    from tasks.pipeline_run import comparison_link
+    from tasks.tracking import tracking_uri
+
+    address = f"http://{HOST}:{port}"
+    typer.echo(f"Comparison of the models: {comparison_link(Path(), params.name, address) or address}")
+    sys.stdout.flush()
+    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # a quarter of the time and memory
+    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
+    os.execv(sys.executable, [*command, "--backend-store-uri", tracking_uri(Path())])
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Option("--params", help="The file to check.")] = Path("params.yaml"),
+) -> None:
+    """Check the parameters, and do nothing else. One line for each mistake; exit code 2 if there is any."""
+    params = _checked_params(file)
+    typer.echo(
+        f"{file} is valid: {params.problem.kind}, {len(params.students)} students ({', '.join(params.students)})"
+    )
+
+
+@app.command()
+def table() -> None:
+    """Print the table of models of the last run (reports/results.csv)."""
+    from flows.table import print_table
+
+    if not print_table(Path()):
+        typer.echo("There is no reports/results.csv yet. `kd run` makes it.", err=True)
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    app()
+
+
+def _checked_params(file: Path = Path("params.yaml")) -> "Params":
+    """The parameters; where any is wrong, one line for each and exit code 2."""
+    from tasks.params import load_params
+    from tasks.params_errors import ParamsError
+
+    try:
+        return load_params(file)
+    except ParamsError as error:
+        for line in error.lines:
+            typer.echo(line, err=True)
+        raise typer.Exit(2) from None
+
+
+def _run_flow(root: Path, jobs: int, retries: int, timeout_s: float, force: bool) -> None:
+    """Run the flow; exit code 1 where a stage fails, 130 on Ctrl-C."""
+    from flows.environment import prepare_environment
+
+    prepare_environment()
+    typer.echo("Starting Prefect …")
+    from flows.pipeline import PipelineError, pipeline
+
+    try:
+        pipeline(root=str(root), jobs=jobs, retries=retries, timeout_s=timeout_s, force=force)
+    except PipelineError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        typer.echo("Stopped. The next run goes on from here.", err=True)
+        raise typer.Exit(130) from None
+
+
+def _print_results(root: Path, params: "Params") -> None:
+    """The table of models, and where to look further."""
+    from flows.table import print_table
+    from tasks.paths import Paths
+    from tasks.pipeline_run import comparison_link
+
+    print_table(root)
+    report = Paths(root).reports / "report.html"
+    if report.is_file():
+        typer.echo(f"Report: {report}")
+    link = comparison_link(root, params.name, f"http://{HOST}:{PORT}")
+    if link:
+        typer.echo(f"MLflow: start `make ui`, then open {link}")

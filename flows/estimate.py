@@ -1,0 +1,58 @@
+"""How long a run still takes, from how long its stages took before."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from statistics import fmean
+
+from flows.graph import Graph
+from tasks.timings import read_timings
+
+START_UP_S = 4.0
+"""DVC, Python and torch for each stage, besides its run()."""
+
+
+def expected_seconds(root: Path, stages: Iterable[str]) -> dict[str, float]:
+    """Expected seconds of those stages that ran before, or whose likes did (distil@a tells about distil@b)."""
+    by_stage: dict[str, float] = {}
+    by_kind: dict[str, list[float]] = {}
+    for timing in read_timings(root):
+        by_stage[timing.stage] = timing.seconds
+        by_kind.setdefault(timing.stage.partition("/")[0], []).append(timing.seconds)
+    expected = {}
+    for stage in stages:
+        event_name = stage_label(stage)
+        likes = by_kind.get(event_name.partition("/")[0])
+        if event_name in by_stage:
+            expected[stage] = by_stage[event_name] + START_UP_S
+        elif likes:
+            expected[stage] = fmean(likes) + START_UP_S
+    return expected
+
+
+def stage_label(stage: str) -> str:
+    """DVC's name of a stage as MLflow and the harness write it: distil@baseline and export_teacher with a slash."""
+    kind, at, name = stage.partition("@")
+    if at:
+        return f"{kind}/{name}"
+    command, underscore, _ = stage.partition("_teacher")
+    return f"{command}/teacher" if underscore else stage
+
+
+def seconds_left(
+    graph: Graph, expected: Mapping[str, float], waiting: Iterable[str], running: Mapping[str, float], jobs: int
+) -> float | None:
+    """Seconds until all end, `jobs` at a time in the graph's order; None where a stage's time is unknown.
+
+    running: stage to the seconds it has run for.
+    """
+    todo = [*running, *(name for name in graph.nodes if name in set(waiting))]
+    if any(name not in expected for name in todo):
+        return None
+    ends = {name: max(expected[name] - gone_s, 1.0) for name, gone_s in running.items()}
+    free = sorted([*ends.values(), *[0.0] * max(jobs - len(ends), 0)])
+    for name in todo[len(running) :]:
+        ready = max((ends[before] for before in graph.wait_for(name, todo) if before in ends), default=0.0)
+        start = max(ready, free.pop(0))
+        ends[name] = start + expected[name]
+        free = sorted([*free, ends[name]])
+    return max(ends.values(), default=0.0)

@@ -1,0 +1,86 @@
+"""The graph of stages as dvc.yaml declares it, and which of them are stale."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Node:
+    """One stage.
+
+    after: stages whose outputs it reads; outs: what it writes, relative to the root;
+    exclusive: it must have the machine to itself.
+    """
+
+    name: str
+    after: frozenset[str]
+    outs: tuple[str, ...] = ()
+    exclusive: bool = False
+    timeout_s: float | None = None
+
+
+class Graph:
+    """Stages in an order in which each stands behind those it reads from."""
+
+    def __init__(self, nodes: Iterable[Node]) -> None:
+        self.nodes = {node.name: node for node in nodes}
+
+    def descendants(self, names: Iterable[str]) -> set[str]:
+        """These stages and all that directly or indirectly read from them."""
+        found = set(names)
+        for node in self.nodes.values():
+            if node.after & found:
+                found.add(node.name)
+        return found
+
+    def wait_for(self, name: str, chosen: Collection[str]) -> list[str]:
+        """Which of the chosen stages must end before this one starts.
+
+        Where one of two is exclusive, the later in the order waits for the earlier, whatever they read.
+        """
+        node = self.nodes[name]
+        before = set(node.after)
+        for other in takewhile(lambda other: other.name != name, self.nodes.values()):
+            if node.exclusive or other.exclusive:
+                before.add(other.name)
+        return [other for other in self.nodes if other in before and other in chosen]
+
+
+@dataclass(frozen=True)
+class State:
+    """What one look at the project gave."""
+
+    graph: Graph
+    stale: frozenset[str]
+
+
+def look(root: Path) -> State:
+    """Read the graph, and ask DVC once what changed; whatever reads from a changed stage is stale too."""
+    from dvc.repo import Repo
+
+    with Repo(str(root), _wait_for_lock=True) as repo:
+        graph = Graph(_nodes(repo))
+        by_address = {stage.addressing: stage.name for stage in repo.index.stages}  # depends on where we are
+        changed = [by_address[address] for address in repo.status() if address in by_address]
+    return State(graph, frozenset(graph.descendants(changed)))
+
+
+def _nodes(repo: Any) -> Iterable[Node]:
+    """The stages, in the order of dvc.yaml except that each stands behind those it reads from."""
+    waiting = list(repo.index.stages)
+    placed: set[Any] = set()
+    while waiting:
+        stage = next(s for s in waiting if placed.issuperset(repo.index.graph.successors(s)))
+        waiting.remove(stage)
+        placed.add(stage)
+        meta = stage.meta or {}
+        yield Node(
+            name=stage.name,
+            after=frozenset(other.name for other in repo.index.graph.successors(stage)),
+            outs=tuple(out.def_path for out in stage.outs),
+            exclusive=bool(meta.get("exclusive", False)),
+            timeout_s=meta.get("timeout_s"),
+        )

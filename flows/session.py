@@ -1,0 +1,98 @@
+"""One run of the pipeline: what its stages share, and how one of them is run. Knows no Prefect."""
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from flows.display import Display
+from flows.estimate import expected_seconds, seconds_left
+from flows.graph import State
+from flows.stage import Job, Verdict, run_job
+from tasks.spool import SpoolReader
+from tasks.tracking import SHIP_EVERY_S, Follower
+
+
+class Session:
+    """State of one run. Its methods are called from the threads of all stages."""
+
+    def __init__(self, root: Path, state: State, parent: str, jobs: int, force: bool, timeout_s: float) -> None:
+        self.root, self.graph, self.parent, self.force = root, state.graph, parent, force
+        self.todo = [name for name in state.graph.nodes if force or name in state.stale]
+        self.display = Display(len(self.todo))
+        self.verdicts: dict[str, str] = {}
+        self.failures: dict[str, Exception] = {}
+        self.seconds: dict[str, float] = {}
+        self.stop = threading.Event()
+        self.jobs, self._timeout_s = jobs, timeout_s
+        self._expected = expected_seconds(root, self.todo)
+        self._events = root / "scratch" / "events" / f"flow-{os.getpid()}-{time.time_ns()}"
+
+    def run(self, name: str, log: Callable[[str], None]) -> Verdict:
+        """Run one stage; raises what `run_job` raises. `log` gets every line it writes."""
+        events = self._events / f"{name}.jsonl"
+        events.unlink(missing_ok=True)
+        follower, reader = Follower(events, self.root, self.parent), SpoolReader(events)
+        shipped_s = started_s = time.monotonic()
+
+        def tick() -> None:
+            nonlocal shipped_s
+            for event in reader.new_events():
+                self.display.told(name, event)
+            if time.monotonic() - shipped_s > SHIP_EVERY_S:
+                self._ship(follower.ship)
+                shipped_s = time.monotonic()
+
+        def line(text: str) -> None:
+            self.display.line(text, name)
+            log(text)
+
+        timeout_s = self.graph.nodes[name].timeout_s or self._timeout_s
+        job = Job(name, self.root, events, self.parent, timeout_s, self.force)
+        self.display.began(name)
+        how = "failed"
+        try:
+            how = verdict = run_job(job, self.stop, line, tick)
+            self.failures.pop(name, None)
+        except Exception as error:
+            self.failures[name] = error
+            raise
+        finally:
+            self._ship(partial(follower.finish, "KILLED" if self.stop.is_set() else "FAILED"))
+            self.display.ended(name, how)
+            self.seconds[name] = time.monotonic() - started_s
+            self.verdicts[name] = how
+        return verdict
+
+    def _ship(self, ship: Callable[[], None]) -> None:
+        """MLflow's troubles are no reason to lose a training."""
+        try:
+            ship()
+        except Exception as error:
+            self.display.line(f"not logged to MLflow: {type(error).__name__}: {error}")
+
+    def succeeded(self, name: str) -> bool:
+        """Whether a stage that ended, ended well (in its last attempt)."""
+        if name not in self.verdicts:
+            self.failures[name] = RuntimeError("Prefect did not run it; its own log says why")
+        return name not in self.failures
+
+    def ready(self, started: set[str], done: set[str]) -> list[str]:
+        """Stages that may start now."""
+        return [
+            name
+            for name in self.todo
+            if name not in started and all(before in done for before in self.graph.wait_for(name, self.todo))
+        ]
+
+    def show_time_left(self, started: set[str]) -> None:
+        """Tell the display how long all this still takes."""
+        running = self.display.running_seconds()
+        waiting = [name for name in self.todo if name not in started]
+        self.display.expect(seconds_left(self.graph, self._expected, waiting, running, self.jobs), self._expected)
+
+    def clean_up(self) -> None:
+        shutil.rmtree(self._events, ignore_errors=True)

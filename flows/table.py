@@ -1,0 +1,49 @@
+"""The table of models in the terminal."""
+
+from pathlib import Path
+from typing import Any
+
+from tasks.pipeline_run import read_results
+
+COLUMNS = {
+    "model": "model",
+    "role": "role",
+    "error_kind": "error",
+    "test_error": "test",
+    "test_error_low": "low",
+    "test_error_high": "high",
+    "params": "parameters",
+    "nonzero_params": "non-zero",
+    "size_bytes": "bytes",
+    "latency_ms_p50": "latency ms p50",
+    "rtf": "real-time factor",
+    "peak_memory_mb": "memory MB",
+}
+PERCENT = ("test_error", "test_error_low", "test_error_high")
+
+
+def print_table(root: Path) -> bool:
+    """Print reports/results.csv; False if there is none."""
+    from rich.console import Console
+    from rich.table import Table
+
+    rows = read_results(root)
+    if not rows:
+        return False
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    shown = {key: title for key, title in COLUMNS.items() if key in rows[0]}
+    for key, title in shown.items():
+        table.add_column(title, justify="left" if isinstance(rows[0][key], str) else "right")
+    for row in rows:
+        table.add_row(*(_cell(key, row[key]) for key in shown))
+    console = Console()
+    Console(width=max(console.width, 120)).print(table)
+    return True
+
+
+def _cell(key: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if key in PERCENT:
+        return f"{100 * value:.1f} %"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.3g}"

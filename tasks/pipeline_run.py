@@ -1,0 +1,116 @@
+"""The MLflow run of a whole pipeline run: parent of the stages' runs, with one run for each model beside them."""
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pandas as pd
+
+from tasks.params import Params
+from tasks.paths import Paths
+from tasks.tracking import OWNER_TAG, close_dead_runs, experiment_id, open_store
+
+ARTIFACTS = ("dvc.lock", "params.yaml", "reports/results.csv", "reports/report.html")
+SORT_BY = "test_error"
+
+
+class PipelineRun:
+    """One parent run. Stages that DVC restores from its cache log no run of their own: the parent holds
+    every model's metrics, all verdicts, and what is needed to make it again.
+    """
+
+    def __init__(self, root: Path, params: Params) -> None:
+        self._root = root
+        self._client = open_store(root)
+        close_dead_runs(self._client)
+        self._experiment = experiment_id(self._client, root, params.name)
+        tags = {
+            "mlflow.runName": time.strftime("pipeline %Y-%m-%d %H:%M:%S"),
+            "kd.kind": "pipeline",
+            OWNER_TAG: f"{socket.gethostname()} {os.getpid()}",
+        }
+        self.run_id: str = self._client.create_run(self._experiment, tags=tags).info.run_id
+
+    def finish(self, status: str, verdicts: Mapping[str, str], files: Mapping[str, str]) -> None:
+        """Log everything that exists and close the run and whatever child of it is still open.
+
+        status: FINISHED, FAILED or KILLED; files: names and texts to keep as artifacts.
+        """
+        client = self._client
+        for stage, verdict in verdicts.items():
+            client.set_tag(self.run_id, f"verdict.{stage.replace('@', '/')}", verdict)
+        if status == "FINISHED":
+            self._log_models()
+        for name, text in files.items():
+            client.log_text(self.run_id, text, name)
+        for artifact in ARTIFACTS:
+            if (self._root / artifact).is_file():
+                client.log_artifact(self.run_id, str(self._root / artifact))
+        for child in self._children("attributes.status = 'RUNNING' and "):
+            client.set_terminated(child.info.run_id, "KILLED")
+        client.set_terminated(self.run_id, status)
+
+    def _log_models(self) -> None:
+        """A run for each row of the table, comparable side by side; its numbers also on the parent."""
+        from mlflow.entities import Metric, Param
+
+        now_ms = round(time.time() * 1000)
+        for row in read_results(self._root):
+            name = row["model"]
+            numbers = {k: float(v) for k, v in row.items() if isinstance(v, int | float) and not pd.isna(v)}
+            words = {k: v for k, v in row.items() if isinstance(v, str)}
+            tags = {"mlflow.runName": f"model/{name}", "mlflow.parentRunId": self.run_id, "kd.kind": "model"}
+            run_id = self._client.create_run(
+                self._experiment, tags={**tags, "kd.dvc_md5": model_md5(self._root, name)}
+            ).info.run_id
+            self._client.log_batch(
+                run_id,
+                metrics=[Metric(key, value, now_ms, 0) for key, value in numbers.items()],
+                params=[Param(key, value) for key, value in words.items()],
+            )
+            self._client.set_terminated(run_id, "FINISHED")
+            on_parent = [Metric(f"{name}/{key}", value, now_ms, 0) for key, value in numbers.items()]
+            self._client.log_batch(self.run_id, metrics=on_parent)
+
+    def _children(self, condition: str = "") -> list[Any]:
+        return list(
+            self._client.search_runs([self._experiment], f"{condition}tags.mlflow.parentRunId = '{self.run_id}'")
+        )
+
+
+def read_results(root: Path) -> list[dict[str, Any]]:
+    """Rows of reports/results.csv; none if there is no such file."""
+    file = Paths(root).reports / "results.csv"
+    table = pd.read_csv(file) if file.is_file() else pd.DataFrame()
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def model_md5(root: Path, name: str) -> str:
+    """DVC's hash of a model's folder as dvc.lock has it; empty where it has none."""
+    import yaml
+
+    lock = root / "dvc.lock"
+    stages = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"] if lock.is_file() else {}
+    outs = (out for stage in stages.values() for out in stage.get("outs", ()))
+    return next((out["md5"] for out in outs if out["path"] == f"models/{name}"), "")
+
+
+def comparison_link(root: Path, experiment: str, address: str) -> str | None:
+    """Deep link to the newest models side by side; None where no pipeline run has finished yet.
+
+    MLflow opens without metric columns otherwise.
+    """
+    client = open_store(root)
+    found = client.get_experiment_by_name(experiment)
+    runs = [] if found is None else client.search_runs(
+        [found.experiment_id], "tags.kd.kind = 'pipeline' and attributes.status = 'FINISHED'", max_results=1
+    )  # fmt: skip
+    if found is None or not runs:
+        return None
+    only = quote(f"tags.kd.kind = 'model' and tags.mlflow.parentRunId = '{runs[0].info.run_id}'")
+    view = f"workflowType=machine_learning&compareRunsMode=CHART&orderByKey=metrics.%60{SORT_BY}%60&orderByAsc=true"
+    return f"{address}/#/experiments/{found.experiment_id}/runs?searchFilter={only}&{view}"

@@ -1,0 +1,113 @@
+"""Stages that write what the real ones write, from what they read, in no time.
+
+Files under `orders/` tell a stage, named as in `orders/distil-baseline`, how to behave:
+`sleep 3`, `fail`, `fail once`, `big 20` (MiB of output).
+"""
+
+import hashlib
+import json
+import time
+from pathlib import Path
+
+from tasks.paths import Paths
+from tasks.stagespec import look_up, read_spec
+
+
+def run(params, paths: Paths, name: str, watch) -> dict[str, float]:
+    import os
+
+    command = os.environ["DVC_STAGE"].partition("@")[0].removesuffix("_teacher")
+    label = f"{command}-{name}" if name else command
+    note(paths.root, label, "begin")
+    spec = read_spec(paths.root, command, name)
+    values = params.model_dump(mode="json")
+    content = hashlib.md5()
+    for dep in spec.deps:
+        files = sorted(dep.rglob("*")) if dep.is_dir() else [dep]
+        content.update(b"".join(file.read_bytes() for file in files if file.is_file()))
+    content.update(json.dumps([look_up(values, key) for key in spec.params]).encode())
+    resumed = work(paths.root, label, watch)
+    write(paths, command, name, content.hexdigest(), size_mib(paths.root, label))
+    note(paths.root, label, "resumed" if resumed else "end")
+    return {"answer": 42.0}
+
+
+def work(root: Path, label: str, watch) -> bool:
+    """Do as ordered, one step after another, keeping how far we came; whether an earlier try had begun."""
+    order = orders(root, label)
+    state = watch.scratch / "step"
+    resumed = state.is_file()
+    if order[:1] == ["fail"] and not (order[1:] == ["once"] and resumed):
+        state.write_text("0")
+        print("reading the tea leaves", flush=True)
+        raise ValueError(f"{label} was ordered to fail")
+    steps = int(float(order[1]) * 10) if order[:1] == ["sleep"] else 1
+    done = int(state.read_text()) if resumed else 0
+    for step in watch.progress(range(done, steps), label="steps"):
+        time.sleep(0.1 if order[:1] == ["sleep"] else 0)
+        state.write_text(str(step + 1))
+        watch.metrics({"loss": 1 / (step + 1)}, step)
+    return resumed
+
+
+def write(paths: Paths, command: str, name: str, content: str, mib: int) -> None:
+    folders = {
+        "corpus": paths.raw,
+        "preprocess": paths.prepared,
+        "teacher": paths.model("teacher"),
+        "propagate": paths.initial(name),
+        "distil": paths.model(name),
+        "export": paths.export(name),
+        "evaluate": paths.evaluation(name),
+        "measure": paths.reports,
+        "report": paths.reports,
+    }
+    folder = folders[command]
+    folder.mkdir(parents=True, exist_ok=True)
+    if command == "evaluate":
+        (folder / "utterances.parquet").write_text(content)
+        error = int(content[:4], 16) / 2**16
+        (folder / "metrics.json").write_text(json.dumps({"valid_error": error, "test_error": error, "size_bytes": 9}))
+    elif command == "measure":
+        (folder / "timings.json").write_text(json.dumps({"content": content, "at": time.time()}))
+    elif command == "report":
+        (folder / "report.html").write_text(content)
+        names = sorted(path.parent.name for path in Path(paths.root).glob("evaluation/*/metrics.json"))
+        rows = [f"{n},student,labels,{i / 10},{1000 + i}" for i, n in enumerate(names)]
+        (folder / "results.csv").write_text("\n".join(["model,role,objective,test_error,params", *rows]) + "\n")
+    elif command == "export":
+        write_identity(folder / "model.onnx", content)
+        (folder / "tokens.txt").write_text("<blk> 0\na 1\n")
+        (folder / "export.json").write_text("{}")
+    else:
+        (folder / "content").write_text(content)
+        (folder / "ballast").write_bytes(b"\0" * mib * 2**20)
+
+
+def write_identity(path: Path, content: str) -> None:
+    """A file with inputs and outputs like those of a real export, that gives back its features."""
+    from onnx import TensorProto, helper, save
+
+    features = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", "T", 2]) for name in ("x", "log_probs")]
+    lengths = [helper.make_tensor_value_info(n, TensorProto.INT64, ["N"]) for n in ("x_lens", "log_probs_len")]
+    nodes = [
+        helper.make_node("Identity", ["x"], ["log_probs"]),
+        helper.make_node("Identity", ["x_lens"], ["log_probs_len"]),
+    ]
+    graph = helper.make_graph(nodes, content, [features[0], lengths[0]], [features[1], lengths[1]])
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+
+def orders(root: Path, label: str) -> list[str]:
+    file = root / "orders" / label
+    return file.read_text().split() if file.is_file() else []
+
+
+def size_mib(root: Path, label: str) -> int:
+    order = orders(root, label)
+    return int(order[1]) if order[:1] == ["big"] else 0
+
+
+def note(root: Path, label: str, what: str) -> None:
+    with (root / "diary.jsonl").open("a") as diary:
+        diary.write(json.dumps({"stage": label, "what": what, "time_s": time.time()}) + "\n")
