@@ -16,6 +16,7 @@ from kd.models import Recogniser
 from kd.settings.frontend import AugmentSettings
 from kd.text import frames_needed
 from tasks.data import Batch, PreparedData, Utterance
+from tasks.features import FeatureCache
 from tasks.watch import Watch
 
 
@@ -39,7 +40,10 @@ class Share:
 
 
 class TrainingInputs:
-    """Batches of one split, epoch by epoch; `teacher` gives logits of the clean view, or is None."""
+    """Batches of one split, epoch by epoch; `teacher` gives logits of the clean view, or is None.
+
+    cache: features of the utterances, for settings that leave the waveform as it is.
+    """
 
     def __init__(
         self,
@@ -52,12 +56,13 @@ class TrainingInputs:
         seed: int,
         device: torch.device,
         teacher: "TeacherOutputs | None" = None,
+        cache: FeatureCache | None = None,
         share: Share = Share(),
         output_lengths: Callable[[Tensor], Tensor],
     ) -> None:
         self.data, self.utterances, self.frontend, self.settings = data, utterances, frontend, settings
         self.batch_seconds, self.seed, self.device, self.share = batch_seconds, seed, device, share
-        self.teacher = teacher
+        self.teacher, self.cache = teacher, cache
         self.output_lengths = output_lengths
         self.needed = torch.tensor([frames_needed(u.units) for u in utterances])
 
@@ -76,7 +81,15 @@ class TrainingInputs:
             world_size=self.share.world_size,
         )
         for batch in batches:
-            yield self._augmented(batch, generator)
+            yield self._augmented(batch, generator) if self.cache is None else self._masked(batch, generator)
+
+    def _masked(self, batch: Batch, generator: torch.Generator) -> Inputs:
+        """Stored features of unmoved audio; only masks are drawn."""
+        assert self.cache is not None
+        features, frames_B = self.cache.read(batch.indices)
+        features = augment.spec_augment(features, frames_B, settings=self.settings, generator=generator)
+        teacher = None if self.teacher is None else self.teacher.cached(batch)
+        return self._inputs(features, frames_B, batch, teacher)
 
     def _augmented(self, batch: Batch, generator: torch.Generator) -> Inputs:
         moved, lengths_B = self._moved(batch, generator)
@@ -87,9 +100,12 @@ class TrainingInputs:
         if self.teacher is not None:
             still = torch.equal(lengths_B, batch.lengths_B)
             teacher = self.teacher.cached(batch) if still else self.teacher.live(moved, lengths_B)
+        return self._inputs(features, frames_B, batch, teacher)
+
+    def _inputs(self, features: Tensor, frames_B: Tensor, batch: Batch, teacher: Tensor | None) -> Inputs:
         return Inputs(
-            features,
-            frames_B,
+            features.to(self.device),
+            frames_B.to(self.device),
             batch.targets_BL.to(self.device),
             batch.target_lengths_B.to(self.device),
             teacher,

@@ -2,7 +2,8 @@
 
 import csv
 import os
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ from kd.settings.frontend import AugmentSettings
 from kd.settings.losses import ObjectiveSettings
 from kd.settings.training import TrainingSettings
 from kd.training import Batches, Epoch, Objective, fit
-from tasks.data import PreparedData
+from tasks.data import PreparedData, Utterance
+from tasks.features import FeatureCache, cacheable
 from tasks.inputs import Share, TeacherOutputs, TrainingInputs
 from tasks.validation import Validation
 from tasks.watch import Watch
 
 RESUME_FILE = "resume.pt"
+FEATURES_FILE = "features.f16"
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,7 @@ def _epochs(
         seed=run.settings.seed,
         device=device,
         teacher=teacher,
+        cache=_feature_cache(run, utterances, accelerator, watch),
         share=Share(accelerator.process_index, accelerator.num_processes),
         output_lengths=model.output_lengths,
     )
@@ -109,6 +113,17 @@ def _epochs(
         masks=run.masks,
         resume=state,
     )
+
+
+def _feature_cache(
+    run: Run, utterances: Sequence[Utterance], accelerator: Accelerator, watch: Watch
+) -> FeatureCache | None:
+    """Stored features where augmentation leaves waveforms alone (docs/adr/0003); the first process writes them."""
+    if not cacheable(run.augment):
+        return None
+    folder = watch.scratch or Path(tempfile.mkdtemp(prefix="features-"))
+    with accelerator.main_process_first():
+        return FeatureCache.build(folder / FEATURES_FILE, run.data, utterances, LogMel(run.frontend.settings))
 
 
 def make_accelerator(settings: TrainingSettings) -> Accelerator:
