@@ -3,16 +3,16 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tasks.corpora.fsdd import fsdd
-from tasks.corpora.manifest import manifest
+from tasks.corpora.fsdd import fsdd_rows
+from tasks.corpora.manifest import manifest_rows
 from tasks.corpora.raw import Place, RawUtterance
-from tasks.corpora.synthetic import synthetic
-from tasks.corpora.torchaudio_sets import torchaudio_set
+from tasks.corpora.synthetic import synthetic_rows
+from tasks.corpora.torchaudio_sets import torchaudio_rows
 
 # kind -> (its parameters, the place) -> rows
 CORPORA: dict[str, Callable[[Any, Place], Iterator[RawUtterance]]] = {
-    "synthetic": synthetic,
-    "manifest": manifest,
-    "torchaudio": torchaudio_set,
-    "fsdd": fsdd,
+    "synthetic": synthetic_rows,
+    "manifest": manifest_rows,
+    "torchaudio": torchaudio_rows,
+    "fsdd": fsdd_rows,
 }

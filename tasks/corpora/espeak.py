@@ -63,6 +63,8 @@ class Espeak:
         rate = self._library.espeak_Initialize(_SYNCHRONOUS, 0, files.data.encode(), _DONT_EXIT)
         if rate <= 0:
             raise RuntimeError(f"eSpeak NG found no voices in {files.data}: is the package espeakng-loader damaged?")
+        self._library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # else the time of day seeds breath and noise
+        ctypes.CDLL(None).srand(1)
         self.sample_rate_hz = int(rate)
 
     def say(self, text: str, voice: str, words_per_minute: int, pitch: int) -> bytes:

@@ -26,7 +26,7 @@ class _Recording:
     split: Split
 
 
-def fsdd(corpus: FsddCorpus, place: Place) -> Iterator[RawUtterance]:
+def fsdd_rows(corpus: FsddCorpus, place: Place) -> Iterator[RawUtterance]:
     """Rows of single digits, or of strings of one speaker's digits with pauses.
 
     Splits: with `test_speaker` that speaker is the test and `valid_speaker` the validation part. Without,

@@ -25,7 +25,7 @@ _SPLITS: dict[str, Split] = {
 }
 
 
-def manifest(corpus: ManifestCorpus, place: Place) -> Iterator[RawUtterance]:
+def manifest_rows(corpus: ManifestCorpus, place: Place) -> Iterator[RawUtterance]:
     """Rows of the table, in its order. Columns that are not known are left alone.
 
     Raises ValueError naming the row or the columns where the table itself cannot be understood; a row

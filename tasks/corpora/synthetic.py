@@ -38,7 +38,7 @@ class _Order:
 _engine: Espeak
 
 
-def synthetic(corpus: SyntheticCorpus, place: Place) -> Iterator[RawUtterance]:
+def synthetic_rows(corpus: SyntheticCorpus, place: Place) -> Iterator[RawUtterance]:
     """Make the audio under `place.out`, and yield its rows. Every draw follows from `corpus.seed`.
 
     Utterance i of a split depends on nothing but the seed, the split and i (and on who speaks in it).

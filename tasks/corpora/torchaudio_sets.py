@@ -14,7 +14,7 @@ _LIBRISPEECH_SUBSETS = ("train-clean-100", "dev-clean", "test-clean")
 _YESNO_WORDS = {"0": "no", "1": "yes"}
 
 
-def torchaudio_set(corpus: TorchaudioCorpus, place: Place) -> Iterator[RawUtterance]:
+def torchaudio_rows(corpus: TorchaudioCorpus, place: Place) -> Iterator[RawUtterance]:
     """Rows of a named data set, with its official splits (YESNO has none, and one speaker)."""
     root = place.project / corpus.root
     if corpus.subsets and corpus.dataset != "LIBRISPEECH":

@@ -19,19 +19,20 @@ def divide_voices(data: Path, speakers: Mapping[Split, int], rng: np.random.Gene
     """
     voices = sorted(p.name for p in (data / "lang" / "gmw").glob("en*") if p.name not in _NOT_A_VOICE)
     variants = sorted(p.name for p in (data / "voices" / "!v").iterdir())
-    voices_of = _deal(voices, _VOICE_SHARES, rng)
-    spread = max(sum(speakers.values()), len(variants))
-    variants_of = _deal(variants, {split: speakers[split] / spread for split in _VOICE_SHARES}, rng)
-    return {split: _pairs(split, speakers[split], voices_of[split], variants_of[split]) for split in SPLITS}
+    voices_of = _deal(voices, {split: int(share * len(voices)) for split, share in _VOICE_SHARES.items()}, rng)
+    # a variant for each speaker, or where these are too many a fair share; never fewer than the voices need
+    fair = min(1.0, len(variants) / sum(speakers.values()))
+    sizes = {split: max(int(fair * speakers[split]), -(-speakers[split] // len(voices_of[split]))) for split in SPLITS}
+    variants_of = _deal(variants, {split: sizes[split] for split in _VOICE_SHARES}, rng)
+    return {split: _pairs(split, speakers[split], voices_of[split], variants_of[split]) for split in voices_of}
 
 
-def _deal(names: list[str], shares: Mapping[Split, float], rng: np.random.Generator) -> dict[Split, list[str]]:
-    """Shuffled names, cut in lengths of these shares (at least one each); the rest is for training."""
+def _deal(names: list[str], sizes: Mapping[Split, int], rng: np.random.Generator) -> dict[Split, list[str]]:
+    """Shuffled names, cut in these lengths (at least one each); the rest is for training."""
     shuffled = [names[i] for i in rng.permutation(len(names))]
     dealt: dict[Split, list[str]] = {}
-    for split, share in shares.items():
-        size = max(1, int(share * len(names) + 1e-9))
-        dealt[split], shuffled = shuffled[:size], shuffled[size:]
+    for split, size in sizes.items():
+        dealt[split], shuffled = shuffled[: max(1, size)], shuffled[max(1, size) :]
     return {**dealt, "train": shuffled}
 
 
