@@ -1,0 +1,34 @@
+"""Stage `report`: reports/results.csv, one row a model, and reports/report.html, one page that needs nothing else."""
+
+import json
+from collections import Counter
+
+import pandas as pd
+
+from tasks.params import Params
+from tasks.paths import Paths
+from tasks.reporting.page import Sources, render
+from tasks.reporting.results import read_model, write_results
+from tasks.watch import Silent, Watch
+
+
+def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -> dict[str, float]:
+    """Write both files; gives the test error of every model."""
+    timings_file = paths.reports / "timings.json"
+    if not timings_file.is_file():
+        raise ValueError(f"{timings_file} is missing: run the stage measure first")
+    timings = json.loads(timings_file.read_text(encoding="utf-8"))
+    models = [read_model(paths, model, timings) for model in ("teacher", *params.students)]
+    write_results(paths.reports / "results.csv", models)
+    sources = Sources(
+        params=params,
+        models=models,
+        timings=timings,
+        card=json.loads((paths.prepared / "card.json").read_text(encoding="utf-8")),
+        card_svg=(paths.prepared / "card.svg").read_text(encoding="utf-8"),
+        quarantine=Counter(pd.read_csv(paths.prepared / "quarantine.csv")["reason"].tolist()),
+    )
+    page = paths.reports / "report.html"
+    page.write_text(render(sources), encoding="utf-8")
+    watch.say(f"report: {page}")
+    return {f"{model.name}/test_error": float(model.row["test_error"]) for model in models}

@@ -1,0 +1,137 @@
+"""Charts as inline SVG that takes its colours from the page, so it follows light and dark.
+
+matplotlib draws with stand-in colours; afterwards these become `currentColor` and the page's variables.
+"""
+
+import io
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from tasks.reporting.results import Model
+
+TEXT, GRID = "#000001", "#000002"
+NUM_COLOURS = 8
+MARKERS = "osD^vPX*"
+SIZE_INCHES = (6.2, 4.3)
+SAME_PLACE = 0.02
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "font.size": 12,
+    "text.color": TEXT,
+    "axes.labelcolor": TEXT,
+    "axes.edgecolor": GRID,
+    "xtick.color": TEXT,
+    "ytick.color": TEXT,
+    "axes.grid": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+}
+
+
+def colour(index: int) -> str:
+    """Stand-in colour of the model at this place in the table."""
+    return f"#1000{index % NUM_COLOURS:02x}"
+
+
+def error_chart(models: Sequence[Model], column: str, label: str, scale: float = 1.0) -> str:
+    """Test error with its interval against another column on a log axis.
+
+    Models at nearly the same place are drawn side by side.
+    """
+    values = np.array([m.row[column] * scale for m in models])
+    with mpl.rc_context({**STYLE, "svg.hashsalt": column}):
+        figure = Figure(figsize=SIZE_INCHES, layout="constrained")
+        axes = figure.subplots()
+        axes.set_xscale("log")
+        margin = max(values.max() / values.min(), 3.0) ** 0.12
+        axes.set_xlim(values.min() / margin, values.max() * margin)
+        for i, (model, x) in enumerate(zip(models, _side_by_side(values, axes), strict=True)):
+            low, error, high = (100 * model.row[k] for k in ("test_error_low", "test_error", "test_error_high"))
+            axes.errorbar(
+                [x], [error], [[error - low], [high - error]],
+                color=colour(i), marker=MARKERS[i % len(MARKERS)], markersize=8, capsize=4, linewidth=1.8,
+            )  # fmt: skip
+        axes.set_ylim(bottom=0)
+        axes.set(xlabel=label, ylabel="test error in %")
+        _plain_log_ticks(axes)
+        return _finish(figure, column)
+
+
+def learning_curves(models: Sequence[Model]) -> str:
+    """Validation error after each epoch."""
+    with mpl.rc_context({**STYLE, "svg.hashsalt": "curves"}):
+        figure = Figure(figsize=SIZE_INCHES, layout="constrained")
+        axes = figure.subplots()
+        for i, model in enumerate(models):
+            epochs, errors = model.curve["epoch"] + 1, 100 * model.curve["valid_error"]
+            axes.plot(epochs, errors, color=colour(i), linewidth=1.8)
+            if len(errors):
+                axes.plot(epochs.iloc[-1:], errors.iloc[-1:], color=colour(i), marker=MARKERS[i % len(MARKERS)])
+        axes.set_ylim(bottom=0)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set(xlabel="epoch", ylabel="validation error in %")
+        return _finish(figure, "curves")
+
+
+def marker_symbol(index: int) -> str:
+    """The sign of a model as in the charts: an SVG symbol `sign-INDEX`, to be used beside its name."""
+    with mpl.rc_context({**STYLE, "svg.hashsalt": f"marker {index}"}):
+        figure = Figure(figsize=(0.2, 0.2))
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set_axis_off()
+        axes.plot([0], [0], color=colour(index), marker=MARKERS[index % len(MARKERS)], markersize=8)
+        svg = _finish(figure, f"marker-{index}")
+    symbol = re.sub(r'^<svg[^>]*?(viewBox="[^"]*")[^>]*>', rf'<symbol id="sign-{index}" \1>', svg)
+    return symbol.replace("</svg>", "</symbol>")
+
+
+def themed(svg: str, prefix: str) -> str:
+    """An SVG file's text made fit to stand in a page among others.
+
+    No prologue, no metadata, no fixed size; ids that nothing points to are dropped, the others get the prefix.
+    """
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' id="[\w.]+_\d+"', "", svg)
+    svg = re.sub(r'( id="|href="#|url\(#)', rf"\1{prefix}-", svg)
+    svg = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", svg, count=1)
+    return re.sub(r"font-family: [^;\"]*", "font-family: inherit", svg)
+
+
+def _finish(figure: Figure, prefix: str) -> str:
+    file = io.StringIO()
+    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    svg = themed(file.getvalue(), prefix).replace(TEXT, "currentColor").replace(GRID, "var(--grid)")
+    return re.sub(r"#1000(\d\d)", lambda match: f"var(--model-{int(match[1])})", svg)
+
+
+def _side_by_side(values: Any, axes: Axes) -> list[float]:
+    """Places on the log axis; those that nearly coincide are moved apart by a fiftieth of its width."""
+    low, high = axes.get_xlim()
+    width = np.log(high / low)
+    places = np.log(values / low) / width
+    moved = places.copy()
+    left = list(np.argsort(places, kind="stable"))
+    while left:
+        group = [i for i in left if places[i] - places[left[0]] < SAME_PLACE]
+        moved[group] += SAME_PLACE * (np.arange(len(group)) - (len(group) - 1) / 2)
+        left = left[len(group) :]
+    return [float(x) for x in low * np.exp(moved * width)]
+
+
+def _plain_log_ticks(axes: Axes) -> None:
+    """0.2, 0.5, 1, 2, 5, 10 instead of powers of ten."""
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())

@@ -1,0 +1,83 @@
+"""The page: one HTML file that needs nothing beside it."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from tasks.params import Params
+from tasks.reporting.circumstances import seeds, versions
+from tasks.reporting.figures import error_chart, learning_curves, marker_symbol, themed
+from tasks.reporting.results import Model
+from tasks.reporting.transcripts import most_disputed, unchosen
+from tasks.reporting.verdict import ERROR_WORDS, judge, percent
+
+FOLDER = Path(__file__).parent
+UNCHOSEN, DISPUTED = 3, 5
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What the page is made of."""
+
+    params: Params
+    models: Sequence[Model]
+    timings: Mapping[str, Any]
+    card: Mapping[str, Any]
+    card_svg: str
+    quarantine: Counter[str]
+
+
+def render(sources: Sources) -> str:
+    """The whole page."""
+    models = sources.models
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(percent=percent, compact=compact)
+    template = environment.from_string((FOLDER / "page.html").read_text(encoding="utf-8"))
+    return template.render(
+        css=Markup((FOLDER / "page.css").read_text(encoding="utf-8")),
+        name=sources.params.name,
+        problem=sources.params.problem.kind,
+        what=ERROR_WORDS[models[0].row["error_kind"]],
+        confidence=sources.params.evaluation.confidence,
+        verdict=judge(models, sources.params.evaluation.confidence),
+        models=models,
+        symbols=Markup("".join(marker_symbol(i) for i in range(len(models)))),
+        place={m.name: i for i, m in enumerate(models)},
+        widest=max(m.row["test_error_high"] for m in models),
+        charts=[
+            (title, Markup(error_chart(models, column, label, scale)))
+            for title, column, label, scale in (
+                ("Error against size", "size_bytes", "ONNX file in MB", 1e-6),
+                ("Error against latency", "latency_ms_p50", "median latency of an utterance in ms", 1.0),
+            )
+        ] + [("Learning curves", Markup(learning_curves(models)))],
+        unchosen=unchosen(models, UNCHOSEN),
+        disputed=most_disputed(models, DISPUTED),
+        timings=sources.timings,
+        card=sources.card,
+        card_svg=Markup(themed(sources.card_svg, "card")),
+        quarantine=sources.quarantine,
+        versions=versions(),
+        seeds=seeds(sources.params),
+    )  # fmt: skip
+
+
+def compact(value: float, digits: int = 3) -> str:
+    """A number in three digits: 1.23 M, 45.6 k, 789, 0.0123."""
+    for size, sign in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{_plain(value / size, digits)} {sign}"
+    return _plain(value, digits)
+
+
+def _plain(value: float, digits: int) -> str:
+    """Significant digits without an exponent, trailing zeros kept so that columns look even."""
+    if value == 0:
+        return "0"
+    text = f"{value:#.{digits}g}"
+    return (f"{float(text):.0f}" if "e" in text else text).rstrip(".")

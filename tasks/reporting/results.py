@@ -1,0 +1,84 @@
+"""One row a model: what `report` gathers from evaluation, timings and checkpoints."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tasks.paths import Paths
+
+COLUMNS = (
+    "model", "role", "init", "objective", "params", "nonzero_params", "size_bytes", "macs_per_audio_second",
+    "error_kind", "test_error", "test_error_low", "test_error_high", "latency_ms_p50", "latency_ms_p95", "rtf",
+    "peak_memory_mb", "valid_error", "cer", "frontend_macs_per_audio_second", "baseline_memory_mb",
+)  # fmt: skip
+"""Columns of reports/results.csv, in their order."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """All that the report says of one model.
+
+    row: COLUMNS to values; curve: its history, one row an epoch; utterances: its evaluation's table.
+    """
+
+    name: str
+    row: dict[str, Any]
+    interval_method: str
+    family: str
+    lineage: tuple[str, ...]
+    facts: dict[str, float]
+    curve: pd.DataFrame
+    utterances: pd.DataFrame
+
+    @property
+    def test(self) -> pd.DataFrame:
+        return self.utterances[self.utterances["split"] == "test"].reset_index(drop=True)
+
+
+def read_model(paths: Paths, name: str, timings: dict[str, Any]) -> Model:
+    """Gather one model's facts. Raises ValueError naming the file and the stage that is missing."""
+    config = json.loads(_text(paths.model(name) / "config.json", "teacher or distil"))
+    metrics = json.loads(_text(paths.evaluation(name) / "metrics.json", "evaluate"))
+    if name not in timings["models"]:
+        raise ValueError(
+            f"{paths.reports}/timings.json holds {', '.join(timings['models'])}, but not {name}. "
+            "Run the stage measure again"
+        )
+    known = {"model": name, **{k: config[k] for k in ("role", "init", "objective")}, **metrics}
+    known |= timings["models"][name]
+    history = paths.model(name) / "history.csv"
+    return Model(
+        name=name,
+        row={column: known[column] for column in COLUMNS},
+        interval_method=metrics["interval_method"],
+        family=_describe(config["model"]["encoder"]),
+        lineage=tuple(config["lineage"]),
+        facts={k: v for k, v in config["facts"].items() if isinstance(v, int | float)},
+        curve=pd.read_csv(history) if history.is_file() else pd.DataFrame(columns=["epoch", "valid_error"]),
+        utterances=pd.read_parquet(paths.evaluation(name) / "utterances.parquet"),
+    )
+
+
+def write_results(file: Path, models: list[Model]) -> None:
+    """results.csv: one row a model."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame([model.row for model in models], columns=list(COLUMNS)).to_csv(file, index=False)
+
+
+def _describe(encoder: Mapping[str, Any]) -> str:
+    """A family in a few words: `rnn (gru, two-way), 2 layers of width 48`."""
+    details = [encoder["cell"], "two-way" if encoder["two_way"] else "one-way"] if "cell" in encoder else []
+    name = str(encoder["family"]) + (f" ({', '.join(details)})" if details else "")
+    if "layers" not in encoder:
+        return name
+    return f"{name}, {encoder['layers']} layer{'s' * (encoder['layers'] != 1)} of width {encoder['width']}"
+
+
+def _text(file: Path, stage: str) -> str:
+    if not file.is_file():
+        raise ValueError(f"{file} is missing: run the stage {stage} first")
+    return file.read_text(encoding="utf-8")

@@ -1,0 +1,77 @@
+"""Transcripts of all models side by side, with what each got wrong."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from rapidfuzz.distance import Levenshtein
+
+from tasks.reporting.results import Model
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of a hypothesis: `right`, `wrong` (in place of `meant`), `added`, or `missing` from it."""
+
+    kind: str
+    text: str
+    meant: str = ""
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """One utterance: its reference, and what each model heard."""
+
+    id: str
+    speaker: str
+    snr_db: float | None
+    reference: str
+    heard: tuple[tuple[str, tuple[Word, ...]], ...]
+
+
+def align(reference: str, hypothesis: str) -> tuple[Word, ...]:
+    """The hypothesis word by word, with what a shortest edit makes of the reference's words."""
+    ours, theirs = reference.split(), hypothesis.split()
+    words: list[Word] = []
+    for op in Levenshtein.opcodes(ours, theirs):
+        if op.tag == "equal":
+            words += [Word("right", w) for w in theirs[op.dest_start : op.dest_end]]
+        elif op.tag == "replace":
+            pairs = zip(theirs[op.dest_start : op.dest_end], ours[op.src_start : op.src_end], strict=True)
+            words += [Word("wrong", w, meant) for w, meant in pairs]
+        elif op.tag == "insert":
+            words += [Word("added", w) for w in theirs[op.dest_start : op.dest_end]]
+        else:
+            words += [Word("missing", w) for w in ours[op.src_start : op.src_end]]
+    return tuple(words)
+
+
+def unchosen(models: Sequence[Model], count: int) -> list[Transcript]:
+    """Test utterances at even distances, whatever became of them."""
+    size = len(models[0].test)
+    picked = np.linspace(0, size - 1, min(count, size) + 2).round().astype(int)[1:-1] if size > 2 else range(size)
+    return [_transcript(models, int(i)) for i in dict.fromkeys(picked)]
+
+
+def most_disputed(models: Sequence[Model], count: int) -> list[Transcript]:
+    """Test utterances whose error counts differ most between models; no two of a speaker while others are left."""
+    errors = np.stack([m.test["errors"].to_numpy() for m in models])
+    spread = errors.max(axis=0) - errors.min(axis=0)
+    order = np.argsort(-spread, kind="stable")
+    speakers = models[0].test["speaker"]
+    again = pd.Series(speakers.iloc[order]).groupby(speakers.iloc[order], dropna=False).cumcount().to_numpy()
+    ordered = order[np.lexsort((np.arange(len(order)), again))]
+    return [_transcript(models, int(i)) for i in ordered if spread[i] > 0][:count]
+
+
+def _transcript(models: Sequence[Model], i: int) -> Transcript:
+    row = models[0].test.iloc[i]
+    heard = tuple((m.name, align(row["reference"], m.test["hypothesis"].iloc[i])) for m in models)
+    return Transcript(
+        id=str(row["id"]),
+        speaker="" if pd.isna(row["speaker"]) else str(row["speaker"]),
+        snr_db=None if pd.isna(row["snr_db"]) else float(row["snr_db"]),
+        reference=str(row["reference"]),
+        heard=heard,
+    )

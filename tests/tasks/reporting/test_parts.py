@@ -1,0 +1,154 @@
+"""Parts of the report: verdict, transcripts, charts, numbers."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tasks.reporting.circumstances import seeds
+from tasks.reporting.figures import error_chart, learning_curves, marker_symbol
+from tasks.reporting.page import compact
+from tasks.reporting.results import COLUMNS, Model
+from tasks.reporting.transcripts import Word, align, most_disputed, unchosen
+from tasks.reporting.verdict import judge, points_of, share
+
+
+def make_model(name: str, role: str, errors: list[int], **row: Any) -> Model:
+    """A model whose test utterances have ten words each and these errors, by four speakers."""
+    count = len(errors)
+    table = pd.DataFrame({
+        "id": [f"u{i}" for i in range(count)],
+        "split": "test",
+        "speaker": [f"s{i % 4}" for i in range(count)],
+        "reference": "one two",
+        "hypothesis": ["one two" if e == 0 else "one" for e in errors],
+        "errors": errors,
+        "reference_units": 10,
+        "snr_db": float("nan"),
+    })  # fmt: skip
+    rate = sum(errors) / (10 * count)
+    values = {
+        "model": name, "role": role, "error_kind": "wer", "test_error": rate, "valid_error": rate, "size_bytes": 1e6,
+        "rtf": 0.1, "test_error_low": rate / 2, "test_error_high": rate * 2, "latency_ms_p50": 5.0, **row,
+    }  # fmt: skip
+    curve = pd.DataFrame({"epoch": [0, 1, 2], "valid_error": [0.9, 0.5, rate]})
+    return Model(name, {c: values.get(c, 0) for c in COLUMNS}, "m", "rnn", (), {}, curve, table)
+
+
+TEACHER = make_model("teacher", "teacher", [0, 1, 0, 1] * 6, size_bytes=19e6, rtf=0.5)
+BASELINE = make_model("baseline", "baseline", [5, 4, 6, 5] * 6)
+STUDENT = make_model("taught", "student", [1, 2, 1, 2] * 3 + [1, 2, 2, 1] * 3)
+
+
+def test_the_verdict_in_numbers() -> None:
+    verdict = judge([TEACHER, BASELINE, STUDENT], 0.95)
+    assert verdict.best == "taught"
+    assert verdict.headline == (
+        "taught makes 15.0 % word errors where the teacher makes 5.0 %, with 1/19 of its bytes and 1/5 of its time."
+    )
+    chosen, against_teacher, against_baseline = verdict.details
+    assert "validation error, 15.0 %" in chosen
+    assert against_teacher.startswith("Paired with the teacher it errs more: +10.0 points (")
+    assert against_baseline.startswith("Paired with baseline, which had no teacher, it errs less: −35.0 points (")
+
+
+def test_no_difference_is_called_no_difference() -> None:
+    rng = np.random.default_rng(1)
+    twin = make_model("twin", "baseline", (rng.permutation([1, 2, 1, 2] * 6)).tolist())
+    assert "no difference can be told" in judge([TEACHER, twin, STUDENT], 0.95).details[2]
+
+
+def test_the_test_part_has_no_say_in_the_choice() -> None:
+    lucky = make_model("lucky", "student", [0] * 24, valid_error=0.9)
+    assert judge([TEACHER, lucky, STUDENT], 0.95).best == "taught"
+
+
+@pytest.mark.parametrize(("models", "best"), [([TEACHER], "teacher"), ([TEACHER, BASELINE], "baseline")])
+def test_without_students_it_still_says_something(models: list[Model], best: str) -> None:
+    assert judge(models, 0.95).best == best
+
+
+def test_other_utterances_cannot_be_paired() -> None:
+    with pytest.raises(ValueError, match="different utterances"):
+        judge([make_model("teacher", "teacher", [1] * 8), STUDENT], 0.95)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "expected"),
+    [(1 / 19, "1/19 of"), (0.4, "1/2 of"), (0.76, "76 % of"), (1.0, "1.0 times"), (1.31, "1.3 times")],
+)
+def test_shares(ratio: float, expected: str) -> None:
+    assert share(ratio) == expected
+
+
+def test_differences_have_a_sign() -> None:
+    assert (points_of(0.0213), points_of(-0.0213)) == ("+2.1", "−2.1")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (79_837, "79.8 k"),
+        (7_135_200, "7.14 M"),
+        (999_600, "1000 k"),
+        (12, "12.0"),
+        (0, "0"),
+        (0.00123, "0.00123"),
+        (3.2e9, "3.20 G"),
+    ],
+)
+def test_compact_numbers(value: float, expected: str) -> None:
+    assert compact(value) == expected
+
+
+def test_alignment_names_each_kind_of_error() -> None:
+    assert align("turn on the light please", "turn off light please now") == (
+        Word("right", "turn"), Word("wrong", "off", "on"), Word("missing", "the"), Word("right", "light"),
+        Word("right", "please"), Word("added", "now"),
+    )  # fmt: skip
+    assert align("one", "") == (Word("missing", "one"),)
+    assert align("", "") == ()
+
+
+def test_disputed_utterances_come_from_different_speakers_first() -> None:
+    disputed = most_disputed([TEACHER, BASELINE, STUDENT], 5)
+    assert len(disputed) == 5
+    assert {one.speaker for one in disputed[:4]} == {"s0", "s1", "s2", "s3"}
+    assert disputed[0].speaker == "s2"
+    assert most_disputed([TEACHER, TEACHER], 5) == []
+
+
+def test_unchosen_utterances_lie_at_even_distances() -> None:
+    assert [one.id for one in unchosen([TEACHER], 3)] == ["u6", "u12", "u17"]
+    assert [one.id for one in unchosen([make_model("a", "teacher", [1])], 3)] == ["u0"]
+
+
+def test_charts_take_every_colour_from_the_page() -> None:
+    models = [TEACHER, BASELINE, STUDENT]
+    for svg in (error_chart(models, "size_bytes", "MB", 1e-6), learning_curves(models), marker_symbol(2)):
+        colours = set(re.findall(r"(?:stroke|fill): ?([^;\"]+)", svg))
+        assert colours <= {"none", "currentColor", "var(--grid)", *(f"var(--model-{i})" for i in range(8))}
+        assert "var(--model-2)" in svg
+        assert "DOCTYPE" not in svg
+        assert "metadata" not in svg
+
+
+def test_models_of_one_size_are_drawn_apart() -> None:
+    svg = error_chart([TEACHER, BASELINE, STUDENT], "size_bytes", "MB", 1e-6)
+    markers = re.findall(r'<use xlink:href="#[\w-]+" x="([\d.]+)" y="[\d.]+" style="fill: var\(--model-[12]\)', svg)
+    assert len(set(markers)) == 2
+
+
+def test_a_colour_for_any_number_of_models() -> None:
+    models = [make_model(f"m{i}", "student", [i % 5 + 1] * 8, size_bytes=1e6 * (i + 1)) for i in range(20)]
+    assert "var(--model-7)" in error_chart(models, "size_bytes", "MB", 1e-6)
+
+
+def test_every_seed_is_found() -> None:
+    from workspace import make_params
+
+    found = seeds(make_params(preprocess={"splits": {"seed": 7}}))
+    assert found["preprocess.splits.seed"] == 7
+    assert found["student_training.seed"] == 1
