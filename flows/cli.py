@@ -106,6 +106,25 @@ def table() -> None:
         raise typer.Exit(1)
 
 
+@app.command()
+def study(
+    file: Annotated[Path, typer.Argument(help="The design, such as studies/fsdd-keyword.yaml.")],
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Cells at a time, one thread each.")] = 2,
+    screen: Annotated[bool, typer.Option("--screen", help="Only the first fold with the first seed.")] = False,
+    background: Annotated[bool, typer.Option("--detach", help="Go on after this terminal is closed.")] = False,
+) -> None:
+    """Run a study: every fold with every seed. Stop it at any time; the next call does only what is missing.
+
+    Results are written to docs/results/ after each cell.
+    """
+    from flows.study import detach, run_study
+
+    if background:
+        typer.echo(f"Running in the background. Log: {detach(file, Path(), jobs=jobs, screen=screen)}")
+    elif run_study(file, Path(), jobs=jobs, screen=screen):
+        raise typer.Exit(1)
+
+
 def main() -> None:
     app()
 
@@ -154,3 +173,7 @@ def _print_results(root: Path, params: "Params") -> None:
     link = comparison_link(root, params.name, f"http://{HOST}:{PORT}")
     if link:
         typer.echo(f"MLflow: start `make ui`, then open {link}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""One cell of a study: all models of one fold and seed, trained and scored in a folder of their own.
+
+`python -m tasks.study SPEC FOLD SEED [FOLDER]`. A cell resumes where it was stopped: what has a row is not
+done again, and a training goes on after its last epoch. The folder's name holds a hash of the cell's
+parameters, so a changed study never takes over old results; a change of code does not show in it.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from pydantic import Field
+
+from kd.settings.base import Strict
+from tasks.params import Params, parse_params
+from tasks.paths import Paths
+from tasks.watch import Silent
+
+
+class Study(Strict):
+    """A full design: every fold with every seed. `params` is a whole params.yaml."""
+
+    name: str
+    fold_key: str = Field(description="dotted key of params that the folds set, such as corpus.test_speaker")
+    folds: tuple[str, ...] = Field(min_length=1)
+    seeds: tuple[int, ...] = Field(min_length=1)
+    params: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    study: str
+    fold: str
+    seed: int
+    params: Params
+    root: Path
+
+    @property
+    def rows(self) -> Path:
+        return self.root / "rows"
+
+    @property
+    def done(self) -> bool:
+        return all((self.rows / f"{model}.json").is_file() for model in models_in_order(self.params))
+
+
+def load_study(file: Path) -> Study:
+    """Read and check a study; wrong parameters raise ParamsError, a wrong study ValueError."""
+    return Study.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+
+
+def cells(study: Study, project: Path) -> Iterator[Cell]:
+    """All cells, seed by seed, so that the first screen covers every fold once."""
+    for seed in study.seeds:
+        for fold in study.folds:
+            yield make_cell(study, fold, seed, project)
+
+
+def make_cell(study: Study, fold: str, seed: int, project: Path) -> Cell:
+    """The cell's parameters: the study's, with the fold's value, the seed, and an absolute corpus root."""
+    data = json.loads(json.dumps(study.params))
+    _put(data, study.fold_key, fold)
+    _put(data, "student_training.seed", seed)
+    if data["teacher"]["source"] == "train":
+        _put(data, "teacher.training.seed", seed)
+    digest = blake2b(json.dumps(data, sort_keys=True).encode(), digest_size=4).hexdigest()
+    _put(data, "corpus.root", str((project / data["corpus"]["root"]).resolve()))
+    root = project / "scratch" / "studies" / study.name / f"{fold}-{seed}-{digest}"
+    return Cell(study.name, fold, seed, parse_params(data), root)
+
+
+def models_in_order(params: Params) -> list[str]:
+    """The teacher and the students, each after those it starts or learns from."""
+    graph = {name: {recipe.init, recipe.teacher} for name, recipe in params.students.items()}
+    order = TopologicalSorter(graph).static_order()
+    return ["teacher", *(name for name in order if name in params.students)]
+
+
+def run_cell(cell: Cell) -> None:
+    """Do what is not done yet of a cell; one row for each model is its result."""
+    from tasks import distil, propagate, teacher
+
+    paths = Paths(cell.root)
+    cell.rows.mkdir(parents=True, exist_ok=True)
+    _prepare(cell, paths)
+    for model in models_in_order(cell.params):
+        file = cell.rows / f"{model}.json"
+        if file.is_file():
+            continue
+        if model == "teacher":
+            teacher.run(cell.params, paths, "", _watch(cell, model))
+        else:
+            propagate.run(cell.params, paths, model, _watch(cell, f"initial-{model}"))
+            distil.run(cell.params, paths, model, _watch(cell, model))
+        _write_whole(file, json.dumps(_score(cell, paths, model), indent=1))
+
+
+def _prepare(cell: Cell, paths: Paths) -> None:
+    from tasks import corpus, preprocess
+
+    if not (paths.prepared / "prepared.json").is_file():
+        corpus.run(cell.params, paths, "", _watch(cell, "corpus"))
+        preprocess.run(cell.params, paths, "", _watch(cell, "preprocess"))
+
+
+def _score(cell: Cell, paths: Paths, model: str) -> dict[str, Any]:
+    from kd.macs import count_params, macs_per_audio_second
+    from tasks.checkpoint import load_checkpoint
+    from tasks.data import PreparedData
+    from tasks.evaluate import ERROR_KINDS, evaluate_split
+
+    checkpoint = load_checkpoint(paths.model(model))
+    data = PreparedData.load(paths.prepared)
+    test = pd.DataFrame(evaluate_split(checkpoint, data, "test", cell.params, Silent()))
+    history = pd.read_csv(paths.model(model) / "history.csv")
+    best = history.sort_values(["valid_error", "valid_loss"]).iloc[0]
+    params, nonzero = count_params(checkpoint.model)
+    errors, units = int(test["errors"].sum()), int(test["reference_units"].sum())
+    return {
+        "study": cell.study,
+        "fold": cell.fold,
+        "seed": cell.seed,
+        "model": model,
+        "role": checkpoint.role,
+        "init": checkpoint.init,
+        "objective": checkpoint.objective,
+        "params": params,
+        "nonzero_params": nonzero,
+        "macs_per_audio_second": macs_per_audio_second(
+            checkpoint.model, checkpoint.model.settings, checkpoint.frontend
+        ),
+        "error_kind": ERROR_KINDS[checkpoint.model.settings.problem],
+        "initial_valid_error": checkpoint.facts.get("initial_valid_error"),
+        "valid_error": float(best["valid_error"]),
+        "best_epoch": int(best["epoch"]),
+        "epochs": len(history),
+        "test_error": errors / units,
+        "errors": errors,
+        "units": units,
+        "utterances": len(test),
+    }
+
+
+def collect(study: Study, project: Path) -> pd.DataFrame:
+    """Rows of all cells, done or not, in the design's order."""
+    rows = []
+    for cell in cells(study, project):
+        for model in models_in_order(cell.params):
+            file = cell.rows / f"{model}.json"
+            if file.is_file():
+                rows.append(json.loads(file.read_text(encoding="utf-8")))
+    return pd.DataFrame(rows)
+
+
+class _CellWatch(Silent):
+    """Progress as plain lines; resume states beside the cell's models."""
+
+    def __init__(self, scratch: Path, label: str) -> None:
+        self.scratch = scratch
+        self.label = label
+
+    def metrics(self, values: Mapping[str, float], step: int) -> None:
+        shown = {key: round(value, 4) for key, value in values.items() if key in ("train_loss", "valid_error")}
+        print(f"{self.label} epoch {step}: {shown}", flush=True)
+
+    def say(self, message: str) -> None:
+        print(f"{self.label}: {message}", flush=True)
+
+
+def _watch(cell: Cell, step: str) -> _CellWatch:
+    return _CellWatch(cell.root / "scratch" / step, f"{cell.fold}-{cell.seed} {step}")
+
+
+def _put(data: dict[str, Any], key: str, value: Any) -> None:
+    *path, last = key.split(".")
+    for part in path:
+        data = data.setdefault(part, {})
+    data[last] = value
+
+
+def _write_whole(file: Path, text: str) -> None:
+    beside = file.with_suffix(".part")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(file)
+
+
+if __name__ == "__main__":
+    study_file, fold_name, seed_text, *folder = sys.argv[1:]
+    run_cell(make_cell(load_study(Path(study_file)), fold_name, int(seed_text), Path(*folder)))
