@@ -37,7 +37,8 @@ class Display:
         )  # fmt: skip
         self._whole = self._bars.add_task(WHOLE, total=stages, note="", left="")
         self._running: dict[str, _Running] = {}
-        self._done, self._stages = 0, stages
+        self._ended: set[str] = set()
+        self._stages = stages
         self._last_line_s = time.monotonic()
 
     def __enter__(self) -> "Display":
@@ -70,11 +71,12 @@ class Display:
     def ended(self, stage: str, how: str) -> None:
         with self._lock:
             running = self._running.pop(stage)
-            self._done += 1
+            self._ended.add(stage)
             self._bars.remove_task(running.bar)
-            self._bars.update(self._whole, completed=self._done)
+            self._bars.update(self._whole, completed=len(self._ended))
             self.line(
-                f"{how} in {minutes(time.monotonic() - running.started_s)} ({self._done} of {self._stages})", stage
+                f"{how} in {minutes(time.monotonic() - running.started_s)} ({len(self._ended)} of {self._stages})",
+                stage,
             )
 
     def running_seconds(self) -> Mapping[str, float]:
@@ -87,7 +89,7 @@ class Display:
         """Show how long the run and its stages still take; now and then as a line where there are no bars."""
         with self._lock:
             left = "" if seconds_left is None else f"about {minutes(seconds_left)} left"
-            self._bars.update(self._whole, note=f"{self._done} of {self._stages} stages", left=left)
+            self._bars.update(self._whole, note=f"{len(self._ended)} of {self._stages} stages", left=left)
             for stage, gone_s in self.running_seconds().items():
                 if stage in each_s:
                     stage_left = f"about {minutes(max(each_s[stage] - gone_s, 1))} left"
@@ -95,6 +97,5 @@ class Display:
             if self._bars.disable and time.monotonic() - self._last_line_s > LINE_EVERY_S:
                 self._last_line_s = time.monotonic()
                 notes = [f"{stage} {running.note}".strip() for stage, running in self._running.items()]
-                self.line(
-                    f"{self._done} of {self._stages} stages done; now {', '.join(notes)}; {left or 'time left unknown'}"
-                )
+                done = f"{len(self._ended)} of {self._stages} stages done"
+                self.line(f"{done}; now {', '.join(notes)}; {left or 'time left unknown'}")

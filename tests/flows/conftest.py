@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -67,6 +69,18 @@ class Toy:
     def lock(self) -> dict[str, Any]:
         return dict(yaml.safe_load((self.root / "dvc.lock").read_text())["stages"])
 
+    def processes(self) -> list[str]:
+        """Command lines of the processes that work in the project's folder."""
+        found = []
+        for process in psutil.process_iter(["cwd", "cmdline"]):
+            if str(process.info["cwd"]).startswith(str(self.root)):
+                found.append(" ".join(process.info["cmdline"] or []))
+        return found
+
+    def statuses(self, stage: str | None = None) -> list[str]:
+        """States of all MLflow runs, or of those of one stage (as in distil/baseline), oldest first."""
+        return [run.info.status for run in self.runs() if stage in (None, run.data.tags.get("kd.stage"))]
+
     def runs(self) -> list[Any]:
         """All MLflow runs."""
         client = open_store(self.root)
@@ -74,8 +88,7 @@ class Toy:
         return list(client.search_runs(experiments, order_by=["attributes.start_time"]))
 
 
-@pytest.fixture
-def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toy:
+def make_toy(root: Path) -> Toy:
     """The real project's graph with two students, whose stages are toys."""
     params = yaml.safe_load((REPO / "params.yaml").read_text())
     params["students"] = {name: params["students"][name] for name in ("baseline", "distilled")}
@@ -83,20 +96,33 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toy:
     for stage in graph["stages"].values():
         body = stage.get("do", stage)
         body["deps"] = [dep for dep in body["deps"] if not dep.startswith(("kd", "tasks"))]
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump(graph, sort_keys=False))
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    (root / "dvc.yaml").write_text(yaml.safe_dump(graph, sort_keys=False))
     for folder, files in {"models": ("random", "none"), "corpora": ("README.md",)}.items():
-        (tmp_path / folder).mkdir()
+        (root / folder).mkdir()
         for file in files:
-            (tmp_path / folder / file).write_bytes((REPO / folder / file).read_bytes())
-    monkeypatch.setenv("PYTHONPATH", str(TOY))
-    monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    monkeypatch.delenv("DVC_STAGE", raising=False)
-    project = Toy(tmp_path)
+            (root / folder / file).write_bytes((REPO / folder / file).read_bytes())
+    project = Toy(root)
     project.dvc("init", "--no-scm", "-q")
     return project
+
+
+@pytest.fixture(scope="session")
+def toy_environment() -> Iterator[None]:
+    """Stages started from here are toys."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(TOY))
+        patch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        for variable in ("DVC_ROOT", "DVC_STAGE", "KD_EVENTS", "KD_FLOW_PID", "PIPELINE_RUN_ID", "MLFLOW_TRACKING_URI"):
+            patch.delenv(variable, raising=False)
+        yield
+
+
+@pytest.fixture
+def toy(tmp_path: Path, toy_environment: None) -> Toy:
+    """A toy project in which nothing has run yet."""
+    return make_toy(tmp_path)
 
 
 @pytest.fixture(scope="session")
@@ -107,3 +133,26 @@ def prefect_server() -> Iterator[str]:
 
     with prefect_test_harness(server_startup_timeout=120):
         yield str(PREFECT_API_URL.value())
+
+
+@pytest.fixture(scope="session")
+def first_run(
+    tmp_path_factory: pytest.TempPathFactory, toy_environment: None, prefect_server: str
+) -> tuple[Toy, dict[str, str]]:
+    """A toy project after its first run, and that run's verdicts. Not to be changed: `finished` is a copy."""
+    from flows.pipeline import pipeline
+
+    project = make_toy(tmp_path_factory.mktemp("first"))
+    project.order("teacher", "sleep", "3")
+    verdicts = pipeline(root=str(project.root))
+    project.order("teacher")
+    return project, verdicts
+
+
+@pytest.fixture
+def finished(first_run: tuple[Toy, dict[str, str]], tmp_path: Path) -> Toy:
+    """A project of one's own in which everything is up to date."""
+    shutil.copytree(first_run[0].root, tmp_path, dirs_exist_ok=True, symlinks=True)
+    project = Toy(tmp_path)
+    project.forget()
+    return project

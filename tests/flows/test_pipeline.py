@@ -1,29 +1,137 @@
 """The flow over the real graph with toy stages: what runs, what is restored, what happens when something fails."""
 
 import pytest
+from mlflow import MlflowClient
 
-from flows.pipeline import pipeline
+from flows.graph import look
+from flows.pipeline import PipelineError, pipeline
+from tasks.pipeline_run import comparison_link
+from tasks.tracking import tracking_uri
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
+CHANGED = {
+    "propagate@distilled",
+    "distil@distilled",
+    "export@distilled",
+    "evaluate@distilled",
+    "measure",
+    "report",
+}
 
 
-def test_runs_restores_and_rests(toy):
-    first = pipeline(root=str(toy.root))
-    assert set(first.values()) == {"ran"}
-    assert len(first) == 15
+def test_first_run_runs_all_in_order_and_the_next_is_nothing(first_run):
+    toy, verdicts = first_run
+    assert set(verdicts) == set(look(toy.root).graph.nodes)
+    assert set(verdicts.values()) == {"ran"}
+    assert toy.noted("end").index("teacher") < toy.noted("begin").index("distil-distilled")
+    assert not look(toy.root).stale
     assert pipeline(root=str(toy.root)) == {}
-    locked = toy.lock()
 
-    toy.forget()
-    toy.set("students.distilled.objective.beta", 0.25)
-    second = pipeline(root=str(toy.root))
-    ran = {name for name, verdict in second.items() if verdict == "ran"}
-    assert {"distil@distilled", "export@distilled", "evaluate@distilled", "measure", "report"} <= ran
-    assert not any("baseline" in name or "teacher" in name for name in ran), "one student's parameter reran more"
 
-    toy.forget()
-    toy.set("students.distilled.objective.beta", 0.5)
-    third = pipeline(root=str(toy.root))
-    assert set(third.values()) <= {"restored", "cached"}
-    assert toy.noted("begin") == []
-    assert toy.lock() == locked
+def test_students_run_side_by_side_and_measure_alone(first_run):
+    toy, _ = first_run
+    spans = spans_of(toy)
+    overlapping = [(a, b) for a in spans for b in spans if a < b and overlap(spans[a], spans[b])]
+    assert overlapping, "nothing ran in parallel"
+    assert not [pair for pair in overlapping if "measure" in pair]
+
+
+def test_one_students_parameter_reruns_its_branch_and_back_restores_it(finished):
+    locked = finished.lock()
+    finished.set("students.distilled.objective.beta", 0.25)
+    changed = pipeline(root=str(finished.root))
+    assert {name for name, verdict in changed.items() if verdict == "ran"} == CHANGED
+
+    finished.forget()
+    finished.set("students.distilled.objective.beta", 0.5)
+    back = pipeline(root=str(finished.root))
+    assert set(back) == CHANGED
+    assert set(back.values()) <= {"restored", "cached"}
+    assert finished.noted("begin") == []
+    assert finished.lock() == locked
+
+
+def test_a_failure_is_explained_stops_its_branch_only_and_the_rest_runs_later(finished):
+    finished.set("student_training.epochs", 3)
+    finished.order("distil-distilled", "fail")
+    with pytest.raises(PipelineError) as failure:
+        pipeline(root=str(finished.root), retries=0)
+    message = str(failure.value)
+    assert "failed: distil@distilled" in message
+    assert "export@distilled" in message
+    assert "reading the tea leaves" in message
+    assert "ValueError: distil-distilled was ordered to fail" in message
+    assert "evaluate-baseline" in finished.noted("end"), "the other student should have been finished"
+    assert finished.statuses("distil/distilled")[-1] == "FAILED"
+    assert "RUNNING" not in finished.statuses()
+
+    finished.forget()
+    finished.order("distil-distilled")
+    verdicts = pipeline(root=str(finished.root), retries=0)
+    assert set(verdicts) == CHANGED - {"propagate@distilled"}
+    assert "RUNNING" not in finished.statuses()
+
+
+def test_a_second_attempt_goes_on_where_the_first_one_failed(finished):
+    finished.set("student_training.epochs", 3)
+    finished.order("distil-baseline", "fail", "once")
+    assert pipeline(root=str(finished.root), retries=1)["distil@baseline"] == "ran"
+    assert finished.noted("resumed") == ["distil-baseline"]
+
+
+def test_a_stage_that_takes_too_long_is_ended_with_all_its_processes(finished):
+    finished.set("student_training.epochs", 3)
+    finished.order("distil-baseline", "sleep", "300")
+    with pytest.raises(PipelineError, match="failed: distil@baseline"):
+        pipeline(root=str(finished.root), retries=0, timeout_s=8.0)
+    assert finished.processes() == []
+    assert "RUNNING" not in finished.statuses()
+
+
+def test_outputs_of_a_student_that_is_gone_are_removed(finished):
+    stray = finished.root / "exports" / "forgotten"
+    stray.mkdir()
+    (stray / "model.onnx").write_text("old")
+    verdicts = pipeline(root=str(finished.root))
+    assert not stray.exists()
+    assert set(verdicts.values()) == {"cached"}
+
+
+def test_mlflow_has_one_parent_with_a_child_for_each_stage_and_model(first_run):
+    toy, verdicts = first_run
+    parents = [run for run in toy.runs() if run.data.tags.get("kd.kind") == "pipeline"]
+    assert [parent.info.status for parent in parents] == ["FINISHED"]
+    children = [run for run in toy.runs() if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
+    stages = sorted(run.data.tags["kd.stage"] for run in children if "kd.stage" in run.data.tags)
+    assert len(stages) == len(verdicts)
+    assert "distil/baseline" in stages
+    models = {run.info.run_name: run for run in children if run.data.tags.get("kd.kind") == "model"}
+    assert set(models) == {"model/baseline", "model/distilled", "model/teacher"}
+    assert {"test_error", "params"} <= set(models["model/baseline"].data.metrics)
+    assert models["model/baseline"].data.tags["kd.dvc_md5"] == toy.lock()["distil@baseline"]["outs"][0]["md5"]
+    assert "baseline/test_error" in parents[0].data.metrics
+    assert parents[0].data.tags["verdict.distil/baseline"] == "ran"
+    files = {file.path for file in MlflowClient(tracking_uri(toy.root)).list_artifacts(parents[0].info.run_id)}
+    assert {"dvc.lock", "params.yaml", "results.csv", "report.html", "verdicts.md"} <= files
+    link = comparison_link(toy.root, "default", "http://127.0.0.1:5000")
+    assert link is not None
+    assert parents[0].info.run_id in link
+
+
+def test_the_curves_and_parameters_of_a_stage_are_logged(first_run):
+    toy, _ = first_run
+    run = next(run for run in toy.runs() if run.data.tags.get("kd.stage") == "distil/baseline")
+    assert run.data.metrics["answer"] == 42.0
+    assert run.data.metrics["loss"] == 1.0
+    assert run.data.params["student_training.epochs"] == "16"
+    assert run.info.status == "FINISHED"
+
+
+def spans_of(toy):
+    begin, end = {}, {}
+    for entry in toy.diary():
+        (begin if entry["what"] == "begin" else end)[entry["stage"]] = entry["time_s"]
+    return {stage: (begin[stage], end[stage]) for stage in end}
+
+
+def overlap(one, other):
+    return one[0] < other[1] and other[0] < one[1]

@@ -1,5 +1,8 @@
-"""Python imports this at start-up where this folder is on PYTHONPATH: the harness then runs toy stages."""
+"""Python imports this at start-up where this folder is on PYTHONPATH: `python -m tasks` then runs toy stages."""
 
-import tasks.harness
+import sys
 
-tasks.harness.STAGES.update(dict.fromkeys(tasks.harness.STAGES, "toy_stages"))
+if "tasks" in sys.orig_argv:
+    import tasks.harness
+
+    tasks.harness.STAGES.update(dict.fromkeys(tasks.harness.STAGES, "toy_stages"))
