@@ -112,14 +112,17 @@ class TrainingInputs:
         )
 
     def _moved(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """The batch at another speed, where that leaves each utterance the frames that CTC needs."""
-        moved, lengths_B = augment.change_speed(
+        """Each utterance at another speed, unless that leaves it fewer frames than CTC needs."""
+        moved_BN, lengths_B = augment.change_speed(
             batch.waveform_BN, batch.lengths_B, settings=self.settings, generator=generator
         )
         frames_B = self.output_lengths(self.frontend.output_lengths(lengths_B))
-        if (frames_B < self.needed[list(batch.indices)]).any():
-            return batch.waveform_BN, batch.lengths_B
-        return moved, lengths_B
+        fits_B = frames_B >= self.needed[list(batch.indices)]
+        if fits_B.all():
+            return moved_BN, lengths_B
+        kept_B = torch.where(fits_B, lengths_B, batch.lengths_B)
+        rows = [(moved_BN if fits else batch.waveform_BN)[row, : kept_B[row]] for row, fits in enumerate(fits_B)]
+        return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), kept_B
 
 
 class TeacherOutputs:

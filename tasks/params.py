@@ -1,7 +1,5 @@
 """params.yaml as frozen types: every mistake is one line that names the key, before any work starts."""
 
-from collections.abc import Iterator
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -11,9 +9,10 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from kd.settings.base import Strict
 from kd.settings.frontend import AugmentSettings, FrontEndSettings
 from kd.settings.losses import ObjectiveSettings
-from kd.settings.models import EncoderSettings, ModelSettings
-from kd.settings.propagation import Operator, PruneUnits, Slice
+from kd.settings.models import EncoderSettings
+from kd.settings.propagation import Operator
 from kd.settings.training import TrainingSettings
+from tasks.params_checks import find_problems
 from tasks.params_corpora import CorpusParams
 from tasks.params_errors import ParamsError, explain
 
@@ -157,14 +156,8 @@ class Params(Strict):
     evaluation: EvaluationParams
 
     @model_validator(mode="after")
-    def _references_and_shapes(self) -> Self:
-        problems = [*_reference_problems(self), *_shape_problems(self)]
-        if self.problem.kind == "transcription" and self.preprocess.too_long != "quarantine":
-            problems.append(
-                f"preprocess.too_long: {self.preprocess.too_long} would part transcripts from their audio; "
-                "use quarantine, or problem.kind: keyword"
-            )
-        if problems:
+    def _parts_agree(self) -> Self:
+        if problems := list(find_problems(self)):
             raise ValueError("\n".join(problems))
         return self
 
@@ -175,77 +168,6 @@ class Params(Strict):
 
     def training_of(self, student: str) -> TrainingSettings:
         return self.students[student].training or self.student_training
-
-
-def _reference_problems(params: Params) -> Iterator[str]:
-    known = ["teacher", *params.students]
-    for name, recipe in params.students.items():
-        for key, target, extra in (("init", recipe.init, "random"), ("teacher", recipe.teacher, "none")):
-            if target not in (*known, extra) or target == name:
-                near = get_close_matches(target, [extra, *(k for k in known if k != name)], n=1)
-                hint = f" (did you mean '{near[0]}'?)" if near else ""
-                why = "is this student itself" if target == name else "is no model of this file"
-                yield f"students.{name}.{key}: '{target}' {why}{hint}"
-    for name in params.students:
-        seen = [name]
-        frontier = {params.students[name].init, params.students[name].teacher}
-        while frontier := {t for t in frontier if t in params.students and t not in seen}:
-            seen.extend(sorted(frontier))
-            frontier = {t for f in frontier for t in (params.students[f].init, params.students[f].teacher)}
-            if name in frontier:
-                yield f"students.{name}: its init and teacher lead back to itself ({' -> '.join(seen)} -> {name})"
-                break
-
-
-def _shape_problems(params: Params) -> Iterator[str]:
-    models = {f"students.{name}.model": r.model for name, r in params.students.items() if r.model is not None}
-    if isinstance(params.teacher, TrainedTeacher):
-        models["teacher.model"] = params.teacher.model
-    for key, encoder in models.items():
-        try:
-            ModelSettings(
-                problem=params.problem.kind, num_features=params.frontend.num_mels, num_outputs=2, encoder=encoder
-            )
-        except ValidationError as error:
-            yield from (f"{key}: {detail['msg'].removeprefix('Value error, ')}" for detail in error.errors())
-        step_ms = params.frontend.frame_shift_ms * getattr(encoder, "subsampling", 1)
-        if params.problem.kind == "transcription" and step_ms > params.preprocess.frame_ms:
-            yield (
-                f"preprocess.frame_ms: {key} has a frame every {step_ms:g} ms, so this must be {step_ms:g} or more, "
-                f"found {params.preprocess.frame_ms:g}"
-            )
-    for name, recipe in params.students.items():
-        source = _encoder_behind(params, name)
-        if source is None:
-            continue
-        for i, operator in enumerate(recipe.operators):
-            asked = (
-                tuple(operator.keep)
-                if isinstance(operator, Slice)
-                else operator.kinds
-                if isinstance(operator, PruneUnits)
-                else ()
-            )
-            for kind in asked:
-                if kind not in source.kinds:
-                    yield (
-                        f"students.{name}.operators.{i}: a {source.family} has no dimension '{kind}'; "
-                        f"it has {', '.join(source.kinds)}"
-                    )
-
-
-def _encoder_behind(params: Params, student: str) -> EncoderSettings | None:
-    """The family a student's weights start from; None where only a checkpoint tells."""
-    seen: set[str] = set()
-    while student in params.students and student not in seen:
-        seen.add(student)
-        recipe = params.students[student]
-        if recipe.model is not None:
-            return recipe.model
-        student = recipe.init
-    if student == "teacher" and isinstance(params.teacher, TrainedTeacher):
-        return params.teacher.model
-    return None
 
 
 def parse_params(data: Any) -> Params:

@@ -19,7 +19,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
     """One line for each mistake: path of the key, what was found, what was expected."""
     lines: list[str] = []
     for detail in error.errors():
-        path, holders = _readable_path(detail["loc"], model)
+        path, holders = _readable_path(detail["loc"], model, names_key=detail["type"] in ("extra_forbidden", "missing"))
         message = detail["msg"].removeprefix("Value error, ")
         if detail["type"] == "value_error" and not path:
             lines.extend(message.splitlines())
@@ -32,14 +32,38 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
             message = f"unknown key; {hint}"
         elif detail["type"] == "missing":
             message = "missing: this key is required"
-        elif detail["type"] not in ("value_error", "union_tag_invalid", "union_tag_not_found"):
-            message = f"{message[0].lower()}{message[1:]}, found {detail['input']!r}"
+        elif detail["type"] in ("union_tag_invalid", "union_tag_not_found"):
+            path, message = _wrong_tag(path, detail["ctx"])
+        elif detail["type"] != "value_error":
+            message = f"{_in_yaml_terms(message)}, found {detail['input']!r}"
         lines.append(f"{path}: {message}")
     return list(dict.fromkeys(lines))
 
 
-def _readable_path(loc: tuple[int | str, ...], model: type[BaseModel]) -> tuple[str, list[type[BaseModel]]]:
-    """The dotted path as written in YAML (without pydantic's union tags), and the models at its end."""
+def _wrong_tag(path: str, context: dict[str, Any]) -> tuple[str, str]:
+    """Path and message where the key that chooses between alternatives is wrong or missing."""
+    key = context["discriminator"].strip("'")
+    if "tag" not in context:
+        return f"{path}.{key}", "missing: this key is required"
+    found, valid = context["tag"], [tag.strip("' ") for tag in context["expected_tags"].split(",")]
+    near = get_close_matches(found, valid, n=1, cutoff=0.5)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    return f"{path}.{key}", f"'{found}' is unknown; {hint}there are {', '.join(valid)}"
+
+
+def _in_yaml_terms(message: str) -> str:
+    message = message.replace("valid tuple", "list").partition(" or instance of")[0]
+    message = message.replace("valid dictionary", "mapping").replace("dictionary", "mapping")
+    return f"{message[0].lower()}{message[1:]}"
+
+
+def _readable_path(
+    loc: tuple[int | str, ...], model: type[BaseModel], *, names_key: bool
+) -> tuple[str, list[type[BaseModel]]]:
+    """The dotted path as written in YAML (without pydantic's union tags), and the models at its end.
+
+    names_key: the last part is a key of the file, even where it is spelled like a tag.
+    """
     holders: list[type[BaseModel]] = [model]
     inside: list[type[BaseModel]] = []
     mapping_key_next = False
@@ -53,7 +77,7 @@ def _readable_path(loc: tuple[int | str, ...], model: type[BaseModel]) -> tuple[
             mapping_key_next = False
             continue
         matching = [h for h in holders if _is_tag(h, part)]
-        if matching and not last:
+        if matching and not (last and names_key):
             holders = matching
             continue
         annotations = [h.model_fields[part].annotation for h in holders if part in h.model_fields]

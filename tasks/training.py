@@ -130,6 +130,8 @@ def make_accelerator(settings: TrainingSettings) -> Accelerator:
     """Device, mixed precision and processes, as settings and launcher ask for."""
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("training.device is cuda, but torch finds no GPU here: set device: auto or cpu")
+    if settings.precision == "fp16" and not torch.cuda.is_available():
+        raise ValueError("training.precision is fp16, but torch finds no GPU here: set precision: bf16 or no")
     torch.set_num_threads(settings.threads)
     return Accelerator(cpu=settings.device == "cpu", mixed_precision=settings.precision)
 

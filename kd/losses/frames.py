@@ -12,10 +12,14 @@ def valid_frames(x_BTV: Tensor, lengths_B: Tensor) -> Tensor:
     """
     if lengths_B.numel() == 0 or int(lengths_B.max()) == 0:
         raise ValueError("the batch has no valid frame: nothing to compare. Are all utterances empty?")
-    num_frames = x_BTV.shape[1]
+    require_within(lengths_B, x_BTV.shape[1])
+    return x_BTV[frame_mask(lengths_B, x_BTV.shape[1])]
+
+
+def require_within(lengths_B: Tensor, num_frames: int) -> None:
+    """Raises ValueError where an utterance is longer than the padded frames."""
     if int(lengths_B.max()) > num_frames:
         raise ValueError(
             f"lengths {lengths_B.tolist()} exceed the {num_frames} frames in the batch. "
             "Did you pass waveform samples? Convert them with the model's output_lengths()"
         )
-    return x_BTV[frame_mask(lengths_B, num_frames)]

@@ -6,7 +6,7 @@ Legend: B utterances, T padded frames, V units (0 = blank, for CTC), L padded ta
 from torch import Tensor
 from torch.nn import functional as F
 
-from kd.losses.frames import valid_frames
+from kd.losses.frames import require_within, valid_frames
 from kd.models.parts import frame_mask
 
 
@@ -18,6 +18,7 @@ def ctc(logits_BTV: Tensor, lengths_B: Tensor, targets_BL: Tensor, target_length
     """
     if lengths_B.numel() == 0:
         raise ValueError("the batch is empty: there is no utterance to align")
+    require_within(lengths_B, logits_BTV.shape[1])
     mask = _dirt_mask(logits_BTV, lengths_B)
     log_probs_TBV = logits_BTV.masked_fill(mask, 0.0).float().log_softmax(-1).transpose(0, 1)
     return F.ctc_loss(log_probs_TBV, targets_BL, lengths_B, target_lengths_B, blank=0, reduction="sum") / len(lengths_B)

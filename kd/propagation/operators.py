@@ -46,22 +46,20 @@ def propagate(source: Propagated, operators: Sequence[Operator], calibrate: Cali
 
 
 def _slice(source: Propagated, operator: Slice, gradients: Gradients | None) -> Propagated:
+    _require_kinds(source.model, tuple(operator.keep))
     choice = choose_slice(source.model, operator, gradients)
-    _require_choice(choice, source.model, tuple(operator.keep))
     how = f"by {operator.importance.by}" if operator.choose == "importance" else operator.choose
     return _keep(source, choice, f"slice {how}")
 
 
 def _prune_units(source: Propagated, operator: PruneUnits, gradients: Gradients | None) -> Propagated:
+    _require_kinds(source.model, operator.kinds)
     choice = choose_units(source.model, operator, gradients)
-    _require_choice(choice, source.model, operator.kinds)
     return _keep(source, choice, f"prune units by {operator.importance.by}")
 
 
 def _prune_weights(source: Propagated, operator: PruneWeights, gradients: Gradients | None) -> Propagated:
-    masks = weight_masks(source.model, operator, gradients)
-    for name, mask in source.masks.items():
-        masks[name] = masks.get(name, mask) & mask
+    masks = weight_masks(source.model, operator, gradients, alive=source.masks)
     model = apply(source.model, {})
     zeroed(model, masks)
     alive = sum(int(mask.sum()) for mask in masks.values())
@@ -90,13 +88,12 @@ def _keep(source: Propagated, choice: dict[str, Tensor], what: str) -> Propagate
     return Propagated(model, masks, (*source.lineage, line), (*source.kept, kept))
 
 
-def _require_choice(choice: Mapping[str, Tensor], model: Recogniser, kinds: Sequence[str]) -> None:
+def _require_kinds(model: Recogniser, kinds: Sequence[str]) -> None:
     have = dict.fromkeys(d.kind for d in model.dimensions())
     for kind in kinds:
         if kind not in have:
             family = model.settings.encoder.family
-            raise ValueError(f"a {family} has no dimension of kind '{kind}'; it has {', '.join(have)}")
-    assert choice
+            raise ValueError(f"{family} has no dimension of kind '{kind}'; it has {', '.join(have)}")
 
 
 def _gradients(model: Recogniser, operator: Operator, calibrate: Calibrate | None) -> Gradients | None:

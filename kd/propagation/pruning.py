@@ -10,14 +10,23 @@ from kd.propagation.importance import Gradients, unit_scores, weight_scores
 from kd.settings.propagation import PruneUnits, PruneWeights
 
 
-def weight_masks(model: Recogniser, settings: PruneWeights, gradients: Gradients | None = None) -> dict[str, Tensor]:
+def weight_masks(
+    model: Recogniser,
+    settings: PruneWeights,
+    gradients: Gradients | None = None,
+    *,
+    alive: Mapping[str, Tensor] | None = None,
+) -> dict[str, Tensor]:
     """Masks of the weights that stay, by parameter name: bool, true = alive.
 
     Only weights of two or more axes are pruned; biases and norms stay whole. With a sparsity, exactly
-    round(sparsity * weights) are zeroed, over all tensors (`global`) or in each (`layer`).
+    round(sparsity * weights) are zeroed, over all tensors (`global`) or in each (`layer`). Weights that are
+    dead in `alive`, the masks of an earlier pruning, go first and count among them; none comes back.
     """
+    alive = alive or {}
     everything = weight_scores(model, settings.importance, gradients)
     scores = {name: s for name, s in everything.items() if s.ndim > 1}
+    scores = {name: s.masked_fill(~alive[name], -1.0) if name in alive else s for name, s in scores.items()}
     if settings.threshold is not None:
         masks = {name: s >= settings.threshold for name, s in scores.items()}
     elif settings.scope == "layer":
@@ -28,7 +37,7 @@ def weight_masks(model: Recogniser, settings: PruneWeights, gradients: Gradients
         masks = {name: part.view_as(scores[name]) for name, part in zip(scores, parts, strict=True)}
     if not any(bool(mask.any()) for mask in masks.values()):
         raise ValueError(f"threshold {settings.threshold} leaves no weight alive: lower it, or give a sparsity")
-    return masks
+    return {name: mask & alive[name] if name in alive else mask for name, mask in masks.items()}
 
 
 def zeroed(model: Recogniser, masks: Mapping[str, Tensor]) -> None:

@@ -1,8 +1,20 @@
 """Settings of the log-mel front end and of augmentation."""
 
-from pydantic import Field, model_validator
+from bisect import bisect_right
+from math import log1p
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, model_validator
 
 from kd.settings.base import Strict
+
+Speed = Annotated[float, Field(ge=0.5, le=2)]
+
+
+def _in_order(low_high: tuple[float, float]) -> tuple[float, float]:
+    if low_high[0] > low_high[1]:
+        raise ValueError(f"the range {list(low_high)} ends before it begins: write the lower end first")
+    return low_high
 
 
 class FrontEndSettings(Strict):
@@ -19,13 +31,45 @@ class FrontEndSettings(Strict):
     high_freq_hz: float = Field(-400.0, description="at most 0: counted from the Nyquist frequency")
 
     @model_validator(mode="after")
-    def _shift_not_longer_than_frame(self) -> "FrontEndSettings":
+    def _shift_not_longer_than_frame(self) -> Self:
+        if self.samples_per_shift < 1:
+            raise ValueError(f"frame_shift_ms {self.frame_shift_ms} is less than a sample: 10 is usual")
         if self.frame_shift_ms > self.frame_length_ms:
             raise ValueError(
                 f"frame_shift_ms {self.frame_shift_ms} is longer than frame_length_ms {self.frame_length_ms}: "
                 "audio between frames would be lost"
             )
         return self
+
+    @model_validator(mode="after")
+    def _every_mel_bin_hears_something(self) -> Self:
+        low_hz, high_hz, nyquist_hz = self.low_freq_hz, self.band_end_hz, self.sample_rate_hz / 2
+        if not low_hz < high_hz <= nyquist_hz:
+            raise ValueError(
+                f"mel bins from {low_hz:g} to {high_hz:g} Hz do not lie in order below {nyquist_hz:g} Hz, half of "
+                f"sample_rate_hz {self.sample_rate_hz}. Change low_freq_hz or high_freq_hz"
+            )
+        step = (_mel(high_hz) - _mel(low_hz)) / (self.num_mels + 1)
+        edges = [_mel(low_hz) + i * step for i in range(self.num_mels + 2)]
+        bins = [_mel(i * self.sample_rate_hz / self.fft_size) for i in range(self.fft_size // 2)]
+        first_above = [bisect_right(bins, edge) for edge in edges[:-2]]
+        empty = [i for i, first in enumerate(first_above) if first == len(bins) or bins[first] >= edges[i + 2]]
+        if empty:
+            raise ValueError(
+                f"{len(empty)} of {self.num_mels} mel bins hold no bin of the {self.fft_size}-point Fourier transform "
+                f"(first: {empty[0]}). Lower num_mels, or lengthen frame_length_ms"
+            )
+        return self
+
+    @property
+    def band_end_hz(self) -> float:
+        """The upper end of the last mel bin."""
+        return self.high_freq_hz + (self.sample_rate_hz / 2 if self.high_freq_hz <= 0 else 0)
+
+    @property
+    def fft_size(self) -> int:
+        """Points of the Fourier transform: a frame's samples, rounded up to a power of two."""
+        return 1 << (self.samples_per_frame - 1).bit_length()
 
     @property
     def samples_per_shift(self) -> int:
@@ -36,6 +80,10 @@ class FrontEndSettings(Strict):
         return int(self.sample_rate_hz * self.frame_length_ms * 0.001)
 
 
+def _mel(freq_hz: float) -> float:
+    return 1127.0 * log1p(freq_hz / 700.0)
+
+
 class AugmentSettings(Strict):
     """What training adds to its inputs. Zero, or an empty tuple, switches a part off."""
 
@@ -43,6 +91,8 @@ class AugmentSettings(Strict):
     time_mask_share: float = Field(0.1, ge=0, le=1, description="longest time mask, as a share of the utterance")
     frequency_masks: int = Field(2, ge=0)
     frequency_mask_bins: int = Field(20, ge=0, description="widest frequency mask, in mel bins")
-    speeds: tuple[float, ...] = Field((), description="speed perturbation: factors drawn evenly, such as 0.9, 1.0, 1.1")
+    speeds: tuple[Speed, ...] = Field((), description="speed perturbation: factors drawn evenly, such as 0.9, 1.0, 1.1")
     noise_share: float = Field(0.0, ge=0, le=1, description="share of the utterances that get noise")
-    noise_snr_db: tuple[float, float] = Field((5.0, 25.0), description="range of the noise's SNR")
+    noise_snr_db: Annotated[tuple[float, float], AfterValidator(_in_order)] = Field(
+        (5.0, 25.0), description="range of the noise's SNR"
+    )

@@ -1,13 +1,24 @@
 """Settings of the operators O in f_s = f_t ⊕ O: pruning and slicing."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from kd.settings.base import Strict
 
 Kind = Literal["layers", "width", "stem", "hidden", "heads", "feed_forward", "channels"]
-Amount = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)]
+
+
+def _count_or_share(amount: Any) -> Any:
+    """1.0 is refused: as a share it keeps all, as a count it keeps one."""
+    count = isinstance(amount, int) and not isinstance(amount, bool) and amount >= 1
+    share = isinstance(amount, float) and 0 < amount < 1
+    if not (count or share):
+        raise ValueError(f"{amount!r} is neither a count (a whole number from 1 on) nor a share (between 0 and 1)")
+    return amount
+
+
+Amount = Annotated[int | float, BeforeValidator(_count_or_share)]
 
 
 class Random(Strict):

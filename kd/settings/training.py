@@ -1,8 +1,8 @@
 """Settings of one training run."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from kd.settings.base import Strict
 
@@ -70,3 +70,9 @@ class TrainingSettings(Strict):
     threads: int = Field(1, ge=1, description="threads of torch; weights differ in their last bits with it")
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["no", "fp16", "bf16"] = Field("no", description="mixed precision")
+
+    @model_validator(mode="after")
+    def _half_precision_needs_a_gpu(self) -> Self:
+        if self.precision == "fp16" and self.device == "cpu":
+            raise ValueError("precision fp16 needs a GPU, but device is cpu: use bf16 or no")
+        return self

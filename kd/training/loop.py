@@ -2,7 +2,8 @@
 
 Each epoch reseeds torch from (seed, epoch), so a run resumed at an epoch's end goes on exactly as
 one that was never stopped. Several processes (Accelerate) share each batch and reach the losses and
-gradients of one process that has the whole of it.
+gradients of one process that has the whole of it, but for dropout, which each draws for itself, and for
+batch statistics (FrameBatchNorm of cnn and conformer), which each takes from its own share.
 """
 
 import math
@@ -12,6 +13,7 @@ from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
 from kd.models import Recogniser
@@ -49,7 +51,8 @@ class Epoch:
     """What an epoch leaves behind.
 
     index: from 0. metrics: means over the epoch, and what validation gave. state: all that `resume`
-    needs. best: weights of the best epoch so far. finished: nothing more will come.
+    needs, to be saved before the next epoch: it holds the model's own tensors. best: weights of the best
+    epoch so far. finished: nothing more will come.
     """
 
     index: int
@@ -95,8 +98,10 @@ def fit(
         if resume["finished"]:
             return
     wrapped, optimiser = accelerator.prepare(model, optimiser)
+    if resume is not None and accelerator.scaler is not None:
+        accelerator.scaler.load_state_dict(resume["scaler"])
     for index in range(first, settings.epochs):
-        torch.manual_seed(settings.seed * 100_003 + index)
+        torch.manual_seed(settings.seed * 100_003 + index + accelerator.process_index * 1_000_000_007)
         wrapped.train()
         meters = _Meters()
         for inputs in batches.epoch(index):
@@ -106,7 +111,9 @@ def fit(
             zeroed(model, masks)
             meters.add(objective, parts, accelerator)
         model.eval()
+        _agree(model, accelerator)
         metrics = {**meters.means(), "rate": float(schedule.get_last_lr()[0]), **validate(model)}
+        metrics = broadcast_object_list([metrics])[0]
         _require_finite(metrics, index)
         record.see(index, metrics, model)
         finished = index + 1 == settings.epochs or record.stale(index, settings.patience)
@@ -114,6 +121,7 @@ def fit(
             "model": model.state_dict(),
             "optimiser": optimiser.state_dict(),
             "schedule": schedule.state_dict(),
+            "scaler": None if accelerator.scaler is None else accelerator.scaler.state_dict(),
             "epoch": index,
             "finished": finished,
             **record.saved(),
@@ -151,6 +159,15 @@ def _share(parts: Parts, accelerator: Accelerator) -> tuple[float, float]:
     counts = torch.tensor([parts.label_count, parts.match_count], dtype=torch.float64, device="cpu")
     means = accelerator.reduce(counts.to(accelerator.device, torch.float32), reduction="mean").cpu()
     return float(parts.label_count / means[0]), float(parts.match_count / means[1])
+
+
+def _agree(model: Recogniser, accelerator: Accelerator) -> None:
+    """Batch statistics differ between processes after an epoch: all take their mean, and validate one model."""
+    if accelerator.num_processes == 1:
+        return
+    for buffer in model.buffers():
+        if buffer.is_floating_point():
+            buffer.copy_(accelerator.reduce(buffer, reduction="mean"))
 
 
 class _Meters:
@@ -207,4 +224,9 @@ def _require_finite(metrics: Mapping[str, float], epoch: int) -> None:
         raise TrainingDivergedError(
             f"the loss became {metrics['train_loss']} in epoch {epoch}: lower the learning rate, "
             "clip the gradient, or look for a transcript longer than its audio"
+        )
+    if math.isnan(metrics["valid_loss"]):
+        raise TrainingDivergedError(
+            f"the validation loss is not a number after epoch {epoch}: the last step broke the weights. "
+            "Lower the learning rate, or clip the gradient"
         )

@@ -1,0 +1,133 @@
+"""What must hold between the parts of params.yaml: references, shapes, frames. One line for each mistake."""
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from kd.settings.models import EncoderSettings, ModelSettings
+from kd.settings.propagation import Operator, PruneUnits, Slice
+
+if TYPE_CHECKING:
+    from tasks.params import Params
+
+
+def find_problems(params: "Params") -> Iterator[str]:
+    """Every impossible combination, with the path of the key to change."""
+    yield from _reference_problems(params)
+    yield from _shape_problems(params)
+    yield from _operator_problems(params)
+    yield from _frame_problems(params)
+    yield from _text_problems(params)
+
+
+def _reference_problems(params: "Params") -> Iterator[str]:
+    known = ["teacher", *params.students]
+    for name, recipe in params.students.items():
+        for key, target, extra in (("init", recipe.init, "random"), ("teacher", recipe.teacher, "none")):
+            if target not in (*known, extra) or target == name:
+                near = get_close_matches(target, [extra, *(k for k in known if k != name)], n=1)
+                hint = f" (did you mean '{near[0]}'?)" if near else ""
+                why = "is this student itself" if target == name else "is no model of this file"
+                yield f"students.{name}.{key}: '{target}' {why}{hint}"
+    for name in params.students:
+        seen = [name]
+        frontier = {params.students[name].init, params.students[name].teacher}
+        while frontier := {t for t in frontier if t in params.students and t not in seen}:
+            seen.extend(sorted(frontier))
+            frontier = {t for f in frontier for t in (params.students[f].init, params.students[f].teacher)}
+            if name in frontier:
+                yield f"students.{name}: its init and teacher lead back to itself ({' -> '.join(seen)} -> {name})"
+                break
+
+
+def _shape_problems(params: "Params") -> Iterator[str]:
+    models = {f"students.{name}.model": r.model for name, r in params.students.items() if r.model is not None}
+    if params.teacher.source == "train":
+        models["teacher.model"] = params.teacher.model
+    for key, encoder in models.items():
+        try:
+            ModelSettings(
+                problem=params.problem.kind, num_features=params.frontend.num_mels, num_outputs=2, encoder=encoder
+            )
+        except ValidationError as error:
+            yield from (f"{key}: {detail['msg'].removeprefix('Value error, ')}" for detail in error.errors())
+        step_ms = params.frontend.frame_shift_ms * getattr(encoder, "subsampling", 1)
+        if params.problem.kind == "transcription" and step_ms > params.preprocess.frame_ms:
+            yield (
+                f"preprocess.frame_ms: {key} has a frame every {step_ms:g} ms, so this must be {step_ms:g} or more, "
+                f"found {params.preprocess.frame_ms:g}"
+            )
+
+
+def _operator_problems(params: "Params") -> Iterator[str]:
+    for name, recipe in params.students.items():
+        source = _encoder_behind(params, name)
+        if source is None:
+            continue
+        for i, operator in enumerate(recipe.operators):
+            for kind in _kinds_asked(operator):
+                if kind not in source.kinds:
+                    yield (
+                        f"students.{name}.operators.{i}: {source.family} has no dimension '{kind}'; "
+                        f"it has {', '.join(source.kinds)}"
+                    )
+                elif isinstance(operator, Slice) and operator.keep[kind] > (most := _most(source, kind)):
+                    yield f"students.{name}.operators.{i}.keep.{kind}: {operator.keep[kind]} of at most {most}"
+
+
+def _most(encoder: EncoderSettings, kind: str) -> int:
+    """Units of a kind in the layer that has most; operators only ever leave fewer."""
+    fields = (getattr(encoder, f) for f in type(encoder).model_fields if f == kind or f.startswith(f"{kind}_"))
+    return max(max(field) if isinstance(field, tuple) else field for field in fields)
+
+
+def _kinds_asked(operator: Operator) -> tuple[str, ...]:
+    if isinstance(operator, Slice):
+        return tuple(operator.keep)
+    return operator.kinds if isinstance(operator, PruneUnits) else ()
+
+
+def _frame_problems(params: "Params") -> Iterator[str]:
+    """Outputs are compared frame by frame, and no operator changes how often a model gives a frame."""
+    if params.problem.kind != "transcription":
+        return
+    for name, recipe in params.students.items():
+        student, teacher = _encoder_behind(params, name), _encoder_behind(params, recipe.teacher)
+        ours, theirs = (getattr(encoder, "subsampling", None) for encoder in (student, teacher))
+        if None not in (ours, theirs) and ours != theirs:
+            yield (
+                f"students.{name}.teacher: {recipe.teacher} has subsampling {theirs}, but this student {ours}: "
+                "their frames cannot be compared; give both the same"
+            )
+
+
+def _encoder_behind(params: "Params", model: str) -> EncoderSettings | None:
+    """The encoder that a model's weights start from; None where only a checkpoint tells, or there is none."""
+    seen: set[str] = set()
+    while model in params.students and model not in seen:
+        seen.add(model)
+        recipe = params.students[model]
+        if recipe.model is not None:
+            return recipe.model
+        model = recipe.init
+    if model == "teacher" and params.teacher.source == "train":
+        return params.teacher.model
+    return None
+
+
+def _text_problems(params: "Params") -> Iterator[str]:
+    if params.problem.kind != "transcription":
+        return
+    alphabet = params.problem.units.alphabet
+    if params.preprocess.lowercase and alphabet != alphabet.lower():
+        yield (
+            "problem.units.alphabet: holds capitals, which preprocess.lowercase leaves in no transcript; "
+            "write them small, or set lowercase: false"
+        )
+    if params.preprocess.too_long != "quarantine":
+        yield (
+            f"preprocess.too_long: {params.preprocess.too_long} would part transcripts from their audio; "
+            "use quarantine, or problem.kind: keyword"
+        )
