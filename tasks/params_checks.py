@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from kd.settings.models import EncoderSettings, ModelSettings
-from kd.settings.propagation import Operator, PruneUnits, Slice
+from kd.settings.propagation import Kind, Operator, PruneUnits, Slice
 
 if TYPE_CHECKING:
     from tasks.params import Params
@@ -79,11 +79,15 @@ def _operator_problems(params: "Params") -> Iterator[str]:
 
 def _most(encoder: EncoderSettings, kind: str) -> int:
     """Units of a kind in the layer that has most; operators only ever leave fewer."""
-    fields = (getattr(encoder, f) for f in type(encoder).model_fields if f == kind or f.startswith(f"{kind}_"))
-    return max(max(field) if isinstance(field, tuple) else field for field in fields)
+    sizes: list[int] = []
+    for field in type(encoder).model_fields:
+        if field == kind or field.startswith(f"{kind}_"):
+            size = getattr(encoder, field)
+            sizes.extend(size if isinstance(size, tuple) else [size])
+    return max(sizes)
 
 
-def _kinds_asked(operator: Operator) -> tuple[str, ...]:
+def _kinds_asked(operator: Operator) -> tuple[Kind, ...]:
     if isinstance(operator, Slice):
         return tuple(operator.keep)
     return operator.kinds if isinstance(operator, PruneUnits) else ()
