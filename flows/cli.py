@@ -112,14 +112,17 @@ def study(
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Cells at a time, one thread each.")] = 2,
     screen: Annotated[bool, typer.Option("--screen", help="Only the first fold with the first seed.")] = False,
     background: Annotated[bool, typer.Option("--detach", help="Go on after this terminal is closed.")] = False,
+    table_only: Annotated[bool, typer.Option("--table", help="Only print the table of what is done.")] = False,
 ) -> None:
     """Run a study: every fold with every seed. Stop it at any time; the next call does only what is missing.
 
     Results are written to docs/results/ after each cell.
     """
-    from flows.study import detach, run_study
+    from flows.study import detach, run_study, summary
 
-    if background:
+    if table_only:
+        typer.echo(summary(file, Path()))
+    elif background:
         typer.echo(f"Running in the background. Log: {detach(file, Path(), jobs=jobs, screen=screen)}")
     elif run_study(file, Path(), jobs=jobs, screen=screen):
         raise typer.Exit(1)

@@ -37,6 +37,16 @@ def write_results(file: Path, project: Path) -> Path:
     return out
 
 
+def summary(file: Path, project: Path) -> str:
+    """The study's table so far, as Markdown."""
+    from tasks.study_summary import markdown, summarise
+
+    try:
+        return markdown(summarise(collect(load_study(file), project)))
+    except ValueError as error:
+        return str(error)
+
+
 def detach(file: Path, project: Path, *, jobs: int, screen: bool) -> Path:
     """Start the study as a process that outlives this one; returns its log."""
     log = project / "scratch" / "studies" / f"{load_study(file).name}.log"

@@ -1,0 +1,91 @@
+"""What a study says: error rates pooled over folds with intervals over held-out speakers, and differences.
+
+Speakers are the resampling unit: a fold's errors are first averaged over its seeds. Differences are paired,
+since all models of a cell score the same utterances.
+"""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from kd.stats import Interval, error_interval, paired_interval
+
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """One model over all folds. against: differences of error, this model minus another; None against itself."""
+
+    model: str
+    params: int
+    nonzero_params: int
+    cells: int
+    valid_error: float
+    seed_spread: float
+    error: Interval
+    against_baseline: Interval | None
+    against_teacher: Interval | None
+
+
+def summarise(results: pd.DataFrame, confidence: float = 0.95) -> list[ModelSummary]:
+    """One summary a model, in the study's order, over the cells that all models have."""
+    complete = _complete_cells(results)
+    if complete.empty:
+        raise ValueError("no cell of this study has all its models yet: run `kd study` until one is done")
+    folds = complete.groupby(["model", "fold"], sort=False)[["errors", "units"]].mean().reset_index()
+    by_model = {str(model): table.set_index("fold") for model, table in folds.groupby("model", sort=False)}
+    return [_summary(model, complete, by_model, confidence) for model in complete["model"].unique()]
+
+
+def markdown(summaries: list[ModelSummary]) -> str:
+    """The table for docs/results.md."""
+    lines = [
+        "| model | parameters | non-zero | cells | validation | test error (95 %) | minus baseline | minus teacher | between seeds |",  # noqa: E501
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for s in summaries:
+        cells = [s.model, f"{s.params:,}", f"{s.nonzero_params:,}", str(s.cells), f"{s.valid_error:.1%}"]
+        cells += [_shown(s.error), _shown(s.against_baseline, signed=True), _shown(s.against_teacher, signed=True)]
+        lines.append(f"| {' | '.join([*cells, f'± {s.seed_spread:.1%}' if s.seed_spread else '—'])} |")
+    return "\n".join(lines)
+
+
+def _complete_cells(results: pd.DataFrame) -> pd.DataFrame:
+    if results.empty:
+        return results
+    counts = results.groupby(["fold", "seed"])["model"].transform("nunique")
+    return results[counts == results["model"].nunique()]
+
+
+def _summary(model: str, results: pd.DataFrame, by_model: dict[str, pd.DataFrame], confidence: float) -> ModelSummary:
+    rows, folds = results[results["model"] == model], by_model[model]
+    speakers = [str(fold) for fold in folds.index]
+    units = folds["units"].tolist()
+    errors = folds["errors"].tolist()
+
+    def against(other: str) -> Interval | None:
+        if other == model or other not in by_model:
+            return None
+        others = by_model[other]["errors"].reindex(folds.index).tolist()
+        return paired_interval(errors, others, units, speakers, confidence=confidence)
+
+    by_seed = rows.groupby("seed")[["errors", "units"]].sum()
+    rates = by_seed["errors"] / by_seed["units"]
+    first = rows.iloc[0]
+    return ModelSummary(
+        model=model,
+        params=int(first["params"]),
+        nonzero_params=int(rows["nonzero_params"].median()),
+        cells=len(rows),
+        valid_error=float(rows["valid_error"].mean()),
+        seed_spread=float(rates.std(ddof=1)) if len(rates) > 1 else 0.0,
+        error=error_interval(errors, units, speakers, confidence=confidence),
+        against_baseline=against("baseline"),
+        against_teacher=against("teacher"),
+    )
+
+
+def _shown(interval: Interval | None, *, signed: bool = False) -> str:
+    if interval is None:
+        return "—"
+    sign = "+" if signed else ""
+    return f"{interval.estimate:{sign}.1%} ({interval.low:{sign}.1%} to {interval.high:{sign}.1%})"
