@@ -12,18 +12,18 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from tasks.reporting.results import Model
 
 TEXT, GRID = "#000001", "#000002"
 NUM_COLOURS = 8
 MARKERS = "osD^vPX*"
-SIZE_INCHES = (6.2, 4.3)
+SIZE_INCHES = (5.0, 3.7)
 SAME_PLACE = 0.02
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
-    "font.size": 12,
+    "font.size": 13,
     "text.color": TEXT,
     "axes.labelcolor": TEXT,
     "axes.edgecolor": GRID,
@@ -131,7 +131,8 @@ def _side_by_side(values: Any, axes: Axes) -> list[float]:
 
 
 def _plain_log_ticks(axes: Axes) -> None:
-    """0.2, 0.5, 1, 2, 5, 10 instead of powers of ten."""
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    """0.2, 0.5, 1, 2, 5, 10 instead of powers of ten; evenly spaced numbers where the axis is short."""
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)) if high / low > 5 else MaxNLocator(5))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_minor_locator(NullLocator())

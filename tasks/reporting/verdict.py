@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from kd.stats import paired_interval
 from tasks.reporting.results import Model
 
+NARROW = "\N{NARROW NO-BREAK SPACE}"
 ERROR_WORDS = {"wer": "word errors", "keyword_error": "wrong keywords"}
 
 
@@ -31,12 +32,12 @@ def judge(models: Sequence[Model], confidence: float) -> Verdict:
     if teacher is not None:
         headline += (
             f" where the teacher makes {percent(teacher.row['test_error'])}, "
-            f"with {share(best.row['size_bytes'] / teacher.row['size_bytes'])} its bytes "
-            f"and {share(best.row['rtf'] / teacher.row['rtf'])} its time"
+            f"with {share(best.row['size_bytes'] / teacher.row['size_bytes'], 'bytes')} "
+            f"and {share(best.row['rtf'] / teacher.row['rtf'], 'time')}"
         )
     details = [
         f"It was chosen by its validation error, {percent(best.row['valid_error'])}. "
-        f"On the test part the {confidence:.0%} interval over speakers reaches from "
+        f"On the test part the {100 * confidence:.0f}{NARROW}% interval over speakers reaches from "
         f"{percent(best.row['test_error_low'])} to {percent(best.row['test_error_high'])}."
     ]
     if teacher is not None:
@@ -69,7 +70,7 @@ def compare(model: Model, other: Model, name: str, confidence: float) -> str:
 
 
 def percent(rate: float) -> str:
-    return f"{100 * rate:.1f} %"
+    return f"{100 * rate:.1f}{NARROW}%"
 
 
 def points_of(difference: float) -> str:
@@ -77,8 +78,10 @@ def points_of(difference: float) -> str:
     return f"{100 * difference:+.1f}".replace("-", "−")
 
 
-def share(ratio: float) -> str:
-    """`1/19 of` something, `76 % of` it, or `1.3 times` it."""
+def share(ratio: float, what: str) -> str:
+    """`1/19 of its bytes`, `76 % of its bytes`, `the same bytes` (within 5 %) or `1.3 times its bytes`."""
     if ratio <= 0.4:
-        return f"1/{1 / ratio:.0f} of"
-    return f"{100 * ratio:.0f} % of" if ratio < 0.995 else f"{ratio:.1f} times"
+        return f"1/{1 / ratio:.0f} of its {what}"
+    if ratio < 0.95:
+        return f"{100 * ratio:.0f}{NARROW}% of its {what}"
+    return f"the same {what}" if ratio <= 1.05 else f"{ratio:.1f} times its {what}"

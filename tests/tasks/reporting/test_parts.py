@@ -46,10 +46,11 @@ def test_the_verdict_in_numbers() -> None:
     verdict = judge([TEACHER, BASELINE, STUDENT], 0.95)
     assert verdict.best == "taught"
     assert verdict.headline == (
-        "taught makes 15.0 % word errors where the teacher makes 5.0 %, with 1/19 of its bytes and 1/5 of its time."
+        "taught makes 15.0\u202f% word errors where the teacher makes 5.0\u202f%, "
+        "with 1/19 of its bytes and 1/5 of its time."
     )
     chosen, against_teacher, against_baseline = verdict.details
-    assert "validation error, 15.0 %" in chosen
+    assert "validation error, 15.0\u202f%" in chosen
     assert against_teacher.startswith("Paired with the teacher it errs more: +10.0 points (")
     assert against_baseline.startswith("Paired with baseline, which had no teacher, it errs less: −35.0 points (")
 
@@ -77,10 +78,16 @@ def test_other_utterances_cannot_be_paired() -> None:
 
 @pytest.mark.parametrize(
     ("ratio", "expected"),
-    [(1 / 19, "1/19 of"), (0.4, "1/2 of"), (0.76, "76 % of"), (1.0, "1.0 times"), (1.31, "1.3 times")],
+    [
+        (1 / 19, "1/19 of its bytes"),
+        (0.4, "1/2 of its bytes"),
+        (0.76, "76\u202f% of its bytes"),
+        (1.02, "the same bytes"),
+        (1.31, "1.3 times its bytes"),
+    ],
 )
 def test_shares(ratio: float, expected: str) -> None:
-    assert share(ratio) == expected
+    assert share(ratio, "bytes") == expected
 
 
 def test_differences_have_a_sign() -> None:
