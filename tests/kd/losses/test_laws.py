@@ -1,0 +1,139 @@
+"""Laws that every matching loss obeys, over the whole registry, and how a label loss treats padding."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from kd.losses import LABEL_LOSSES, MATCHING_LOSSES
+from kd.losses.frames import valid_frames
+from kd.settings.losses import ObjectiveSettings, SoftTargets
+
+SETTINGS = {"soft_targets": SoftTargets(temperature=3.0)}
+LENGTHS = torch.tensor([6, 4, 1])
+
+every_loss = pytest.mark.parametrize("name", MATCHING_LOSSES)
+
+
+def batch() -> tuple[Tensor, Tensor]:
+    """Student's and teacher's logits of three utterances, 5 units."""
+    generator = torch.Generator().manual_seed(5)
+    return torch.randn(3, 6, 5, generator=generator), torch.randn(3, 6, 5, generator=generator)
+
+
+def value(name: str, student: Tensor, teacher: Tensor, lengths: Tensor = LENGTHS) -> Tensor:
+    return MATCHING_LOSSES[name](student, teacher, lengths, settings=SETTINGS[name])
+
+
+def test_every_entry_is_tested_and_can_be_chosen() -> None:
+    assert set(MATCHING_LOSSES) == set(SETTINGS)
+    assert set(MATCHING_LOSSES) == {ObjectiveSettings(match=s).match.name for s in SETTINGS.values()}
+
+
+@every_loss
+def test_ignores_whatever_the_padding_holds(name: str) -> None:
+    student, teacher = batch()
+    dirty_student, dirty_teacher = student.clone(), teacher.clone()
+    for dirty in (dirty_student, dirty_teacher):
+        dirty[1, 4:] = float("nan")
+        dirty[2, 1:] = float("inf")
+    dirty_student.requires_grad_()
+    loss = value(name, dirty_student, dirty_teacher)
+    assert torch.equal(loss, value(name, student, teacher))
+    loss.backward()
+    assert dirty_student.grad is not None
+    assert dirty_student.grad.isfinite().all()
+    assert not dirty_student.grad[1, 4:].any()
+    assert not dirty_student.grad[2, 1:].any()
+
+
+@every_loss
+def test_gradient_reaches_the_student_only(name: str) -> None:
+    student, teacher = (x.requires_grad_() for x in batch())
+    value(name, student, teacher).backward()
+    assert student.grad is not None
+    assert student.grad[0].any()
+    assert teacher.grad is None
+
+
+@every_loss
+def test_gradient_is_that_of_finite_differences(name: str) -> None:
+    student, teacher = (x.double() for x in batch())
+    # in float32 the loss itself is too coarse for small steps: a directional derivative over a wide one
+    direction = torch.randn(student.shape, generator=torch.Generator().manual_seed(1)).double()
+    at = student.clone().requires_grad_()
+    value(name, at, teacher).backward()
+    assert at.grad is not None
+    step = 1e-2
+    change = value(name, student + step * direction, teacher) - value(name, student - step * direction, teacher)
+    torch.testing.assert_close(float((at.grad * direction).sum()), float(change) / (2 * step), rtol=1e-3, atol=1e-5)
+
+
+@every_loss
+def test_zero_at_identity_where_declared(name: str) -> None:
+    student, teacher = batch()
+    if not MATCHING_LOSSES[name].zero_at_identity:
+        pytest.skip("declared away")
+    torch.testing.assert_close(value(name, teacher.clone(), teacher), torch.tensor(0.0), atol=1e-6, rtol=0)
+    assert value(name, student, teacher) > 0.01
+
+
+@every_loss
+def test_utterances_count_as_declared(name: str) -> None:
+    """The whole is the mean of the utterances' own losses, weighted by what the entry says it counts."""
+    student, teacher = batch()
+    alone = [value(name, student[b : b + 1], teacher[b : b + 1], LENGTHS[b : b + 1]) for b in range(3)]
+    weights = LENGTHS.float() if MATCHING_LOSSES[name].counts == "frames" else torch.ones(3)
+    expected = (torch.stack(alone) * weights).sum() / weights.sum()
+    torch.testing.assert_close(value(name, student, teacher), expected)
+    order = torch.tensor([2, 0, 1])
+    torch.testing.assert_close(value(name, student[order], teacher[order], LENGTHS[order]), expected)
+
+
+@every_loss
+def test_is_a_scalar_in_full_precision(name: str) -> None:
+    student, teacher = batch()
+    loss = value(name, student.bfloat16(), teacher.bfloat16())
+    assert (loss.shape, loss.dtype) == ((), torch.float32)
+
+
+@every_loss
+@pytest.mark.parametrize("lengths", [torch.tensor([], dtype=torch.long), torch.tensor([0, 0])])
+def test_an_empty_batch_is_refused(name: str, lengths: Tensor) -> None:
+    empty = torch.zeros(len(lengths), 4, 5)
+    with pytest.raises(ValueError, match="no valid frame: nothing to compare"):
+        value(name, empty, empty, lengths)
+
+
+@every_loss
+def test_lengths_beyond_the_frames_are_refused(name: str) -> None:
+    student, teacher = batch()
+    with pytest.raises(ValueError, match=r"lengths \[7, 2, 2\] exceed the 6 frames .* output_lengths\(\)"):
+        value(name, student, teacher, torch.tensor([7, 2, 2]))
+
+
+def test_valid_frames_keep_their_order() -> None:
+    x = torch.arange(6.0).reshape(2, 3, 1)
+    assert valid_frames(x, torch.tensor([2, 3]))[:, 0].tolist() == [0, 1, 3, 4, 5]
+
+
+@pytest.mark.parametrize("problem", LABEL_LOSSES)
+def test_label_losses_ignore_padding(problem: str) -> None:
+    frames = 6 if problem == "transcription" else 1
+    logits, _ = batch()
+    logits = logits[:, :frames]
+    lengths = LENGTHS.clamp(max=frames)
+    targets = torch.tensor([[1, 2], [3, 3], [4, 0]])[:, : 2 if problem == "transcription" else 1]
+    sizes = torch.tensor([2, 2, 1]).clamp(max=targets.shape[1])
+    clean = LABEL_LOSSES[problem](logits, lengths, targets, sizes)
+    longer = torch.cat([logits, torch.zeros(3, 2, 5)], 1) if problem == "transcription" else logits.clone()
+    for row, length in enumerate(lengths.tolist()):
+        longer[row, length:] = float("nan")
+    longer.requires_grad_()
+    loss = LABEL_LOSSES[problem](longer, lengths, targets, sizes)
+    torch.testing.assert_close(loss, clean)
+    loss.backward()
+    assert longer.grad is not None
+    assert longer.grad.isfinite().all()
+    for row, length in enumerate(lengths.tolist()):
+        assert longer.grad[row, :length].any()
+        assert not longer.grad[row, length:].any()
