@@ -1,8 +1,8 @@
 """Errors of hypotheses against references: words, characters, keywords."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 from rapidfuzz.distance import Levenshtein
 
@@ -48,6 +48,12 @@ def char_edits(reference: str, hypothesis: str) -> Edits:
 def keyword_edits(reference: str, hypothesis: str) -> Edits:
     """One unit, right or wrong: the error rate is 1 − accuracy."""
     return Edits(substitutions=int(reference != hypothesis), reference_units=1)
+
+
+EDITS: dict[Literal["transcription", "keyword"], Callable[[str, str], Edits]] = {
+    "transcription": word_edits,
+    "keyword": keyword_edits,
+}
 
 
 def error_rate(counts: Iterable[Edits]) -> float:

@@ -14,7 +14,7 @@ import torch
 from kd.decode import DECODERS
 from kd.frontend import LogMel
 from kd.macs import count_params, frontend_macs_per_audio_second, macs_per_audio_second
-from kd.metrics import Edits, char_edits, error_rate, keyword_edits, word_edits
+from kd.metrics import EDITS, Edits, char_edits, error_rate
 from kd.stats import error_interval
 from tasks.checkpoint import Checkpoint, load_checkpoint
 from tasks.data import PreparedData, Utterance
@@ -24,7 +24,6 @@ from tasks.watch import Silent, Watch
 
 SPLITS = ("valid", "test")
 ERROR_KINDS = {"transcription": "wer", "keyword": "keyword_error"}
-EDITS = {"transcription": word_edits, "keyword": keyword_edits}
 
 
 def hypotheses(

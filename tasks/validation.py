@@ -4,14 +4,12 @@ from collections.abc import Mapping
 
 import torch
 
-from kd import decode, metrics
+from kd.decode import DECODERS
 from kd.frontend import LogMel
 from kd.losses import LABEL_LOSSES
+from kd.metrics import EDITS, error_rate
 from kd.models import Recogniser
 from tasks.data import Batch, PreparedData, Utterance
-
-DECODERS = {"transcription": decode.ctc_greedy, "keyword": decode.keyword}
-EDITS = {"transcription": metrics.word_edits, "keyword": metrics.keyword_edits}
 
 
 class Validation:
@@ -41,4 +39,4 @@ class Validation:
             for index, units in zip(batch.indices, DECODERS[problem](logits_BTV, lengths_B), strict=True):
                 hypothesis = self.vocabulary.decode(units)
                 counts.append(EDITS[problem](self.utterances[index].text, hypothesis))
-        return {"valid_error": metrics.error_rate(counts), "valid_loss": loss / len(self.utterances)}
+        return {"valid_error": error_rate(counts), "valid_loss": loss / len(self.utterances)}
