@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
-from typing import Any, TypeVar
+from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -22,14 +22,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def ordered_map(
-    function: Callable[[Item], Result],
-    items: Iterable[Item],
-    *,
-    workers: int,
-    initializer: Callable[..., None] | None = None,
-    initargs: tuple[Any, ...] = (),
-) -> Iterator[Result]:
+def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], *, workers: int) -> Iterator[Result]:
     """`function` of each item, in their order, by `workers` fresh processes (0: one for each core).
 
     At most four items a process are under way, so any number of items takes the same memory. Processes
@@ -37,7 +30,7 @@ def ordered_map(
     even where it is killed. Raises what `function` raises; RuntimeError where a process dies.
     """
     workers = workers or cores()
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start, (os.getpid(), initializer, initargs))
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start, (os.getpid(),))
     under_way: deque[Future[Result]] = deque()
     try:
         for item in items:
@@ -55,11 +48,9 @@ def ordered_map(
         pool.shutdown(cancel_futures=True)
 
 
-def _start(parent: int, initializer: Callable[..., None] | None, initargs: tuple[Any, ...]) -> None:
+def _start(parent: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends the pool
-    if initializer is not None:
-        initializer(*initargs)

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
-from tasks.corpora.espeak import Espeak, EspeakFiles, espeak_files
+from tasks.corpora.espeak import EspeakFiles, espeak_files, say
 from tasks.corpora.phrases import PhraseBook
 from tasks.corpora.raw import SPLITS, Place, RawUtterance, Split
 from tasks.corpora.rooms import in_room
@@ -35,9 +36,6 @@ class _Order:
         return f"audio/{self.split}/{self.id}.flac"
 
 
-_engine: Espeak
-
-
 def synthetic_rows(corpus: SyntheticCorpus, place: Place) -> Iterator[RawUtterance]:
     """Make the audio under `place.out`, and yield its rows. Every draw follows from `corpus.seed`.
 
@@ -53,7 +51,7 @@ def synthetic_rows(corpus: SyntheticCorpus, place: Place) -> Iterator[RawUtteran
             for split in SPLITS
             for number in range(corpus.utterances[split])
         )
-        made = ordered_map(_make, orders, workers=0, initializer=_load_engine, initargs=(files,))
+        made = ordered_map(partial(_make, files=files), orders, workers=0)
         yield from place.watch.progress(made, sum(corpus.utterances.values()), "speaking")
 
 
@@ -75,18 +73,13 @@ def _draw(
     )
 
 
-def _load_engine(files: EspeakFiles) -> None:
-    global _engine
-    _engine = Espeak(files)
-
-
-def _make(order: _Order) -> RawUtterance:
-    sound = _engine.say(order.text, f"gmw/{order.speaker}", order.words_per_minute, order.pitch)
+def _make(order: _Order, files: EspeakFiles) -> RawUtterance:
+    sound, rate_hz = say(files, order.text, f"gmw/{order.speaker}", order.words_per_minute, order.pitch)
     clean_N = np.frombuffer(sound, "<i2") / 32768.0
     if not clean_N.any():
         raise ValueError(f"eSpeak NG makes no sound of the phrase '{order.text}': write it in English words")
-    heard_N, snr_db = in_room(clean_N, _engine.sample_rate_hz, order.room, np.random.default_rng(order.seed))
-    soundfile.write(order.out / order.path, heard_N, _engine.sample_rate_hz, subtype="PCM_16")
+    heard_N, snr_db = in_room(clean_N, rate_hz, order.room, np.random.default_rng(order.seed))
+    soundfile.write(order.out / order.path, heard_N, rate_hz, subtype="PCM_16")
     return RawUtterance(
         id=order.id,
         path=order.path,

@@ -1,5 +1,6 @@
 """The synthetic corpus: same seed, same bytes; voices and variants of one split are in no other."""
 
+import ctypes
 import sys
 from itertools import combinations
 from pathlib import Path
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from tasks.corpora.espeak import Espeak, espeak_files
+from tasks.corpora.espeak import espeak_files, say
 from tasks.corpora.raw import SPLITS
 from tasks.corpora.voices import divide_voices
 
@@ -37,7 +38,7 @@ def make(project, **changes) -> pd.DataFrame:
 @pytest.fixture
 def espeak():
     with espeak_files() as files:
-        yield Espeak(files)
+        yield lambda *order: say(files, *order)[0]
 
 
 def test_same_seed_same_bytes_other_seed_other_bytes(project, other_project):
@@ -111,27 +112,41 @@ def test_too_many_speakers_are_refused(split):
 
 
 def test_what_was_said_before_does_not_matter(espeak):
-    alone = espeak.say("open the door", "gmw/en-US+whisper", 160, 50)
-    espeak.say("nine nine nine", "gmw/en-GB-scotland+croak", 200, 70)
-    assert espeak.say("open the door", "gmw/en-US+whisper", 160, 50) == alone
-    assert espeak.say("open the door", "gmw/en-US+whisper", 160, 51) != alone
+    orders = [
+        ("open the door", f"gmw/en-US+{variant}", 160, 50) for variant in ("whisper", "f2", "klatt4", "Demonic", "m3")
+    ]
+    forwards = [espeak(*order) for order in orders]
+    backwards = [espeak(*order) for order in reversed(orders)]
+    assert forwards == backwards[::-1]
+    assert espeak("open the door", "gmw/en-US+whisper", 160, 51) != forwards[0]
+
+
+def test_an_engine_in_use_elsewhere_is_refused(espeak):
+    with espeak_files() as files:
+        other = ctypes.CDLL(files.library)
+        try:
+            with pytest.raises(RuntimeError, match="in use elsewhere"):
+                espeak("yes", "gmw/en+f1", 160, 50)
+        finally:
+            ctypes.CDLL(None).dlclose(ctypes.c_void_p(other._handle))
+        assert espeak("yes", "gmw/en+f1", 160, 50)
 
 
 def test_no_two_voices_are_the_same_under_two_names(espeak):
     with espeak_files() as files:
         names = divide_voices(Path(files.data), dict.fromkeys(SPLITS, 1), np.random.default_rng(0))
         voices = sorted(p.name for p in (Path(files.data) / "lang" / "gmw").glob("en*") if p.name != "en-Shaw")
-    sounds = {espeak.say("open the door in the hall", f"gmw/{voice}", 160, 50) for voice in voices}
+    sounds = {espeak("open the door in the hall", f"gmw/{voice}", 160, 50) for voice in voices}
     assert len(sounds) == len(voices)
     used = {name.split("+")[0] for split in SPLITS for name in names[split]}
     assert used <= set(voices)
-    plain, shavian = (espeak.say("open the door", f"gmw/{voice}", 160, 50) for voice in ("en", "en-Shaw"))
+    plain, shavian = (espeak("open the door", f"gmw/{voice}", 160, 50) for voice in ("en", "en-Shaw"))
     assert plain == shavian
 
 
 def test_an_unknown_voice_is_an_error(espeak):
     with pytest.raises(RuntimeError, match=r"failed to say 'hello' by the voice gmw/nowhere"):
-        espeak.say("hello", "gmw/nowhere", 160, 50)
+        espeak("hello", "gmw/nowhere", 160, 50)
 
 
 def test_long_paths_get_a_short_name(tmp_path, monkeypatch):
@@ -143,7 +158,7 @@ def test_long_paths_get_a_short_name(tmp_path, monkeypatch):
     monkeypatch.setattr(espeakng_loader, "get_data_path", lambda: str(deep))
     with espeak_files() as files:
         assert len(files.data) < 140
-        assert Espeak(files).say("yes", "gmw/en+f1", 160, 50)
+        assert say(files, "yes", "gmw/en+f1", 160, 50)
 
 
 def test_without_the_package_the_remedy_is_named(project, monkeypatch):
