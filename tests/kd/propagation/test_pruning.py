@@ -1,0 +1,139 @@
+"""Pruning: exact numbers of zeros, thresholds, and what a scope compares."""
+
+import pytest
+import torch
+from factories import ENCODERS, make_model
+from torch import Tensor
+
+from kd.models import Recogniser
+from kd.propagation.importance import unit_scores, weight_scores
+from kd.propagation.pruning import choose_units, weight_masks, zeroed
+from kd.settings.propagation import Magnitude, PruneUnits, PruneWeights, Random
+
+every_family = pytest.mark.parametrize("name", ENCODERS)
+
+
+def weights(model: Recogniser) -> dict[str, Tensor]:
+    return {name: p for name, p in model.named_parameters() if p.ndim > 1}
+
+
+def zeros(masks: dict[str, Tensor]) -> int:
+    return sum(int((~mask).sum()) for mask in masks.values())
+
+
+@every_family
+@pytest.mark.parametrize("sparsity", [0.01, 0.37, 0.9])
+def test_a_global_sparsity_is_exact_and_spares_the_largest(name: str, sparsity: float) -> None:
+    model = make_model(name, "keyword")
+    masks = weight_masks(model, PruneWeights(op="prune_weights", sparsity=sparsity))
+    total = sum(p.numel() for p in weights(model).values())
+    assert masks.keys() == weights(model).keys(), "biases and norms stay whole"
+    assert zeros(masks) == round(sparsity * total)
+    dead = torch.cat([p[~masks[n]].abs() for n, p in weights(model).items()])
+    alive = torch.cat([p[masks[n]].abs() for n, p in weights(model).items()])
+    assert dead.max() <= alive.min()
+
+
+@every_family
+def test_a_sparsity_by_layer_is_exact_in_each_tensor(name: str) -> None:
+    model = make_model(name, "keyword")
+    masks = weight_masks(model, PruneWeights(op="prune_weights", sparsity=0.37, scope="layer"))
+    for key, weight in weights(model).items():
+        assert int((~masks[key]).sum()) == round(0.37 * weight.numel())
+        if masks[key].any() and not masks[key].all():
+            assert weight[~masks[key]].abs().max() <= weight[masks[key]].abs().min()
+
+
+def test_a_threshold_by_hand() -> None:
+    model = make_model("gru")
+    masks = weight_masks(model, PruneWeights(op="prune_weights", threshold=0.1))
+    for name, weight in weights(model).items():
+        assert torch.equal(masks[name], weight.abs() >= 0.1)
+    assert 0 < zeros(masks) < sum(p.numel() for p in weights(model).values())
+
+
+def test_a_threshold_above_everything_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"threshold 1000.0 leaves no weight alive: lower it, or give a sparsity"):
+        weight_masks(make_model("cnn"), PruneWeights(op="prune_weights", threshold=1000.0))
+
+
+@pytest.mark.parametrize("scope", ["global", "layer"])
+def test_weights_pruned_earlier_go_first_and_never_come_back(scope: str) -> None:
+    """Random importance would else find a dead weight important."""
+    model = make_model("conformer")
+    first = weight_masks(model, PruneWeights(op="prune_weights", sparsity=0.5, importance=Random(by="random", seed=1)))
+    again = PruneWeights.model_validate(
+        {"op": "prune_weights", "sparsity": 0.7, "importance": {"by": "random", "seed": 2}, "scope": scope}
+    )
+    second = weight_masks(model, again, alive=first)
+    for name, mask in second.items():
+        assert not (mask & ~first[name]).any()
+    if scope == "global":
+        assert zeros(second) == round(0.7 * sum(m.numel() for m in first.values()))
+    weaker = PruneWeights(op="prune_weights", sparsity=0.1)
+    for name, mask in weight_masks(model, weaker, alive=first).items():
+        assert torch.equal(mask, first[name])
+
+
+def test_zeroed_changes_masked_weights_alone() -> None:
+    model = make_model("cnn")
+    before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    masks = weight_masks(model, PruneWeights(op="prune_weights", sparsity=0.5))
+    zeroed(model, masks)
+    for key, tensor in model.state_dict().items():
+        expected = before[key] * masks[key] if key in masks else before[key]
+        assert torch.equal(tensor, expected), key
+
+
+def units(name: str, **settings: object) -> tuple[Recogniser, dict[str, Tensor]]:
+    model = make_model(name, "keyword")
+    kinds = {d.kind for d in model.dimensions()}
+    return model, choose_units(model, PruneUnits.model_validate({"op": "prune_units", "kinds": kinds} | settings))
+
+
+@every_family
+def test_a_sparsity_of_units_by_layer_is_exact(name: str) -> None:
+    model, kept = units(name, sparsity=0.4, scope="layer")
+    for d in model.dimensions():
+        assert len(kept[d.name]) == max(1, d.size - round(0.4 * d.size))
+
+
+@every_family
+def test_a_sparsity_of_units_over_all_is_exact(name: str) -> None:
+    model, kept = units(name, sparsity=0.4)
+    total = sum(d.size for d in model.dimensions())
+    spared = sum(1 for d in model.dimensions() if len(kept[d.name]) == 1)
+    count = sum(map(len, kept.values()))
+    assert total - round(0.4 * total) <= count <= total - round(0.4 * total) + spared
+    for d in model.dimensions():
+        scores = unit_scores(d, weight_scores(model, Magnitude(by="l2"), None))
+        best = scores.topk(len(kept[d.name])).indices.sort().values
+        assert torch.equal(kept[d.name], best), "in each dimension the best stay"
+
+
+def test_every_dimension_keeps_its_best_unit() -> None:
+    model, kept = units("gru", threshold=1e9)
+    scores = weight_scores(model, Magnitude(by="l2"), None)
+    for d in model.dimensions():
+        assert kept[d.name].tolist() == [int(unit_scores(d, scores).argmax())]
+
+
+def test_a_threshold_of_units_by_hand() -> None:
+    model, kept = units("cnn", threshold=0.03, importance={"by": "l2"})
+    scores = weight_scores(model, Magnitude(by="l2"), None)
+    for d in model.dimensions():
+        above = (unit_scores(d, scores) >= 0.03).nonzero()[:, 0]
+        assert kept[d.name].tolist() == (above.tolist() or [int(unit_scores(d, scores).argmax())])
+
+
+def test_the_global_scope_compares_layers_of_any_scale() -> None:
+    """All weights of one layer a hundred times larger: the choice among hidden units stays."""
+    model = make_model("cnn")
+    settings = PruneUnits(op="prune_units", kinds=("hidden",), sparsity=0.5)
+    before = choose_units(model, settings)
+    hidden = [d for d in model.dimensions() if d.kind == "hidden"]
+    with torch.no_grad():
+        for tensor in {axis.tensor for axis in hidden[1].axes}:
+            model.state_dict()[tensor].mul_(100.0)
+    after = choose_units(model, settings)
+    assert {name: k.tolist() for name, k in after.items()} == {name: k.tolist() for name, k in before.items()}
