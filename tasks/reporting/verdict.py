@@ -30,11 +30,7 @@ def judge(models: Sequence[Model], confidence: float) -> Verdict:
     what = ERROR_WORDS[best.row["error_kind"]]
     headline = f"{best.name} makes {percent(best.row['test_error'])} {what}"
     if teacher is not None:
-        headline += (
-            f" where the teacher makes {percent(teacher.row['test_error'])}, "
-            f"with {share(best.row['size_bytes'] / teacher.row['size_bytes'], 'bytes')} "
-            f"and {share(best.row['rtf'] / teacher.row['rtf'], 'time')}"
-        )
+        headline += f" where the teacher makes {percent(teacher.row['test_error'])}, with {costs(best, teacher)}"
     details = [
         f"It was chosen by its validation error, {percent(best.row['valid_error'])}. "
         f"On the test part the {100 * confidence:.0f}{NARROW}% interval over speakers reaches from "
@@ -67,6 +63,13 @@ def compare(model: Model, other: Model, name: str, confidence: float) -> str:
     if interval.low > 0:
         return f"Paired with {name} it errs more: {points}."
     return f"Paired with {name} no difference can be told: {points}."
+
+
+def costs(model: Model, teacher: Model) -> str:
+    """What the model takes of the teacher's bytes and time; its non-zero weights where the bytes do not tell."""
+    size, weights, time = (model.row[k] / teacher.row[k] for k in ("size_bytes", "nonzero_params", "rtf"))
+    sparse = f", {share(weights, 'non-zero weights')}" if weights < 0.9 * size else ""
+    return f"{share(size, 'bytes')}{sparse} and {share(time, 'time')}"
 
 
 def percent(rate: float) -> str:

@@ -31,7 +31,8 @@ def make_model(name: str, role: str, errors: list[int], **row: Any) -> Model:
     rate = sum(errors) / (10 * count)
     values = {
         "model": name, "role": role, "error_kind": "wer", "test_error": rate, "valid_error": rate, "size_bytes": 1e6,
-        "rtf": 0.1, "test_error_low": rate / 2, "test_error_high": rate * 2, "latency_ms_p50": 5.0, **row,
+        "rtf": 0.1, "test_error_low": rate / 2, "test_error_high": rate * 2, "latency_ms_p50": 5.0,
+        "nonzero_params": 1000, **row,
     }  # fmt: skip
     curve = pd.DataFrame({"epoch": [0, 1, 2], "valid_error": [0.9, 0.5, rate]})
     return Model(name, {c: values.get(c, 0) for c in COLUMNS}, "m", "rnn", (), {}, curve, table)
@@ -53,6 +54,13 @@ def test_the_verdict_in_numbers() -> None:
     assert "validation error, 15.0\u202f%" in chosen
     assert against_teacher.startswith("Paired with the teacher it errs more: +10.0 points (")
     assert against_baseline.startswith("Paired with baseline, which had no teacher, it errs less: −35.0 points (")
+
+
+def test_zeroed_weights_are_told_where_the_bytes_are_not_fewer() -> None:
+    sparse = make_model("sparse", "student", [1] * 24, size_bytes=19e6, rtf=0.5, nonzero_params=340)
+    assert judge([TEACHER, sparse], 0.95).headline.endswith(
+        "with the same bytes, 1/3 of its non-zero weights and the same time."
+    )
 
 
 def test_no_difference_is_called_no_difference() -> None:
