@@ -62,9 +62,13 @@ def schedule(
     from flows.environment import prepare_environment
 
     prepare_environment(quiet=False)
-    from flows.schedule import serve
+    from flows.server import scheduling_server
 
-    serve(Path(), cron=cron, jobs=jobs, retries=retries)
+    with scheduling_server() as address:
+        typer.echo(f"Prefect: {address.removesuffix('/api')}")
+        from flows.schedule import serve
+
+        serve(Path(), cron=cron, jobs=jobs, retries=retries)
 
 
 @app.command()

@@ -1,0 +1,58 @@
+"""A Prefect server for schedules: the temporary one that a single run uses has no scheduler."""
+
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from flows.processes import kill_tree
+
+HOST, PORT = "127.0.0.1", 4200
+START_S = 120.0
+POLL_S = 0.5
+
+
+@contextmanager
+def scheduling_server(port: int = PORT) -> Iterator[str]:
+    """The address of PREFECT_API_URL where set, else of a server on this machine, started and ended here if need be.
+
+    To be entered before Prefect is imported, which reads that variable. Raises RuntimeError if none starts.
+    """
+    given = os.environ.get("PREFECT_API_URL")
+    if given:
+        yield given
+        return
+    address = f"http://{HOST}:{port}/api"
+    os.environ["PREFECT_API_URL"] = address
+    if _healthy(address):
+        yield address
+        return
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait_for(server, address)
+        yield address
+    finally:
+        kill_tree(server.pid)
+        server.wait()
+
+
+def _wait_for(server: "subprocess.Popen[bytes]", address: str) -> None:
+    deadline_s = time.monotonic() + START_S
+    while not _healthy(address):
+        if server.poll() is not None or time.monotonic() > deadline_s:
+            command = f"prefect server start --host {HOST}"
+            raise RuntimeError(f"Prefect's server did not start at {address}. `{command}` tells why")
+        time.sleep(POLL_S)
+
+
+def _healthy(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{address}/health", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
