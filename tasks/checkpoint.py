@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from kd.settings.models import ModelSettings
 from kd.text import Vocabulary
 
 FORMAT = 1
+KEYS = ("model", "frontend", "vocabulary", "role", "init", "objective", "lineage", "facts")
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,10 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.contiguous().cpu() for name, tensor in checkpoint.model.state_dict().items()}
     save_file(state, folder / "model.safetensors")
-    if checkpoint.masks:
-        save_file(
-            {n: m.to(torch.uint8).contiguous() for n, m in checkpoint.masks.items()}, folder / "masks.safetensors"
-        )
+    masks = {name: mask.to(torch.uint8).contiguous().cpu() for name, mask in checkpoint.masks.items()}
+    (folder / "masks.safetensors").unlink(missing_ok=True)
+    if masks:
+        save_file(masks, folder / "masks.safetensors")
     config = {
         "format": FORMAT,
         "model": checkpoint.model.settings.model_dump(mode="json"),
@@ -72,15 +74,18 @@ def load_checkpoint(folder: Path) -> Checkpoint:
             raise ValueError(
                 f"{folder} is no model: {file} is missing. A model folder holds config.json and model.safetensors"
             )
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    if config.get("format") != FORMAT:
-        raise ValueError(f"{folder}/config.json has format {config.get('format')!r}; this version reads {FORMAT}")
+    config = _read_config(folder / "config.json")
     model = build(ModelSettings.model_validate(config["model"]))
-    model.load_state_dict(load_file(folder / "model.safetensors"), strict=True)
-    model.eval()
+    try:
+        model.load_state_dict(load_file(folder / "model.safetensors"), strict=True)
+    except (SafetensorError, RuntimeError) as error:
+        raise ValueError(
+            f"{folder}/model.safetensors does not hold the weights of its config.json's model: {error}. "
+            "Copy both files from one folder again"
+        ) from None
     masks = folder / "masks.safetensors"
     return Checkpoint(
-        model=model,
+        model=model.eval(),
         frontend=FrontEndSettings.model_validate(config["frontend"]),
         vocabulary=Vocabulary.from_dict(config["vocabulary"]),
         role=config["role"],
@@ -90,3 +95,15 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         masks=load_file(masks) if masks.is_file() else {},
         facts=config["facts"],
     )
+
+
+def _read_config(file: Path) -> dict[str, Any]:
+    try:
+        config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{file} is not JSON: {error}. Was it cut short?") from None
+    if config.get("format") != FORMAT:
+        raise ValueError(f"{file} has format {config.get('format')!r}; this version reads {FORMAT}")
+    if missing := [key for key in KEYS if key not in config]:
+        raise ValueError(f"{file} lacks {', '.join(missing)}: it was not written by this project, or cut by hand")
+    return config
