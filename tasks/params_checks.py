@@ -32,14 +32,22 @@ def _reference_problems(params: "Params") -> Iterator[str]:
                 why = "is this student itself" if target == name else "is no model of this file"
                 yield f"students.{name}.{key}: '{target}' {why}{hint}"
     for name in params.students:
-        seen = [name]
-        frontier = {params.students[name].init, params.students[name].teacher}
-        while frontier := {t for t in frontier if t in params.students and t not in seen}:
-            seen.extend(sorted(frontier))
-            frontier = {t for f in frontier for t in (params.students[f].init, params.students[f].teacher)}
-            if name in frontier:
-                yield f"students.{name}: its init and teacher lead back to itself ({' -> '.join(seen)} -> {name})"
-                break
+        if way := _way_back(params, name):
+            yield f"students.{name}: its init and teacher lead back to itself ({' -> '.join(way)})"
+
+
+def _way_back(params: "Params", start: str) -> list[str]:
+    """The shortest way from a student over others' init and teacher back to it; empty if there is none."""
+    ways, seen = [[start]], {start}
+    for way in ways:  # grows while it is read
+        recipe = params.students[way[-1]]
+        for target in (recipe.init, recipe.teacher):
+            if target == start and len(way) > 1:
+                return [*way, start]
+            if target in params.students and target not in seen:
+                seen.add(target)
+                ways.append([*way, target])
+    return []
 
 
 def _shape_problems(params: "Params") -> Iterator[str]:

@@ -52,9 +52,10 @@ def _wrong_tag(path: str, context: dict[str, Any]) -> tuple[str, str]:
 
 
 def _in_yaml_terms(message: str) -> str:
-    message = message.replace("valid tuple", "list").partition(" or instance of")[0]
-    message = message.replace("valid dictionary", "mapping").replace("dictionary", "mapping")
-    return f"{message[0].lower()}{message[1:]}"
+    message = f"{message[0].lower()}{message[1:]}".partition(" or instance of")[0].partition(" after validation")[0]
+    return (
+        message.replace("valid tuple", "list").replace("valid dictionary", "mapping").replace("dictionary", "mapping")
+    )
 
 
 def _readable_path(

@@ -1,0 +1,298 @@
+"""params.yaml: each kind of mistake gives one line, with the path of its key."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tasks.params import Params, load_params, parse_params
+from tasks.params_errors import ParamsError
+
+REPO = Path(__file__).parents[2]
+RNN = {"family": "rnn", "stem": 8, "width": 12, "layers": 2, "hidden": [10, 7]}
+CONFORMER = {
+    "family": "conformer", "stem": 8, "width": 12, "layers": 1, "heads": 2, "feed_forward_1": 9, "feed_forward_2": 8,
+    "channels": 5,
+}  # fmt: skip
+PATCH = {"family": "patch_cnn"}
+TRAINING = {"epochs": 2, "batch_seconds": 10}
+SLICE = {"op": "slice", "keep": {"hidden": 3}}
+GOOD: dict[str, Any] = {
+    "problem": {"kind": "transcription", "units": {"kind": "characters"}},
+    "corpus": {"kind": "manifest", "root": "corpora", "file": "m.csv"},
+    "preprocess": {},
+    "frontend": {},
+    "teacher": {"source": "train", "model": RNN, "training": TRAINING},
+    "student_training": TRAINING,
+    "student_augment": {},
+    "students": {
+        "small": {"init": "random", "model": RNN, "teacher": "none"},
+        "cut": {"init": "teacher", "operators": [SLICE], "teacher": "teacher", "objective": {"beta": 1.0}},
+        "again": {"init": "cut", "operators": [SLICE], "teacher": "small", "objective": {"beta": 1.0}},
+    },
+    "export": {},
+    "evaluation": {},
+}
+REMOVE = object()
+
+
+def changed(changes: dict[str, Any]) -> dict[str, Any]:
+    """GOOD with values at dotted paths replaced, or removed."""
+    data = json.loads(json.dumps(GOOD))
+    for path, value in changes.items():
+        *parents, key = path.split(".")
+        place: Any = data
+        for parent in parents:
+            place = place[int(parent) if parent.isdigit() else parent]
+        if value is REMOVE:
+            del place[key]
+        else:
+            place[int(key) if key.isdigit() else key] = value
+    return data
+
+
+def lines(**changes: Any) -> list[str]:
+    with pytest.raises(ParamsError) as caught:
+        parse_params(changed(changes))
+    assert str(caught.value).splitlines() == caught.value.lines
+    return caught.value.lines
+
+
+def test_what_is_right_is_taken() -> None:
+    params = parse_params(GOOD)
+    assert params.training_of("cut") == params.student_training
+    assert parse_params(changed({"students.cut.training": {**TRAINING, "epochs": 9}})).training_of("cut").epochs == 9
+    assert Params.model_validate_json(params.model_dump_json()) == params
+
+
+def test_the_projects_own_params_are_right() -> None:
+    assert load_params(REPO / "params.yaml").students.keys() >= {"baseline", "distilled", "sliced", "pruned"}
+
+
+MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
+    # typos: the nearest key
+    "top-level": ({"studnets": {}}, "studnets: unknown key; did you mean 'students'?"),
+    "nested": ({"teacher.training.epocs": 3}, "teacher.training.epocs: unknown key; did you mean 'epochs'?"),
+    "in a student": (
+        {"students.cut.objective.beat": 1},
+        "students.cut.objective.beat: unknown key; did you mean 'beta'?",
+    ),
+    "in an operator": (
+        {"students.cut.operators.0.keeps": 1},
+        "students.cut.operators.0.keeps: unknown key; did you mean 'keep'?",
+    ),
+    "in a union": (
+        {"student_training.optimiser": {"name": "sgd", "rate": 0.1, "momentun": 0.5}},
+        "student_training.optimiser.momentun: unknown key; did you mean 'momentum'?",
+    ),
+    "another alternative's knob": (
+        {"student_training.optimiser": {"name": "adam", "rate": 0.1, "momentum": 0.5}},
+        "student_training.optimiser.momentum: unknown key; valid keys: name, rate, weight_decay",
+    ),
+    "nothing near": ({"frontend.colour": 1}, "frontend.colour: unknown key; valid keys: "),
+    "tag": (
+        {"corpus.kind": "manifset"},
+        "corpus.kind: 'manifset' is unknown; did you mean 'manifest'? there are synthetic,",
+    ),
+    "tag of a model": ({"teacher.model.family": "rn"}, "teacher.model.family: 'rn' is unknown; did you mean 'rnn'?"),
+    "tag of an operator": (
+        {"students.cut.operators.0.op": "cut"},
+        "students.cut.operators.0.op: 'cut' is unknown; there are slice,",
+    ),
+    "no tag": ({"students.cut.operators.0.op": REMOVE}, "students.cut.operators.0.op: missing: this key is required"),
+    "kind of dimension": (
+        {"students.cut.operators.0.keep": {"heds": 1}},
+        "students.cut.operators.0.keep.heds: input should be 'layers',",
+    ),
+    # wrong or missing values
+    "missing": ({"teacher.training.epochs": REMOVE}, "teacher.training.epochs: missing: this key is required"),
+    "missing section": ({"frontend": REMOVE}, "frontend: missing: this key is required"),
+    "type": ({"student_training.epochs": "many"}, "student_training.epochs: input should be a valid integer, "),
+    "a list": ({"students.cut.operators": SLICE}, "students.cut.operators: input should be a list, found {"),
+    "a mapping": ({"students.cut": 3}, "students.cut: input should be a mapping, found 3"),
+    "no student": ({"students": {}}, "students: mapping should have at least 1 item"),
+    "range": ({"teacher.model.dropout": 1.5}, "teacher.model.dropout: input should be less than 1, found 1.5"),
+    "choice": (
+        {"student_training.device": "gpu"},
+        "student_training.device: input should be 'auto', 'cpu' or 'cuda', found 'gpu'",
+    ),
+    "share of 1": (
+        {"students.cut.operators.0.keep.hidden": 1.0},
+        "students.cut.operators.0.keep.hidden: 1.0 is neither a count",
+    ),
+    "widths": (
+        {"teacher.model.hidden": [1, 2, 3]},
+        "teacher.model: hidden lists 3 widths for 2 layers: give one, or one per layer",
+    ),
+    "speed": (
+        {"student_augment.speeds": [1.0, 0.0]},
+        "student_augment.speeds.1: input should be greater than or equal to 0.5",
+    ),
+    "order": (
+        {"student_augment.noise_snr_db": [9, 3]},
+        "student_augment.noise_snr_db: the range [9.0, 3.0] ends before it begins",
+    ),
+    # impossible combinations
+    "fp16 on a CPU": (
+        {"student_training": {**TRAINING, "device": "cpu", "precision": "fp16"}},
+        "student_training: precision fp16 needs a GPU, but device is cpu",
+    ),
+    "frequency": (
+        {"frontend.high_freq_hz": 9000},
+        "frontend: mel bins from 20 to 9000 Hz do not lie in order below 8000 Hz",
+    ),
+    "frequency order": ({"frontend.low_freq_hz": 7700}, "frontend: mel bins from 7700 to 7600 Hz do not lie in order"),
+    "mel bins": (
+        {"frontend": {"sample_rate_hz": 8000, "num_mels": 128}},
+        "frontend: 6 of 128 mel bins hold no bin of the 256-point",
+    ),
+    "shift": ({"frontend.frame_shift_ms": 30}, "frontend: frame_shift_ms 30.0 is longer than frame_length_ms 25.0"),
+    "both amounts": (
+        {"students.cut.operators": [{"op": "prune_weights", "sparsity": 0.5, "threshold": 1}]},
+        "students.cut.operators.0: give either sparsity or threshold, and not both",
+    ),
+    "no amount": (
+        {"students.cut.operators": [{"op": "prune_units", "kinds": ["hidden"]}]},
+        "students.cut.operators.0: give either sparsity or threshold, and not both",
+    ),
+    "nothing to learn": (
+        {"students.small.objective": {"labels": 0}},
+        "students.small.objective: labels and beta are both 0",
+    ),
+    "beta without teacher": (
+        {"students.small.objective": {"beta": 1}},
+        "students.small: objective.beta is 1.0 but teacher is none",
+    ),
+    "teacher without beta": (
+        {"students.small.teacher": "teacher"},
+        "students.small: teacher is teacher but objective.beta is 0",
+    ),
+    "random without model": ({"students.small.model": REMOVE}, "students.small: init: random needs a model"),
+    "random with operators": ({"students.small.operators": [SLICE]}, "students.small: operators act on given weights"),
+    "model without random": ({"students.cut.model": RNN}, "students.cut: the shape follows from init: teacher"),
+    "patch transcribes": (
+        {"teacher.model": PATCH, "students.cut.operators": []},
+        "teacher.model: patch_cnn sees one fixed patch",
+    ),
+    "crop": ({"preprocess.too_long": "crop"}, "preprocess.too_long: crop would part transcripts from their audio"),
+    "limits": ({"preprocess.min_seconds": 30}, "preprocess: min_seconds 30.0 is not below max_seconds 20.0"),
+    "capitals": ({"problem.units.alphabet": "ABC"}, "problem.units.alphabet: holds capitals"),
+    "units of keywords": ({"problem.kind": "keyword"}, "problem.units: unknown key; valid keys: kind"),
+    "frames differ": (
+        {
+            "students.small": {
+                "init": "random",
+                "model": {**RNN, "subsampling": 2},
+                "teacher": "cut",
+                "objective": {"beta": 1},
+            },
+            "students.again": REMOVE,
+        },
+        "students.small.teacher: cut has subsampling 4, but this student 2: their frames cannot be compared",
+    ),
+    # references
+    "unknown init": (
+        {"students.cut.init": "teachr"},
+        "students.cut.init: 'teachr' is no model of this file (did you mean 'teacher'?)",
+    ),
+    "unknown teacher": (
+        {"students.cut.teacher": "smal"},
+        "students.cut.teacher: 'smal' is no model of this file (did you mean 'small'?)",
+    ),
+    "itself": ({"students.cut.init": "cut"}, "students.cut.init: 'cut' is this student itself"),
+    "reserved name": (
+        {"students.random": GOOD["students"]["small"]},
+        "students.random: a student may not be called random",
+    ),
+    "name of a folder": ({"students.a/b": GOOD["students"]["small"]}, "students.a/b: 'a/b' names folders and stages"),
+    # what a family has
+    "kind of an rnn": (
+        {"students.cut.operators.0.keep": {"heads": 1}},
+        "students.cut.operators.0: rnn has no dimension 'heads'; it has layers, width, stem, hidden",
+    ),
+    "kind through a chain": (
+        {"students.again.operators": [{"op": "prune_units", "kinds": ["channels"], "sparsity": 0.5}]},
+        "students.again.operators.0: rnn has no dimension 'channels'",
+    ),
+    "more than there is": (
+        {"students.cut.operators.0.keep.hidden": 11},
+        "students.cut.operators.0.keep.hidden: 11 of at most 10",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line_with_its_path(mistake: str) -> None:
+    changes, expected = MISTAKES[mistake]
+    (line,) = lines(**changes)
+    assert line.startswith(expected)
+
+
+def test_kinds_of_every_family() -> None:
+    """A conformer has no `hidden`; its feed-forwards are counted by the larger one."""
+    model = {"teacher.model": CONFORMER, "students.again": REMOVE}
+    (line,) = lines(**model)
+    assert line.startswith("students.cut.operators.0: conformer has no dimension 'hidden'; it has layers, width,")
+    (line,) = lines(**model, **{"students.cut.operators.0.keep": {"feed_forward": 10}})
+    assert line == "students.cut.operators.0.keep.feed_forward: 10 of at most 9"
+    parse_params(changed({**model, "students.cut.operators.0.keep": {"feed_forward": 9, "heads": 1, "channels": 0.5}}))
+
+
+def test_transcripts_are_aligned_at_the_longest_step() -> None:
+    assert lines(**{"frontend.frame_shift_ms": 20}) == [
+        f"preprocess.frame_ms: {key} has a frame every 80 ms, so this must be 80 or more, found 40"
+        for key in ("students.small.model", "teacher.model")
+    ]
+    parse_params(changed({"frontend.frame_shift_ms": 20, "preprocess.frame_ms": 80}))
+
+
+def test_students_that_lead_back_to_themselves() -> None:
+    found = lines(**{"students.cut.init": "again", "students.cut.operators": []})
+    assert found == [
+        "students.cut: its init and teacher lead back to itself (cut -> again -> cut)",
+        "students.again: its init and teacher lead back to itself (again -> cut -> again)",
+    ]
+    three = {"students.small": {"init": "cut", "teacher": "none"}, "students.cut.init": "again"}
+    found = lines(**three)
+    assert "students.small: its init and teacher lead back to itself (small -> cut -> again -> small)" in found
+
+
+def test_every_mistake_is_named_at_once() -> None:
+    found = lines(**{"techer": 1, "frontend.num_mels": 3, "students.cut.init": 5})
+    assert [line.split(":")[0] for line in found] == ["frontend.num_mels", "students.cut.init", "techer"]
+    found = lines(**{"students.cut.teacher": "nobody", "students.cut.operators.0.keep": {"heads": 1}})
+    assert [line.split(":")[0] for line in found] == ["students.cut.teacher", "students.cut.operators.0"]
+
+
+def test_what_only_a_checkpoint_tells_waits_for_it() -> None:
+    checkpoint = {"teacher": {"source": "checkpoint", "path": "old"}, "students.cut.operators.0.keep": {"heads": 1}}
+    parse_params(changed(checkpoint))
+
+
+def test_keyword_students_may_differ_in_frames() -> None:
+    other = {"init": "random", "model": {**RNN, "subsampling": 1}, "teacher": "teacher", "objective": {"beta": 1}}
+    parse_params(changed({"problem": {"kind": "keyword"}, "students.other": other}))
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r"params\.yaml: no such file"):
+        load_params(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text("name: [")
+    with pytest.raises(ParamsError, match="is not valid YAML") as caught:
+        load_params(tmp_path / "params.yaml")
+    assert len(caught.value.lines) == 1
+    (tmp_path / "params.yaml").write_text("")
+    with pytest.raises(ParamsError):
+        load_params(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(GOOD))
+    assert load_params(tmp_path / "params.yaml") == parse_params(GOOD)
+
+
+def test_parameters_are_checked_without_torch() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, tasks.params; assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=REPO, check=True)
