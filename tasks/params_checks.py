@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from kd.settings.losses import NEEDS_BLANK
 from kd.settings.models import EncoderSettings, ModelSettings
 from kd.settings.propagation import Kind, Operator, PruneUnits, Slice
 
@@ -19,6 +20,7 @@ def find_problems(params: "Params") -> Iterator[str]:
     yield from _shape_problems(params)
     yield from _operator_problems(params)
     yield from _frame_problems(params)
+    yield from _loss_problems(params)
     yield from _text_problems(params)
 
 
@@ -127,6 +129,13 @@ def _encoder_behind(params: "Params", model: str) -> EncoderSettings | None:
     if model == "teacher" and params.teacher.source == "train":
         return params.teacher.model
     return None
+
+
+def _loss_problems(params: "Params") -> Iterator[str]:
+    for name, recipe in params.students.items():
+        loss = recipe.objective.match.name
+        if params.problem.kind == "keyword" and loss in NEEDS_BLANK:
+            yield f"students.{name}.objective.match: {loss} looks for CTC's blank, which a keyword problem has not"
 
 
 def _text_problems(params: "Params") -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Losses as pure functions of tensors, in two tables that fit one screen.
 
-`counts` says what a loss is a mean over, which is how several processes weigh their parts of a batch.
+`counts` says what a loss is a mean over, which is how several processes weigh their parts of a batch;
+`batch` means that it looks across utterances, so that it cannot be put together from parts.
 """
 
 from collections.abc import Callable
@@ -9,7 +10,12 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from kd.losses.blank_selected import blank_selected
+from kd.losses.decoupled import decoupled
+from kd.losses.dist import dist
+from kd.losses.guided_ctc import guided_ctc
 from kd.losses.labels import cross_entropy, ctc
+from kd.losses.shift_tolerant import shift_tolerant
 from kd.losses.soft_targets import soft_targets
 
 __all__ = ["LABEL_LOSSES", "MATCHING_LOSSES", "MatchingLoss", "cross_entropy", "ctc", "soft_targets"]
@@ -23,7 +29,7 @@ class MatchingLoss:
     """
 
     function: Callable[..., Tensor]
-    counts: Literal["frames", "utterances"]
+    counts: Literal["frames", "utterances", "batch"]
     zero_at_identity: bool
 
     def __call__(self, student_BTV: Tensor, teacher_BTV: Tensor, lengths_B: Tensor, *, settings: Any) -> Tensor:
@@ -32,6 +38,11 @@ class MatchingLoss:
 
 MATCHING_LOSSES = {
     "soft_targets": MatchingLoss(soft_targets, counts="frames", zero_at_identity=True),
+    "blank_selected": MatchingLoss(blank_selected, counts="frames", zero_at_identity=True),
+    "guided_ctc": MatchingLoss(guided_ctc, counts="frames", zero_at_identity=False),
+    "shift_tolerant": MatchingLoss(shift_tolerant, counts="utterances", zero_at_identity=True),
+    "decoupled": MatchingLoss(decoupled, counts="frames", zero_at_identity=True),
+    "dist": MatchingLoss(dist, counts="batch", zero_at_identity=True),
 }
 
 # By problem: (logits_BTV, lengths_B, targets_BL, target_lengths_B) -> 0-dim tensor, mean over utterances.

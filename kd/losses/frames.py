@@ -10,10 +10,15 @@ def valid_frames(x_BTV: Tensor, lengths_B: Tensor) -> Tensor:
 
     Raises ValueError for an empty batch, and for lengths beyond the padded frames.
     """
+    require_valid(x_BTV, lengths_B)
+    return x_BTV[frame_mask(lengths_B, x_BTV.shape[1])]
+
+
+def require_valid(x_BTV: Tensor, lengths_B: Tensor) -> None:
+    """Raises ValueError for an empty batch, and for lengths beyond the padded frames."""
     if lengths_B.numel() == 0 or int(lengths_B.max()) == 0:
         raise ValueError("the batch has no valid frame: nothing to compare. Are all utterances empty?")
     require_within(lengths_B, x_BTV.shape[1])
-    return x_BTV[frame_mask(lengths_B, x_BTV.shape[1])]
 
 
 def require_within(lengths_B: Tensor, num_frames: int) -> None:

@@ -1,6 +1,6 @@
 """Settings of the objective: min E[ labels * L(f_s(x), y) + beta * L(f_s(x), f_t(x)) ]."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -14,12 +14,60 @@ class SoftTargets(Strict):
     temperature: float = Field(2.0, gt=0)
 
 
+class BlankSelected(Strict):
+    """Soft targets on the frames where a CTC teacher says something; transcription only."""
+
+    name: Literal["blank_selected"]
+    temperature: float = Field(2.0, gt=0)
+    dilation: int = Field(2, ge=0, description="frames on both sides of a spoken one that count too")
+
+
+class GuidedCTC(Strict):
+    """Draws the student's spikes into the teacher's frames; transcription only."""
+
+    name: Literal["guided_ctc"]
+
+
+class ShiftTolerant(Strict):
+    """Soft targets with the delay that fits each utterance best; transcription only."""
+
+    name: Literal["shift_tolerant"]
+    temperature: float = Field(2.0, gt=0)
+    max_delay: int = Field(2, ge=0, description="frames that the student may come later")
+    softness: float = Field(0.0, ge=0, description="0: the least over delays; above: soft-least, in nats")
+
+
+class Decoupled(Strict):
+    """Decoupled distillation: the target against the rest, and the rest among itself."""
+
+    name: Literal["decoupled"]
+    temperature: float = Field(2.0, gt=0)
+    target: float = Field(1.0, ge=0, description="weight of target against all others")
+    others: float = Field(2.0, ge=0, description="weight of the others among themselves")
+
+
+class Dist(Strict):
+    """DIST: correlation within frames and within units; wants large batches."""
+
+    name: Literal["dist"]
+    temperature: float = Field(1.0, gt=0)
+    between: float = Field(1.0, ge=0, description="weight of correlation over units")
+    within: float = Field(1.0, ge=0, description="weight of correlation over the batch")
+
+
+Match = Annotated[
+    SoftTargets | BlankSelected | GuidedCTC | ShiftTolerant | Decoupled | Dist, Field(discriminator="name")
+]
+
+NEEDS_BLANK = ("blank_selected", "guided_ctc", "shift_tolerant")
+
+
 class ObjectiveSettings(Strict):
     """What a student learns from: its labels, its teacher, or both."""
 
     labels: float = Field(1.0, ge=0, description="weight of the loss against the transcript or label")
     beta: float = Field(0.0, ge=0, description="weight of the loss against the teacher")
-    match: SoftTargets = SoftTargets()
+    match: Match = SoftTargets()
 
     @model_validator(mode="after")
     def _learns_from_something(self) -> Self:

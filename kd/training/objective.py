@@ -48,8 +48,8 @@ class Objective:
                 raise ValueError("the objective has a teacher's term (beta > 0) but the batch has no teacher output")
             _require_same_shape(logits_BTV, teacher_BTV)
             match = self.matching_loss(logits_BTV, teacher_BTV, lengths_B, settings=self.settings.match)
-        frames, utterances = int(lengths_B.sum()), len(lengths_B)
-        return Parts(label, match, utterances, frames if self.matching_loss.counts == "frames" else utterances)
+        counts = {"frames": int(lengths_B.sum()), "utterances": len(lengths_B), "batch": 1}
+        return Parts(label, match, len(lengths_B), counts[self.matching_loss.counts])
 
     def total(self, parts: Parts, label_weight: float = 1.0, match_weight: float = 1.0) -> Tensor:
         """The weighted sum; the extra weights make one process's share of a batch count rightly."""

@@ -1,0 +1,127 @@
+"""A case worked by hand for each loss that compares student and teacher."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from kd.losses import blank_selected, decoupled, dist, guided_ctc, shift_tolerant, soft_targets
+from kd.losses.blank_selected import spoken_frames
+from kd.settings.losses import BlankSelected, Decoupled, Dist, GuidedCTC, ShiftTolerant, SoftTargets
+
+
+def logits(*probabilities: tuple[float, ...]) -> Tensor:
+    """One utterance whose softmax is exactly these rows."""
+    return torch.tensor([probabilities]).log()
+
+
+def lengths(*n: int) -> Tensor:
+    return torch.tensor(n)
+
+
+SPOKEN = (0.2, 0.8)
+SILENT = (0.9, 0.1)
+HALF = (0.5, 0.5)
+KL_SPOKEN_HALF = 0.2 * math.log(0.2 / 0.5) + 0.8 * math.log(0.8 / 0.5)
+KL_SILENT_HALF = 0.9 * math.log(0.9 / 0.5) + 0.1 * math.log(0.1 / 0.5)
+
+
+def test_blank_selected_counts_spoken_frames_and_their_neighbours() -> None:
+    teacher, student = logits(SPOKEN, SILENT, SILENT, SILENT), logits(HALF, HALF, HALF, HALF)
+    for dilation, expected in ((0, KL_SPOKEN_HALF / 4), (1, (KL_SPOKEN_HALF + KL_SILENT_HALF) / 4)):
+        settings = BlankSelected(name="blank_selected", temperature=1.0, dilation=dilation)
+        assert float(blank_selected(student, teacher, lengths(4), settings=settings)) == pytest.approx(expected)
+
+
+def test_blank_selected_with_wide_dilation_is_soft_targets() -> None:
+    teacher, student = logits(SILENT, SPOKEN, SILENT), logits(HALF, SILENT, HALF)
+    selected = BlankSelected(name="blank_selected", temperature=2.0, dilation=3)
+    expected = soft_targets(student, teacher, lengths(3), settings=SoftTargets(temperature=2.0))
+    torch.testing.assert_close(blank_selected(student, teacher, lengths(3), settings=selected), expected)
+
+
+def test_a_silent_teacher_gives_nothing() -> None:
+    teacher, student = logits(SILENT, SILENT), logits(HALF, HALF).requires_grad_()
+    loss = blank_selected(student, teacher, lengths(2), settings=BlankSelected(name="blank_selected"))
+    loss.backward()
+    assert loss.item() == 0
+    assert student.grad is not None
+    assert not student.grad.any()
+
+
+def test_dilation_stays_within_the_utterance() -> None:
+    teacher = torch.cat([logits(SILENT, SPOKEN, SPOKEN), logits(SILENT, SILENT, SPOKEN)])
+    assert spoken_frames(teacher, lengths(2, 3), 1).tolist() == [[True, True, False], [False, True, True]]
+
+
+def test_guided_ctc_is_the_mean_probability_at_the_teachers_spikes() -> None:
+    teacher, student = logits(SPOKEN, SILENT, SPOKEN), logits((0.7, 0.3), SPOKEN, (0.4, 0.6))
+    loss = guided_ctc(student, teacher, lengths(3), settings=GuidedCTC(name="guided_ctc"))
+    assert float(loss) == pytest.approx(-(0.3 + 0.6) / 3)
+
+
+def test_a_late_student_is_forgiven() -> None:
+    teacher, late = logits(SPOKEN, SILENT, SILENT), logits(SILENT, SPOKEN, SILENT)
+    settings = ShiftTolerant(name="shift_tolerant", temperature=1.0, max_delay=1)
+    assert float(shift_tolerant(late, teacher, lengths(3), settings=settings)) == pytest.approx(0.0, abs=1e-6)
+    strict = ShiftTolerant(name="shift_tolerant", temperature=1.0, max_delay=0)
+    expected = soft_targets(late, teacher, lengths(3), settings=SoftTargets(temperature=1.0))
+    torch.testing.assert_close(shift_tolerant(late, teacher, lengths(3), settings=strict), expected)
+
+
+def test_soft_least_lies_between_the_delays() -> None:
+    """With divergences 0 at delay 1 and k at delay 0: -s log((1 + exp(-k / s)) / 2)."""
+    teacher, late = logits(SPOKEN, SILENT, SILENT), logits(SILENT, SPOKEN, SILENT)
+    hard = ShiftTolerant(name="shift_tolerant", temperature=1.0, max_delay=0)
+    k = float(shift_tolerant(late, teacher, lengths(3), settings=hard))
+    soft = ShiftTolerant(name="shift_tolerant", temperature=1.0, max_delay=1, softness=0.5)
+    expected = -0.5 * math.log((1 + math.exp(-k / 0.5)) / 2)
+    assert float(shift_tolerant(late, teacher, lengths(3), settings=soft)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_an_utterance_of_one_frame_has_no_delay() -> None:
+    teacher, student = logits(SPOKEN, SILENT), logits(HALF, HALF)
+    settings = ShiftTolerant(name="shift_tolerant", temperature=1.0, max_delay=5)
+    assert float(shift_tolerant(student, teacher, lengths(1), settings=settings)) == pytest.approx(KL_SPOKEN_HALF)
+
+
+def test_decoupled_weighs_the_target_and_the_others() -> None:
+    teacher, student = logits((0.6, 0.3, 0.1)), logits((0.2, 0.4, 0.4))
+    binary = 0.6 * math.log(0.6 / 0.2) + 0.4 * math.log(0.4 / 0.8)
+    rest = 0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5)
+    settings = Decoupled(name="decoupled", temperature=1.0, target=2.0, others=5.0)
+    expected = 2 * binary + 5 * rest
+    assert float(decoupled(student, teacher, lengths(1), settings=settings)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_decoupled_holds_soft_targets() -> None:
+    """KL = binary + (1 - p_target) * rest (Zhao et al. 2022, eq. 5)."""
+    teacher, student = logits((0.6, 0.3, 0.1)), logits((0.2, 0.4, 0.4))
+    settings = Decoupled(name="decoupled", temperature=1.0, target=1.0, others=0.4)
+    expected = soft_targets(student, teacher, lengths(1), settings=SoftTargets(temperature=1.0))
+    torch.testing.assert_close(decoupled(student, teacher, lengths(1), settings=settings), expected)
+
+
+def test_decoupled_needs_others() -> None:
+    with pytest.raises(ValueError, match="at least 3 units, found 2"):
+        decoupled(logits(HALF), logits(SPOKEN), lengths(1), settings=Decoupled(name="decoupled"))
+
+
+def test_dist_is_one_minus_the_correlations() -> None:
+    """Opposite rows (correlation -1) beside equal ones (+1); columns worked out with numpy's corrcoef."""
+    teacher = logits((0.7, 0.2, 0.1), (0.1, 0.2, 0.7), (0.3, 0.4, 0.3))
+    student = logits((0.7, 0.2, 0.1), (0.7, 0.2, 0.1), (0.3, 0.4, 0.3))
+    columns = [torch.corrcoef(torch.stack([teacher[0].exp()[:, v], student[0].exp()[:, v]]))[0, 1] for v in range(3)]
+    rows = [torch.corrcoef(torch.stack([teacher[0].exp()[n], student[0].exp()[n]]))[0, 1] for n in range(3)]
+    expected = (1 - torch.stack(rows).mean()) + 3 * (1 - torch.stack(columns).mean())
+    settings = Dist(name="dist", between=1.0, within=3.0)
+    torch.testing.assert_close(dist(student, teacher, lengths(3), settings=settings), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_dist_forgives_scale_but_not_order() -> None:
+    teacher = logits((0.5, 0.3, 0.2), (0.2, 0.5, 0.3))
+    flatter = (teacher.softmax(-1) * 0.5 + 1 / 6).log()
+    settings = Dist(name="dist")
+    assert float(dist(flatter, teacher, lengths(2), settings=settings)) == pytest.approx(0.0, abs=1e-5)
+    assert float(dist(teacher.flip(1), teacher, lengths(2), settings=settings)) > 0.5
