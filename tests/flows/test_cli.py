@@ -1,0 +1,58 @@
+"""`kd`: what it says and how it ends."""
+
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from flows.cli import app
+
+COMMANDS = ("run", "schedule", "ui", "check", "table")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command):
+    result = CliRunner().invoke(app, [command, "--help"])
+    assert result.exit_code == 0
+    assert "Usage" in result.output
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys, flows.cli; print([m for m in ('prefect', 'mlflow', 'torch', 'dvc', 'pandas') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("command", [["run"], ["check"], ["ui"], ["schedule", "--cron", "0 3 * * *"]])
+def test_wrong_parameters_stop_every_command_before_it_does_anything(toy, monkeypatch, command):
+    toy.set("student_training.epochs", 0)
+    toy.set("teacher.training.epochz", 3)
+    monkeypatch.chdir(toy.root)
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 2
+    lines = result.stderr.splitlines()
+    assert len(lines) == 2
+    assert any("student_training.epochs" in line for line in lines)
+    assert any("did you mean 'epochs'?" in line for line in lines)
+    assert not (toy.root / "scratch").exists()
+
+
+def test_a_run_with_nothing_to_do_starts_no_server_and_shows_the_table_and_the_links(finished, monkeypatch):
+    monkeypatch.chdir(finished.root)
+    result = CliRunner().invoke(app, ["run"])
+    assert result.exit_code == 0
+    assert "Everything is up to date." in result.output
+    assert "Starting Prefect" not in result.output
+    assert "distilled" in result.output
+    assert "report.html" in result.output
+    assert "compareRunsMode=CHART" in result.output
+
+
+def test_a_table_that_is_not_there_is_an_error_that_says_what_makes_it(toy, monkeypatch):
+    monkeypatch.chdir(toy.root)
+    result = CliRunner().invoke(app, ["table"])
+    assert result.exit_code == 1
+    assert "kd run" in result.stderr
