@@ -54,7 +54,7 @@ class Trained:
 def train(run: Run, watch: Watch) -> Trained:
     """Train, keeping a resume state in `watch.scratch` after each epoch; a killed run goes on from there.
 
-    Under `accelerate launch` each process takes its share of every batch.
+    Under `accelerate launch`, or `torchrun` where processes are to share CPUs, each takes its part of every batch.
     """
     accelerator = make_accelerator(run.settings)
     model = run.model.to(accelerator.device)

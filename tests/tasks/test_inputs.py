@@ -1,0 +1,156 @@
+"""Inputs: the student's view is augmented, the teacher's is clean, and their frames stay together."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from workspace import FRONTEND, make_workspace
+
+from kd.frontend import LogMel
+from kd.settings.frontend import AugmentSettings
+from kd.text import frames_needed
+from tasks.checkpoint import load_checkpoint
+from tasks.data import PreparedData
+from tasks.features import FeatureCache
+from tasks.inputs import Inputs, Share, TeacherOutputs, TrainingInputs
+from tasks.watch import Silent
+
+OFF = {"time_masks": 0, "frequency_masks": 0}
+
+
+class Setup:
+    def __init__(self, folder: Path) -> None:
+        self.paths = make_workspace(folder)
+        self.data = PreparedData.load(self.paths.prepared)
+        self.utterances = self.data.split("train")
+        self.frontend = LogMel(FRONTEND)
+        self.model = load_checkpoint(self.paths.model("teacher")).model
+
+    def inputs(self, augment: dict[str, Any], **changes: Any) -> TrainingInputs:
+        arguments: dict[str, Any] = {
+            "batch_seconds": 2.5,
+            "seed": 3,
+            "device": torch.device("cpu"),
+            "output_lengths": self.model.output_lengths,
+            **changes,
+        }
+        return TrainingInputs(
+            self.data, self.utterances, self.frontend, AugmentSettings.model_validate(augment), **arguments
+        )
+
+    def teacher(self) -> TeacherOutputs:
+        outputs = TeacherOutputs(self.model, self.frontend, torch.device("cpu"))
+        outputs.compute(self.data, self.utterances, 2.5, Silent())
+        return outputs
+
+    def clean_logits(self, index: int) -> torch.Tensor:
+        waveform = torch.from_numpy(self.data.waveform(self.utterances[index]))[None]
+        with torch.no_grad():
+            logits: torch.Tensor = self.model(*self.frontend(waveform, torch.tensor([waveform.shape[1]])))[0][0]
+        return logits
+
+
+@pytest.fixture(scope="module")
+def setup(tmp_path_factory: pytest.TempPathFactory) -> Setup:
+    return Setup(tmp_path_factory.mktemp("inputs"))
+
+
+def equal(a: Inputs, b: Inputs) -> bool:
+    return all(torch.equal(getattr(a, f), getattr(b, f)) for f in ("features_BTF", "lengths_B", "targets_BL"))
+
+
+def test_an_epoch_is_the_same_whenever_it_is_asked_for(setup: Setup) -> None:
+    augment = {"speeds": [0.9, 1.0, 1.1], "noise_share": 0.5}
+    inputs = setup.inputs(augment)
+    first, again, other = (list(inputs.epoch(i)) for i in (1, 1, 2))
+    assert len(first) == len(other) == inputs.per_epoch > 1
+    assert all(equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not all(equal(a, b) for a, b in zip(first, other, strict=True))
+    seeded = list(setup.inputs(augment, seed=4).epoch(1))
+    assert not all(equal(a, b) for a, b in zip(first, seeded, strict=True))
+
+
+def test_every_utterance_comes_once_with_its_targets(setup: Setup) -> None:
+    seen = [
+        tuple(targets[:n].tolist())
+        for batch in setup.inputs({}).epoch(0)
+        for targets, n in zip(batch.targets_BL, batch.target_lengths_B.tolist(), strict=True)
+    ]
+    assert sorted(seen) == sorted(u.units for u in setup.utterances)
+
+
+def test_processes_share_every_batch(setup: Setup) -> None:
+    whole = list(setup.inputs(OFF).epoch(0))
+    parts = [list(setup.inputs(OFF, share=Share(rank, 2)).epoch(0)) for rank in (0, 1)]
+    for batch, *shares in zip(whole, *parts, strict=True):
+        for rank, share in enumerate(shares):
+            assert share.lengths_B.tolist() == batch.lengths_B[rank::2].tolist()
+            torch.testing.assert_close(
+                share.features_BTF, batch.features_BTF[rank::2, : share.features_BTF.shape[1]], atol=1e-4, rtol=1e-4
+            )
+
+
+def test_the_teacher_hears_the_clean_view(setup: Setup) -> None:
+    """Whatever masks and noise the student hears; kept in half precision."""
+    teacher = setup.teacher()
+    rows = {u.units: [] for u in setup.utterances}  # type: ignore[var-annotated]
+    for i, utterance in enumerate(setup.utterances):
+        rows[utterance.units].append(setup.clean_logits(i))
+    for augment in ({"noise_share": 1.0, "noise_snr_db": [0, 0]}, {}):
+        for batch in setup.inputs(augment, teacher=teacher).epoch(0):
+            assert batch.teacher_BTV is not None
+            frames = setup.model.output_lengths(batch.lengths_B)
+            assert batch.teacher_BTV.shape[1] == setup.model(batch.features_BTF, batch.lengths_B)[0].shape[1]
+            for row, n in enumerate(frames.tolist()):
+                units = tuple(batch.targets_BL[row, : batch.target_lengths_B[row]].tolist())
+                candidates = [c for c in rows[units] if len(c) == n]
+                assert any(torch.allclose(batch.teacher_BTV[row, :n], c, atol=2e-3) for c in candidates)
+
+
+def test_a_teacher_of_moved_audio_moves_along(setup: Setup) -> None:
+    """At another speed the teacher hears the same speed, without the student's noise: same frames."""
+    teacher = setup.teacher()
+    fast = {"speeds": [0.8], **OFF}
+    noisy = {**fast, "noise_share": 1.0, "noise_snr_db": [0, 0]}
+    for plain, loud in zip(*(setup.inputs(a, teacher=teacher).epoch(0) for a in (fast, noisy)), strict=True):
+        assert plain.teacher_BTV is not None
+        assert loud.teacher_BTV is not None
+        assert torch.equal(plain.teacher_BTV, loud.teacher_BTV)
+        assert not torch.equal(plain.features_BTF, loud.features_BTF)
+        with torch.no_grad():
+            expected, _ = setup.model(plain.features_BTF, plain.lengths_B)
+        torch.testing.assert_close(plain.teacher_BTV, expected)
+
+
+def test_an_utterance_that_would_not_fit_keeps_its_speed(setup: Setup) -> None:
+    """Twice as fast, some utterances have too few frames for CTC: they alone stay as they are."""
+
+    def coarse(frames: torch.Tensor) -> torch.Tensor:
+        return frames // 6
+
+    inputs = setup.inputs({"speeds": [2.0], **OFF}, batch_seconds=60.0, output_lengths=coarse)
+    batch = next(setup.data.batches(setup.utterances, 60.0, shuffle=(3, 0)))
+    (moved,) = inputs.epoch(0)
+    fates = set()
+    for row, index in enumerate(batch.indices):
+        utterance = setup.utterances[index]
+        halved = torch.tensor([-(-utterance.num_samples // 2)])
+        fits = int(coarse(setup.frontend.output_lengths(halved))) >= frames_needed(utterance.units)
+        samples = halved if fits else torch.tensor([utterance.num_samples])
+        assert moved.lengths_B[row] == setup.frontend.output_lengths(samples)
+        if not fits:
+            alone, frames = setup.frontend(torch.from_numpy(setup.data.waveform(utterance))[None], samples)
+            torch.testing.assert_close(moved.features_BTF[row, : int(frames)], alone[0], atol=1e-4, rtol=1e-4)
+        assert not moved.features_BTF[row, moved.lengths_B[row] :].any()
+        fates.add(fits)
+    assert fates == {True, False}, "the data has utterances of both kinds"
+
+
+def test_stored_features_are_masked_as_fresh_ones(setup: Setup, tmp_path: Path) -> None:
+    cache = FeatureCache.build(tmp_path / "features.f16", setup.data, setup.utterances, setup.frontend)
+    masks = {"time_masks": 1, "frequency_masks": 1}
+    batches = zip(*(setup.inputs(masks, cache=c).epoch(0) for c in (None, cache)), strict=True)
+    for fresh, stored in batches:
+        torch.testing.assert_close(stored.features_BTF, fresh.features_BTF, atol=0.01, rtol=0)
+        assert torch.equal(stored.lengths_B, fresh.lengths_B)

@@ -1,0 +1,83 @@
+"""One training run with its files: resumed after a kill, shared by two processes, and its small helpers."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import train_in_processes
+from safetensors.torch import load_file
+from tiny_stages import TRAINING, Killed, KillingWatch
+from workspace import FRONTEND, make_workspace
+
+from kd.frontend import LogMel
+from kd.settings.training import TrainingSettings
+from tasks.data import PreparedData
+from tasks.training import feature_statistics, make_accelerator, write_history
+
+SUPPORT = Path(__file__).parents[1] / "support"
+REPO = Path(__file__).parents[2]
+
+
+def test_statistics_are_those_of_all_valid_frames(tmp_path: Path) -> None:
+    data, frontend = PreparedData.load(make_workspace(tmp_path).prepared), LogMel(FRONTEND)
+    frames = []
+    for utterance in data.split("train"):
+        waveform = torch.from_numpy(data.waveform(utterance))[None]
+        frames.append(frontend(waveform, torch.tensor([waveform.shape[1]]))[0][0])
+    everything = torch.cat(frames).double()
+    mean, deviation = feature_statistics(data, frontend, 2.5)
+    torch.testing.assert_close(mean.double(), everything.mean(0), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(deviation.double(), everything.std(0, correction=0), rtol=1e-3, atol=1e-4)
+
+
+def test_history_has_a_row_for_each_epoch_and_no_times(tmp_path: Path) -> None:
+    write_history(tmp_path / "new", [{"epoch": 0.0, "rate": 0.5}, {"epoch": 1.0, "rate": 0.25}])
+    rows = (tmp_path / "new" / "history.csv").read_text().splitlines()
+    assert rows == ["epoch,rate", "0,0.5", "1,0.25"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"device": "cuda"}, "torch finds no GPU here: set device"), ({"precision": "fp16"}, "set precision: bf16 or no")],
+)
+def test_a_missing_gpu_is_named(settings: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_accelerator(TrainingSettings.model_validate({**TRAINING, "device": "auto", **settings}))
+
+
+def test_the_watch_of_these_tests_kills() -> None:
+    with pytest.raises(Killed):
+        KillingWatch(kill_at=2).metrics({}, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("problem", ["transcription", "keyword"])
+def test_two_processes_do_what_one_does(problem: str, tmp_path: Path) -> None:
+    """Shares of unequal utterances and frames, labels and a teacher, clipping. On a CPU, `accelerate launch`
+    starts several processes through MPI alone, so that torchrun starts these."""
+    make_workspace(tmp_path, problem, utterances=28)
+    environment = {**os.environ, "PYTHONPATH": f"{SUPPORT}{os.pathsep}{REPO}", "OMP_NUM_THREADS": "1"}
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    arguments = [str(SUPPORT / "train_in_processes.py"), str(tmp_path), problem, str(tmp_path / "2")]
+    done = subprocess.run([*torchrun, *arguments], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    train_in_processes.main(tmp_path, problem, tmp_path / "1")
+    results = {}
+    for count in (1, 2):
+        out = tmp_path / str(count)
+        results[count] = (json.loads((out / "history.json").read_text()), load_file(out / "model.safetensors"))
+        assert json.loads((out / "processes.json").read_text()) == count
+    (one_history, one_weights), (two_history, two_weights) = results[1], results[2]
+    assert len(one_history) == len(two_history) == 3
+    for one, two in zip(one_history, two_history, strict=True):
+        assert two == pytest.approx(one, rel=1e-4, abs=1e-6)
+        assert one["label_loss"] > 0
+        assert one["match_loss"] > 0
+    assert one_history[-1]["train_loss"] < one_history[0]["train_loss"]
+    for name, weight in one_weights.items():
+        torch.testing.assert_close(two_weights[name], weight, rtol=1e-3, atol=1e-5, msg=name)
