@@ -1,4 +1,4 @@
-"""Run by tests, alone or by torchrun: train a student of a workspace, and write what the first process has.
+"""Run by tests, alone or by torchrun: train students of a workspace, and write what each process has.
 
 Arguments: the workspace, its problem, and a folder for the results.
 """
@@ -6,6 +6,7 @@ Arguments: the workspace, its problem, and a folder for the results.
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate.state import PartialState
@@ -21,33 +22,43 @@ from kd.settings.training import TrainingSettings
 from tasks.checkpoint import load_checkpoint
 from tasks.data import PreparedData
 from tasks.paths import Paths
-from tasks.training import Run, feature_statistics, train
+from tasks.training import Run, Trained, feature_statistics, train
 from tasks.watch import Silent
 
+GRU = {**ENCODERS["teacher"], "cell": "gru", "dropout": 0.0}
+CNN = {"family": "cnn", "stem": 8, "width": 12, "layers": 2, "hidden": 10, "kernel": 5}
 OFF = AugmentSettings(time_masks=0, frequency_masks=0)
 
 
-def main(root: Path, problem: str, out: Path) -> None:
+def train_student(root: Path, problem: str, encoder: dict[str, Any], **changes: Any) -> Trained:
     paths = Paths(root)
     data, frontend = PreparedData.load(paths.prepared), LogMel(FRONTEND)
     teacher = load_checkpoint(paths.model("teacher")).model
-    encoder = {**ENCODERS["teacher"], "cell": "gru", "dropout": 0.0}
     settings = {"problem": problem, "num_features": 16, "num_outputs": len(data.vocabulary), "encoder": encoder}
     torch.manual_seed(5)
     model = build(ModelSettings.model_validate(settings))
     model.set_statistics(*feature_statistics(data, frontend, 2.0))
     training = {
         "epochs": 3, "batch_seconds": 2.0, "device": "cpu", "clip_norm": 1.0,
-        "optimiser": {"name": "sgd", "rate": 0.05}, "schedule": {"name": "constant"},
+        "optimiser": {"name": "sgd", "rate": 0.05}, "schedule": {"name": "constant"}, **changes,
     }  # fmt: skip
     objective = ObjectiveSettings(labels=1.0, beta=0.5)
     run = Run(model, frontend, data, objective, TrainingSettings.model_validate(training), OFF, teacher)
-    trained = train(run, Silent())
-    if trained.writes:
-        out.mkdir()
-        (out / "history.json").write_text(json.dumps(trained.history))
-        (out / "processes.json").write_text(json.dumps(PartialState().num_processes))
-        save_file(trained.model.state_dict(), out / "model.safetensors")
+    return train(run, Silent())
+
+
+def main(root: Path, problem: str, out: Path) -> None:
+    """`gru-RANK` has no batch statistics; `cnn-RANK` has, and stops early."""
+    out.mkdir(exist_ok=True)
+    trained = {
+        "gru": train_student(root, problem, GRU),
+        "cnn": train_student(root, problem, CNN, epochs=8, patience=1),
+    }
+    state = PartialState()
+    for name, result in trained.items():
+        facts = {"history": result.history, "writes": result.writes, "processes": state.num_processes}
+        (out / f"{name}-{state.process_index}.json").write_text(json.dumps(facts))
+        save_file(result.model.state_dict(), out / f"{name}-{state.process_index}.safetensors")
 
 
 if __name__ == "__main__":

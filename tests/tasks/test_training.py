@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -67,17 +68,22 @@ def test_two_processes_do_what_one_does(problem: str, tmp_path: Path) -> None:
     done = subprocess.run([*torchrun, *arguments], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     train_in_processes.main(tmp_path, problem, tmp_path / "1")
-    results = {}
-    for count in (1, 2):
-        out = tmp_path / str(count)
-        results[count] = (json.loads((out / "history.json").read_text()), load_file(out / "model.safetensors"))
-        assert json.loads((out / "processes.json").read_text()) == count
-    (one_history, one_weights), (two_history, two_weights) = results[1], results[2]
-    assert len(one_history) == len(two_history) == 3
-    for one, two in zip(one_history, two_history, strict=True):
+    alone, first, second = (
+        read(tmp_path / folder, name) for folder, name in (("1", "gru-0"), ("2", "gru-0"), ("2", "gru-1"))
+    )
+    assert [facts["processes"] for facts, _ in (alone, first, second)] == [1, 2, 2]
+    assert [facts["writes"] for facts, _ in (alone, first, second)] == [True, True, False]
+    for one, two in zip(alone[0]["history"], first[0]["history"], strict=True):
         assert two == pytest.approx(one, rel=1e-4, abs=1e-6)
         assert one["label_loss"] > 0
         assert one["match_loss"] > 0
-    assert one_history[-1]["train_loss"] < one_history[0]["train_loss"]
-    for name, weight in one_weights.items():
-        torch.testing.assert_close(two_weights[name], weight, rtol=1e-3, atol=1e-5, msg=name)
+    for name, weight in alone[1].items():
+        torch.testing.assert_close(first[1][name], weight, rtol=1e-3, atol=1e-5, msg=name)
+    for family in ("gru", "cnn"):
+        (facts, weights), (others, other_weights) = (read(tmp_path / "2", f"{family}-{rank}") for rank in (0, 1))
+        assert facts["history"] == others["history"]
+        assert all(torch.equal(weights[name], other_weights[name]) for name in weights), "batch statistics too"
+
+
+def read(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    return json.loads((folder / f"{name}.json").read_text()), load_file(folder / f"{name}.safetensors")
