@@ -1,0 +1,121 @@
+"""Stage `distil`: students learn, keep their zeros, and end the same whether killed or not."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_stages import LEARNS, Killed, KillingWatch, run_student, same, stage_params, weights
+from workspace import ENCODERS, make_workspace
+
+from tasks import distil, propagate
+from tasks.checkpoint import load_checkpoint
+
+FAMILIES: dict[str, dict[str, Any]] = {
+    "cnn": {"family": "cnn", "stem": 4, "width": 6, "layers": 1, "hidden": 5, "kernel": 3},
+    "lstm": {"family": "rnn", "cell": "lstm", "two_way": False, "stem": 4, "width": 6, "layers": 1, "hidden": 5},
+    "conformer": {
+        "family": "conformer", "stem": 4, "width": 6, "layers": 1, "heads": 2, "head_dim": 4, "feed_forward_1": 5,
+        "feed_forward_2": 5, "channels": 5, "kernel": 3,
+    },
+    "patch_cnn": {"family": "patch_cnn", "frames": 32, "channels": [2, 3], "hidden": 6},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("problem", ["transcription", "keyword"])
+def test_every_recipe_gives_its_role_and_files(problem: str, tmp_path: Path) -> None:
+    paths = make_workspace(tmp_path, problem)
+    params = stage_params(problem)
+    roles = {}
+    for name in params.students:
+        propagate.run(params, paths, name)
+        metrics = distil.run(params, paths, name)
+        folder = paths.model(name)
+        config = json.loads((folder / "config.json").read_text())
+        roles[name] = (config["role"], config["init"], config["objective"])
+        files = {"config.json", "model.safetensors", "history.csv"}
+        assert {f.name for f in folder.iterdir()} == files | ({"masks.safetensors"} if name == "pruned" else set())
+        assert metrics["epochs"] == 4
+        assert not same(weights(folder), weights(paths.initial(name))), "it learnt"
+        assert "initial_valid_error" in config["facts"]
+    assert roles == {
+        "baseline": ("baseline", "random", "labels"),
+        "distilled": ("student", "random", "labels + teacher"),
+        "sliced": ("student", "teacher", "labels + teacher"),
+        "pruned": ("student", "sliced", "teacher"),
+    }
+    pruned = load_checkpoint(paths.model("pruned"))
+    assert pruned.lineage[:2] == (
+        "from teacher",
+        "slice by l2: layers 1/2, width 12/24, layers.0.hidden 12/24, layers.1.hidden 12/24",
+    )
+    parameters = dict(pruned.model.named_parameters())
+    dead = sum(int((mask == 0).sum()) for mask in pruned.masks.values())
+    assert dead == round(0.5 * sum(mask.numel() for mask in pruned.masks.values()))
+    assert all(not parameters[name][mask == 0].any() for name, mask in pruned.masks.items())
+
+
+@pytest.mark.parametrize("name", ["distilled", "pruned"])
+@pytest.mark.parametrize("problem", ["transcription", "keyword"])
+def test_a_killed_run_ends_as_if_never_killed(problem: str, name: str, tmp_path: Path) -> None:
+    paths, params = make_workspace(tmp_path, problem), stage_params(problem)
+    if name == "pruned":
+        run_student(params, paths, "sliced")
+    propagate.run(params, paths, name)
+    distil.run(params, paths, name)
+    files = ("model.safetensors", "config.json", "history.csv")
+    expected = [(paths.model(name) / file).read_bytes() for file in files]
+    for kill_at in (2, None):
+        watch = KillingWatch(tmp_path / "scratch", kill_at)
+        if kill_at is None:
+            distil.run(params, paths, name, watch)
+            assert list(watch.curves) == [2, 3]
+        else:
+            (paths.model(name) / "model.safetensors").unlink()
+            with pytest.raises(Killed):
+                distil.run(params, paths, name, watch)
+    assert [(paths.model(name) / file).read_bytes() for file in files] == expected
+
+
+def test_distilling_draws_the_student_to_its_teacher(tmp_path: Path) -> None:
+    paths = make_workspace(tmp_path)
+    recipe = {
+        "init": "random",
+        "model": ENCODERS["baseline"],
+        "teacher": "teacher",
+        "objective": {"labels": 0, "beta": 1},
+    }
+    params = stage_params("transcription", students={"one": recipe})
+    propagate.run(params, paths, "one")
+    watch = KillingWatch()
+    distil.run(params, paths, "one", watch)
+    assert watch.curves[3]["match_loss"] < 0.8 * watch.curves[0]["match_loss"]
+    assert watch.curves[3]["label_loss"] == 0
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("problem", ["transcription", "keyword"])
+def test_every_family_learns_from_a_teacher_of_another(problem: str, family: str, tmp_path: Path) -> None:
+    if (problem, family) == ("transcription", "patch_cnn"):
+        pytest.skip("patch_cnn does not transcribe, and params refuse it")
+    paths = make_workspace(tmp_path, problem)
+    recipe = {"init": "random", "model": FAMILIES[family], "teacher": "teacher", "objective": LEARNS}
+    params = stage_params(problem, students={"one": recipe})
+    run_student(params, paths, "one")
+    state = weights(paths.model("one"))
+    assert all(tensor.isfinite().all() for tensor in state.values())
+    assert not torch.equal(state["head.weight"], weights(paths.initial("one"))["head.weight"])
+
+
+def test_frames_that_cannot_be_compared_are_refused(tmp_path: Path) -> None:
+    """A teacher from a checkpoint: params cannot know how it subsamples, so the stage says it."""
+    paths = make_workspace(tmp_path)
+    model = {**ENCODERS["baseline"], "subsampling": 2}
+    recipe = {"init": "random", "model": model, "teacher": "teacher", "objective": LEARNS}
+    checkpoint = {"source": "checkpoint", "path": "models/teacher"}
+    params = stage_params("transcription", teacher=checkpoint, students={"one": recipe})
+    propagate.run(params, paths, "one")
+    with pytest.raises(ValueError, match=r"students.one gives a frame for every 2 .* teacher for every 4"):
+        distil.run(params, paths, "one")
+    assert not paths.model("one").exists()

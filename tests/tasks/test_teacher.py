@@ -1,0 +1,136 @@
+"""Stage `teacher`: trained here or adopted; its files; killed and gone on with."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_stages import TRAINING, Killed, KillingWatch, same, stage_params, weights
+from workspace import ENCODERS, FRONTEND, make_params, make_workspace
+
+from kd.settings.frontend import FrontEndSettings
+from kd.text import Vocabulary
+from tasks import teacher
+from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from tasks.paths import Paths
+
+PROBLEMS = ["transcription", "keyword"]
+HISTORY = ["epoch", "train_loss", "label_loss", "match_loss", "rate", "valid_error", "valid_loss"]
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_writes_a_model_and_its_history(problem: str, tmp_path: Path) -> None:
+    paths = make_workspace(tmp_path, problem)
+    watch = KillingWatch()
+    metrics = teacher.run(stage_params(problem), paths, watch=watch)
+    folder = paths.model("teacher")
+    assert {f.name for f in folder.iterdir()} == {"config.json", "model.safetensors", "history.csv"}
+    config = json.loads((folder / "config.json").read_text())
+    assert {key: config[key] for key in ("role", "init", "objective", "lineage")} == {
+        "role": "teacher", "init": "random", "objective": "labels", "lineage": [],
+    }  # fmt: skip
+    assert config["model"]["problem"] == problem
+    with (folder / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == HISTORY
+    assert [row["epoch"] for row in rows] == ["0", "1", "2", "3"]
+    for row, curve in zip(rows, watch.curves.values(), strict=True):
+        assert {k: float(v) for k, v in row.items() if k != "epoch"} == curve
+    best = min(rows, key=lambda row: (float(row["valid_error"]), float(row["valid_loss"])))
+    assert metrics == {
+        **{k: float(v) for k, v in best.items() if k != "epoch"},
+        "best_epoch": float(best["epoch"]),
+        "epochs": 4,
+    }
+    assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
+
+
+@pytest.mark.parametrize(
+    "augment", [{}, {"speeds": [0.9, 1.0, 1.1], "noise_share": 0.5}], ids=["stored features", "fresh features"]
+)
+def test_a_killed_run_ends_as_if_never_killed(augment: dict[str, Any], tmp_path: Path) -> None:
+    """Killed in the middle of epochs 0, 2 and 3, and just before the files are written."""
+    trained = {"source": "train", "model": ENCODERS["teacher"], "training": TRAINING, "augment": augment}
+    params = stage_params("transcription", teacher=trained)
+    whole = make_workspace(tmp_path / "whole")
+    teacher.run(params, whole, watch=KillingWatch(tmp_path / "scratch of the whole"))
+    killed = make_workspace(tmp_path / "killed")
+    before = weights(killed.model("teacher"))
+    curves: dict[int, dict[str, float]] = {}
+    for kill_at in (0, 2, 3):
+        watch = KillingWatch(tmp_path / "scratch", kill_at)
+        with pytest.raises(Killed):
+            teacher.run(params, killed, watch=watch)
+        assert min(watch.curves, default=kill_at) == max(curves, default=-1) + 1, "goes on, and does nothing twice"
+        curves |= watch.curves
+        assert same(weights(killed.model("teacher")), before), "nothing is written before the end"
+    last = KillingWatch(tmp_path / "scratch")
+    assert teacher.run(params, killed, watch=last)["epochs"] == 4
+    assert last.said == ["going on after epoch 3 of 4, where the last run stopped"]
+    again = KillingWatch(tmp_path / "scratch")
+    teacher.run(params, killed, watch=again)
+    assert not again.curves, "a run that had finished when it was killed trains no more"
+    for file in ("model.safetensors", "config.json", "history.csv"):
+        expected = (whole.model("teacher") / file).read_bytes()
+        assert (killed.model("teacher") / file).read_bytes() == expected, file
+
+
+def test_a_resume_file_is_whole_or_not_there(tmp_path: Path) -> None:
+    paths = make_workspace(tmp_path / "work")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    (scratch / "resume.pt.123").write_bytes(b"cut short by a kill")
+    teacher.run(stage_params("transcription"), paths, watch=KillingWatch(scratch))
+    assert (scratch / "resume.pt").stat().st_size > 1000
+
+
+def adopt(paths: Paths, problem: str = "transcription", **changes: Any) -> dict[str, float]:
+    params = make_params(problem, teacher={"source": "checkpoint", "path": "models/baseline"}, **changes)
+    return teacher.run(params, paths)
+
+
+def rewritten(folder: Path, **changes: Any) -> None:
+    save_checkpoint(folder, Checkpoint(**(vars(load_checkpoint(folder)) | changes)))
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_adopts_a_checkpoint(problem: str, tmp_path: Path) -> None:
+    paths = make_workspace(tmp_path, problem)
+    metrics = adopt(paths, problem)
+    adopted = load_checkpoint(paths.model("teacher"))
+    assert (adopted.role, adopted.init, adopted.objective) == ("teacher", "checkpoint", "labels")
+    assert same(weights(paths.model("teacher")), weights(paths.model("baseline")))
+    assert metrics.keys() == {"valid_error", "valid_loss"}
+    assert (paths.model("teacher") / "history.csv").read_text().splitlines()[0] == "epoch,valid_error,valid_loss"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"frontend": FRONTEND.model_copy(update={"low_freq_hz": 60.0})}, "its front end differs"),
+        ({"vocabulary": Vocabulary.characters("enowtrhux'")}, "its units differ"),
+    ],
+)
+def test_an_unfit_checkpoint_is_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    paths = make_workspace(tmp_path)
+    rewritten(paths.model("baseline"), **changes)
+    before = (paths.model("teacher") / "model.safetensors").read_bytes()
+    with pytest.raises(ValueError, match=rf"teacher.path models/baseline: {message}[^\0]*found: [^\0]*expected: "):
+        adopt(paths)
+    assert (paths.model("teacher") / "model.safetensors").read_bytes() == before
+
+
+def test_a_checkpoint_of_another_problem_is_refused(tmp_path: Path) -> None:
+    make_workspace(tmp_path / "keyword", "keyword")
+    paths = make_workspace(tmp_path / "transcription")
+    params = make_params("transcription", teacher={"source": "checkpoint", "path": "../keyword/models/teacher"})
+    with pytest.raises(ValueError, match="its problem differs"):
+        teacher.run(params, paths)
+
+
+def test_data_at_another_rate_are_refused(tmp_path: Path) -> None:
+    paths = make_workspace(tmp_path)
+    other = FrontEndSettings(sample_rate_hz=16_000, num_mels=16).model_dump()
+    with pytest.raises(ValueError, match="holds audio at 8000 Hz, but the front end expects 16000 Hz"):
+        teacher.run(stage_params("transcription", frontend=other), paths)
