@@ -2,10 +2,10 @@
 
 import csv
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -121,9 +121,12 @@ def _feature_cache(
     """Stored features where augmentation leaves waveforms alone (docs/adr/0003); the first process writes them."""
     if not cacheable(run.augment):
         return None
-    folder = watch.scratch or Path(tempfile.mkdtemp(prefix="features-"))
+    frontend = LogMel(run.frontend.settings)
+    if watch.scratch is None:
+        with TemporaryDirectory(prefix="features-") as folder:  # a mapped file outlives its name
+            return FeatureCache.build(Path(folder) / FEATURES_FILE, run.data, utterances, frontend)
     with accelerator.main_process_first():
-        return FeatureCache.build(folder / FEATURES_FILE, run.data, utterances, LogMel(run.frontend.settings))
+        return FeatureCache.build(watch.scratch / FEATURES_FILE, run.data, utterances, frontend)
 
 
 def make_accelerator(settings: TrainingSettings) -> Accelerator:

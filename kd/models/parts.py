@@ -51,7 +51,10 @@ class Stem(nn.Module):
 
 
 class FrameBatchNorm(nn.BatchNorm1d):
-    """Batch normalisation whose statistics come from valid frames only, so padding moves nothing."""
+    """Batch normalisation whose statistics come from valid frames only, so padding moves nothing.
+
+    Of several processes each takes those of its own share of a batch; after an epoch they agree on the running ones.
+    """
 
     def forward(self, x_BTC: Tensor, mask_BT: Tensor) -> Tensor:  # type: ignore[override]
         if not self.training:
