@@ -1,5 +1,6 @@
 """The Prefect flow: when and how stages run. What runs after what stands in dvc.yaml alone."""
 
+import os
 import queue
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from flows.graph import look
 from flows.leftovers import remove_leftovers
 from flows.session import Session
 from flows.stage import StageError, StoppedError
+from flows.watchdog import start_watchdog
 from tasks.params import load_params
 from tasks.paths import Paths
 from tasks.pipeline_run import PipelineRun
@@ -61,6 +63,7 @@ def pipeline(
     params = load_params(Paths(folder).params)
     lock = Paths(folder).scratch / "run.lock"
     lock.parent.mkdir(exist_ok=True)
+    start_watchdog(os.getpid())
     with FileLock(lock):  # a run that is due while another goes on here waits for it
         state = look(folder)
         if not state.stale and not force:

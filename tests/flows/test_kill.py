@@ -60,8 +60,24 @@ def test_the_result_is_that_of_an_undisturbed_run(finished, first_run, prefect_s
     assert {k: v for k, v in ours.items() if k not in timed} == {k: v for k, v in theirs.items() if k not in timed}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_prefects_own_server_does_not_outlive_a_killed_run(finished, tmp_path_factory, monkeypatch, number):
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path_factory.mktemp("prefect")))
+    finished.set("students.baseline.objective.labels", 0.5)
+    finished.order("propagate-baseline", "sleep", "60")
+    run = start(finished, None)
+    wait_for(lambda: "propagate-baseline" in finished.noted("begin"), run, timeout_s=120)
+    time.sleep(2)
+    assert any("uvicorn" in command for command in finished.processes())
+    run.send_signal(number)
+    run.communicate(timeout=60)
+    wait_for(lambda: not finished.processes())
+
+
 def start(toy, server):
-    environment = {**os.environ, "PREFECT_API_URL": server}
+    environment = {key: value for key, value in os.environ.items() if key != "PREFECT_API_URL"}
+    environment |= {} if server is None else {"PREFECT_API_URL": server}
     return subprocess.Popen(
         [*KD, "run"], cwd=toy.root, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
