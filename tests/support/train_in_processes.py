@@ -1,6 +1,6 @@
 """Run by tests, alone or by torchrun: train students of a workspace, and write what each process has.
 
-Arguments: the workspace, its problem, and a folder for the results.
+Arguments: a folder with a workspace for each problem, and a name for the results in each.
 """
 
 import json
@@ -47,19 +47,21 @@ def train_student(root: Path, problem: str, encoder: dict[str, Any], **changes: 
     return train(run, Silent())
 
 
-def main(root: Path, problem: str, out: Path) -> None:
+def main(folder: Path, name: str) -> None:
     """`gru-RANK` has no batch statistics; `cnn-RANK` has, and stops early."""
+    for problem in ("transcription", "keyword"):
+        root = folder / problem
+        save(root / name, "gru", train_student(root, problem, GRU))
+        save(root / name, "cnn", train_student(root, problem, CNN, epochs=8, patience=1))
+
+
+def save(out: Path, name: str, result: Trained) -> None:
     out.mkdir(exist_ok=True)
-    trained = {
-        "gru": train_student(root, problem, GRU),
-        "cnn": train_student(root, problem, CNN, epochs=8, patience=1),
-    }
     state = PartialState()
-    for name, result in trained.items():
-        facts = {"history": result.history, "writes": result.writes, "processes": state.num_processes}
-        (out / f"{name}-{state.process_index}.json").write_text(json.dumps(facts))
-        save_file(result.model.state_dict(), out / f"{name}-{state.process_index}.safetensors")
+    facts = {"history": result.history, "writes": result.writes, "processes": state.num_processes}
+    (out / f"{name}-{state.process_index}.json").write_text(json.dumps(facts))
+    save_file(result.model.state_dict(), out / f"{name}-{state.process_index}.safetensors")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
+    main(Path(sys.argv[1]), sys.argv[2])

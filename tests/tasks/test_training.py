@@ -56,20 +56,31 @@ def test_the_watch_of_these_tests_kills() -> None:
         KillingWatch(kill_at=2).metrics({}, 2)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("problem", ["transcription", "keyword"])
-def test_two_processes_do_what_one_does(problem: str, tmp_path: Path) -> None:
-    """Shares of unequal utterances and frames, labels and a teacher, clipping. On a CPU, `accelerate launch`
-    starts several processes through MPI alone, so that torchrun starts these."""
-    make_workspace(tmp_path, problem, utterances=28)
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of one process (`1`) and of two (`2`) in a workspace for each problem.
+
+    On a CPU `accelerate launch` starts several processes through MPI alone, so torchrun starts these.
+    """
+    folder = tmp_path_factory.mktemp("processes")
+    for problem in ("transcription", "keyword"):
+        make_workspace(folder / problem, problem, utterances=28)
     environment = {**os.environ, "PYTHONPATH": f"{SUPPORT}{os.pathsep}{REPO}", "OMP_NUM_THREADS": "1"}
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    arguments = [str(SUPPORT / "train_in_processes.py"), str(tmp_path), problem, str(tmp_path / "2")]
-    done = subprocess.run([*torchrun, *arguments], env=environment, capture_output=True, text=True, check=False)
+    command = [*torchrun, str(SUPPORT / "train_in_processes.py"), str(folder), "2"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    train_in_processes.main(tmp_path, problem, tmp_path / "1")
+    train_in_processes.main(folder, "1")
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("problem", ["transcription", "keyword"])
+def test_two_processes_do_what_one_does(problem: str, trained: Path) -> None:
+    """Shares of unequal utterances and frames, labels and a teacher, clipping."""
+    folder = trained / problem
     alone, first, second = (
-        read(tmp_path / folder, name) for folder, name in (("1", "gru-0"), ("2", "gru-0"), ("2", "gru-1"))
+        read(folder / count, name) for count, name in (("1", "gru-0"), ("2", "gru-0"), ("2", "gru-1"))
     )
     assert [facts["processes"] for facts, _ in (alone, first, second)] == [1, 2, 2]
     assert [facts["writes"] for facts, _ in (alone, first, second)] == [True, True, False]
@@ -80,7 +91,7 @@ def test_two_processes_do_what_one_does(problem: str, tmp_path: Path) -> None:
     for name, weight in alone[1].items():
         torch.testing.assert_close(first[1][name], weight, rtol=1e-3, atol=1e-5, msg=name)
     for family in ("gru", "cnn"):
-        (facts, weights), (others, other_weights) = (read(tmp_path / "2", f"{family}-{rank}") for rank in (0, 1))
+        (facts, weights), (others, other_weights) = (read(folder / "2", f"{family}-{rank}") for rank in (0, 1))
         assert facts["history"] == others["history"]
         assert all(torch.equal(weights[name], other_weights[name]) for name in weights), "batch statistics too"
 
