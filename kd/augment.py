@@ -4,6 +4,7 @@ Legend: B utterances, N samples, T frames, F mel bins, M masks. Every function l
 padding at what it was (zero where lengths change), and returns its very input where the settings switch it off.
 """
 
+import math
 from fractions import Fraction
 
 import torch
@@ -11,6 +12,9 @@ from torch import Generator, Tensor
 from torchaudio.functional import resample
 
 from kd.settings.frontend import AugmentSettings
+
+FILTER_KNOTS = 5
+NATS_PER_DB = math.log(10) / 10
 
 
 def perturb(
@@ -91,6 +95,25 @@ def spec_augment(features_BTF: Tensor, lengths_B: Tensor, *, settings: AugmentSe
     mean_B = features_BTF.masked_fill(~inside_BT[..., None], 0.0).sum(dim=(1, 2)) / count_B
     masked_BTF = (time_BT[:, :, None] | frequency_BF[:, None, :]) & inside_BT[..., None]
     return torch.where(masked_BTF, mean_B[:, None, None], features_BTF)
+
+
+def change_filter(
+    features_BTF: Tensor, lengths_B: Tensor, *, settings: AugmentSettings, generator: Generator
+) -> Tensor:
+    """Another microphone and room for each utterance: gains of up to `filter_db`, drawn at a few mel bins.
+
+    FilterAugment, linear type (Nam et al. 2022, arXiv:2110.03282, sec. 2.2), with its knots evenly spaced
+    rather than drawn: gains in between are interpolated, and added to log-mel features as they are in nats.
+    """
+    if settings.filter_db == 0:
+        return features_BTF
+    knots_B1K = 2 * _uniform(generator, len(lengths_B), 1, FILTER_KNOTS) - 1
+    gain_db_B1F = torch.nn.functional.interpolate(
+        knots_B1K * settings.filter_db, size=features_BTF.shape[2], mode="linear", align_corners=True
+    )
+    gain_B1F = (gain_db_B1F * NATS_PER_DB).to(features_BTF)
+    inside_BT = _inside(lengths_B, features_BTF.shape[1])
+    return torch.where(inside_BT[..., None], features_BTF + gain_B1F, features_BTF)
 
 
 def _masks(sizes_B: Tensor, longest_B: Tensor, num_masks: int, width: int, generator: Generator) -> Tensor:

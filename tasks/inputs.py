@@ -87,7 +87,7 @@ class TrainingInputs:
         """Stored features of unmoved audio; only masks are drawn."""
         assert self.cache is not None
         features, frames_B = self.cache.read(batch.indices)
-        features = augment.spec_augment(features, frames_B, settings=self.settings, generator=generator)
+        features = self._masks(features, frames_B, generator)
         teacher = None if self.teacher is None else self.teacher.cached(batch)
         return self._inputs(features, frames_B, batch, teacher)
 
@@ -95,12 +95,16 @@ class TrainingInputs:
         moved, lengths_B = self._moved(batch, generator)
         noisy = augment.add_noise(moved, lengths_B, settings=self.settings, generator=generator)
         features, frames_B = self.frontend(noisy.to(self.device), lengths_B.to(self.device))
-        features = augment.spec_augment(features, frames_B, settings=self.settings, generator=generator)
+        features = self._masks(features, frames_B, generator)
         teacher = None
         if self.teacher is not None:
             still = torch.equal(lengths_B, batch.lengths_B)
             teacher = self.teacher.cached(batch) if still else self.teacher.live(moved, lengths_B)
         return self._inputs(features, frames_B, batch, teacher)
+
+    def _masks(self, features: Tensor, frames_B: Tensor, generator: torch.Generator) -> Tensor:
+        filtered = augment.change_filter(features, frames_B, settings=self.settings, generator=generator)
+        return augment.spec_augment(filtered, frames_B, settings=self.settings, generator=generator)
 
     def _inputs(self, features: Tensor, frames_B: Tensor, batch: Batch, teacher: Tensor | None) -> Inputs:
         return Inputs(

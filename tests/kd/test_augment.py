@@ -7,13 +7,14 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from kd.augment import add_noise, change_speed, perturb, spec_augment
+from kd.augment import add_noise, change_filter, change_speed, perturb, spec_augment
 from kd.settings.frontend import AugmentSettings
 
 OFF = AugmentSettings(time_masks=0, frequency_masks=0)
 SPEEDS = OFF.model_copy(update={"speeds": (0.9, 1.0, 1.1)})
 NOISE = OFF.model_copy(update={"noise_share": 1.0, "noise_snr_db": (5.0, 25.0)})
 MASKS = AugmentSettings()
+FILTER = OFF.model_copy(update={"filter_db": 6.0})
 LENGTHS = torch.tensor([4_000, 1, 2_511, 0, 1_600])
 
 
@@ -47,10 +48,15 @@ def masked(settings: AugmentSettings, generator: Generator) -> Tensor:
     return spec_augment(features(LENGTHS // 10), LENGTHS // 10, settings=settings, generator=generator)
 
 
+def filtered(settings: AugmentSettings, generator: Generator) -> Tensor:
+    return change_filter(features(LENGTHS // 10), LENGTHS // 10, settings=settings, generator=generator)
+
+
 ALL: dict[str, tuple[Callable[[AugmentSettings, Generator], Tensor], AugmentSettings]] = {
     "noise": (noisy, NOISE),
     "speed": (faster, SPEEDS),
     "masks": (masked, MASKS),
+    "filter": (filtered, FILTER),
 }
 
 
@@ -69,6 +75,7 @@ def test_off_is_identity_and_draws_nothing() -> None:
     assert got_BN is waveform_BN
     assert lengths_B is LENGTHS
     assert spec_augment(features_BTF, LENGTHS // 10, settings=OFF, generator=generator) is features_BTF
+    assert change_filter(features_BTF, LENGTHS // 10, settings=OFF, generator=generator) is features_BTF
     assert torch.equal(generator.get_state(), before)
 
 
@@ -89,6 +96,18 @@ def test_what_the_padding_holds_does_not_matter() -> None:
     assert not clean_BN[~inside(clean_BN, lengths_B)].any()
     masked_BTF = masked(MASKS, seeded(3))
     assert not masked_BTF[~inside(masked_BTF, LENGTHS // 10)].any()
+
+
+def test_a_filter_is_one_smooth_gain_per_utterance() -> None:
+    plain = features(LENGTHS // 10)
+    gain_BTF = filtered(FILTER, seeded(2)) - plain
+    assert not gain_BTF[~inside(plain, LENGTHS // 10)].any()
+    first = gain_BTF[0]
+    torch.testing.assert_close(first, first[:1].expand_as(first), atol=1e-5, rtol=0)
+    largest_nats = 6.0 * math.log(10) / 10
+    assert 0.1 < first.abs().max() <= largest_nats + 1e-5
+    assert first[0].diff().abs().max() <= 2 * largest_nats * 4 / 79 + 1e-5
+    assert not torch.allclose(gain_BTF[0, 0], gain_BTF[2, 0], atol=0.01)
 
 
 @pytest.mark.parametrize("seed", range(3))
