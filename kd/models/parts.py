@@ -4,7 +4,8 @@ Legend: B utterances, T padded frames, C channels, F mel bins, D features of the
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.distributed.nn.functional import all_reduce
 from torch.nn import functional as F
 
 from kd.models.dimensions import Dimension, reads, writes
@@ -53,7 +54,8 @@ class Stem(nn.Module):
 class FrameBatchNorm(nn.BatchNorm1d):
     """Batch normalisation whose statistics come from valid frames only, so padding moves nothing.
 
-    Of several processes each takes those of its own share of a batch; after an epoch they agree on the running ones.
+    Several processes take those of their whole batch together, as torch's SyncBatchNorm does on GPUs, and so do
+    what one process would.
     """
 
     def forward(self, x_BTC: Tensor, mask_BT: Tensor) -> Tensor:  # type: ignore[override]
@@ -63,8 +65,30 @@ class FrameBatchNorm(nn.BatchNorm1d):
             scale_C = self.weight * torch.rsqrt(self.running_var + self.eps)
             return x_BTC * scale_C + (self.bias - self.running_mean * scale_C)
         out_BTC = torch.zeros_like(x_BTC)
-        out_BTC[mask_BT] = super().forward(x_BTC[mask_BT])
+        shared = distributed.is_initialized() and distributed.get_world_size() > 1
+        valid_NC = x_BTC[mask_BT]
+        out_BTC[mask_BT] = self._shared(valid_NC) if shared else super().forward(valid_NC)
         return out_BTC
+
+    def _shared(self, valid_NC: Tensor) -> Tensor:
+        """Normalise by mean and variance over the valid frames of all processes; they may differ in number."""
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.momentum is not None
+        count = valid_NC.new_full((1,), len(valid_NC))
+        sums = torch.cat([valid_NC.sum(0), valid_NC.square().sum(0), count])
+        sums = all_reduce(sums)  # type: ignore[no-untyped-call]  # unlike distributed.all_reduce, differentiable
+        total, square, count = torch.split(sums, [self.num_features, self.num_features, 1])
+        mean_C = total / count
+        variance_C = (square / count - mean_C.square()).clamp(min=0)
+        with torch.no_grad():
+            self.running_mean.lerp_(mean_C, self.momentum)
+            self.running_var.lerp_(variance_C * (count / (count - 1)), self.momentum)
+            if self.num_batches_tracked is not None:
+                self.num_batches_tracked += 1
+        scale_C = self.weight * torch.rsqrt(variance_C + self.eps)
+        normalised_NC: Tensor = (valid_NC - mean_C) * scale_C + self.bias
+        return normalised_NC
 
 
 BATCH_NORM_TENSORS = ("weight", "bias", "running_mean", "running_var")

@@ -2,8 +2,7 @@
 
 Each epoch reseeds torch from (seed, epoch), so a run resumed at an epoch's end goes on exactly as
 one that was never stopped. Several processes (Accelerate) share each batch and reach the losses and
-gradients of one process that has the whole of it, but for dropout, which each draws for itself, and for
-batch statistics (FrameBatchNorm of cnn and conformer), which each takes from its own share.
+gradients of one process that has the whole of it, but for dropout, which each draws for itself.
 """
 
 import math
@@ -111,7 +110,6 @@ def fit(
             zeroed(model, masks)
             meters.add(objective, parts, accelerator)
         model.eval()
-        _agree(model, accelerator)
         metrics = {**meters.means(), "rate": float(schedule.get_last_lr()[0]), **validate(model)}
         metrics = broadcast_object_list([metrics])[0]
         _require_finite(metrics, index)
@@ -159,15 +157,6 @@ def _share(parts: Parts, accelerator: Accelerator) -> tuple[float, float]:
     counts = torch.tensor([parts.label_count, parts.match_count], dtype=torch.float64, device="cpu")
     means = accelerator.reduce(counts.to(accelerator.device, torch.float32), reduction="mean").cpu()
     return float(parts.label_count / means[0]), float(parts.match_count / means[1])
-
-
-def _agree(model: Recogniser, accelerator: Accelerator) -> None:
-    """Batch statistics differ between processes after an epoch: all take their mean, and validate one model."""
-    if accelerator.num_processes == 1:
-        return
-    for buffer in model.buffers():
-        if buffer.is_floating_point():
-            buffer.copy_(accelerator.reduce(buffer, reduction="mean"))
 
 
 class _Meters:
