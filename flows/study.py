@@ -6,7 +6,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tasks.study import Cell, cells, collect, load_study
+from tasks.study import Cell, cells, collect, collect_curves, load_study
 
 
 def run_study(file: Path, project: Path, *, jobs: int, screen: bool) -> int:
@@ -29,11 +29,12 @@ def run_study(file: Path, project: Path, *, jobs: int, screen: bool) -> int:
 
 
 def write_results(file: Path, project: Path) -> Path:
-    """docs/results/STUDY.csv: one row for each model of each cell that is done so far."""
+    """docs/results/STUDY.csv: one row for each model of each cell that is done so far; its curves beside it."""
     study = load_study(file)
     out = project / "docs" / "results" / f"{study.name}.csv"
     out.parent.mkdir(parents=True, exist_ok=True)
     collect(study, project).to_csv(out, index=False)
+    collect_curves(study, project).to_csv(out.with_name(f"{study.name}-curves.csv"), index=False)
     return out
 
 

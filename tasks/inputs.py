@@ -98,8 +98,8 @@ class TrainingInputs:
         features = self._masks(features, frames_B, generator)
         teacher = None
         if self.teacher is not None:
-            still = torch.equal(lengths_B, batch.lengths_B)
-            teacher = self.teacher.cached(batch) if still else self.teacher.live(moved, lengths_B)
+            moves = moves_time(self.settings)
+            teacher = self.teacher.live(moved, lengths_B) if moves else self.teacher.cached(batch)
         return self._inputs(features, frames_B, batch, teacher)
 
     def _masks(self, features: Tensor, frames_B: Tensor, generator: torch.Generator) -> Tensor:
@@ -127,6 +127,11 @@ class TrainingInputs:
         kept_B = torch.where(fits_B, lengths_B, batch.lengths_B)
         rows = [(moved_BN if fits else batch.waveform_BN)[row, : kept_B[row]] for row, fits in enumerate(fits_B)]
         return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), kept_B
+
+
+def moves_time(settings: AugmentSettings) -> bool:
+    """Whether augmentation moves frames, so that a teacher's outputs on the clean view do not fit any more."""
+    return not set(settings.speeds) <= {1.0}
 
 
 class TeacherOutputs:

@@ -6,6 +6,8 @@ parameters, so a changed study never takes over old results; a change of code do
 """
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,9 +18,11 @@ from typing import Any
 
 import pandas as pd
 import yaml
+from filelock import FileLock
 from pydantic import Field
 
 from kd.settings.base import Strict
+from tasks.guard import end_with
 from tasks.params import Params, parse_params
 from tasks.paths import Paths
 from tasks.watch import Silent
@@ -57,7 +61,7 @@ def load_study(file: Path) -> Study:
 
 
 def cells(study: Study, project: Path) -> Iterator[Cell]:
-    """All cells, seed by seed, so that the first screen covers every fold once."""
+    """All cells, seed by seed, so that every fold has one before any has two."""
     for seed in study.seeds:
         for fold in study.folds:
             yield make_cell(study, fold, seed, project)
@@ -70,6 +74,9 @@ def make_cell(study: Study, fold: str, seed: int, project: Path) -> Cell:
     _put(data, "student_training.seed", seed)
     if data["teacher"]["source"] == "train":
         _put(data, "teacher.training.seed", seed)
+    for recipe in data["students"].values():
+        if recipe.get("training"):
+            _put(recipe, "training.seed", seed)
     digest = blake2b(json.dumps(data, sort_keys=True).encode(), digest_size=4).hexdigest()
     _put(data, "corpus.root", str((project / data["corpus"]["root"]).resolve()))
     root = project / "scratch" / "studies" / study.name / f"{fold}-{seed}-{digest}"
@@ -84,11 +91,19 @@ def models_in_order(params: Params) -> list[str]:
 
 
 def run_cell(cell: Cell) -> None:
-    """Do what is not done yet of a cell; one row for each model is its result."""
+    """Do what is not done yet of a cell; one row for each model is its result.
+
+    One process at a time: a second one waits, and then finds the work done.
+    """
+    cell.rows.mkdir(parents=True, exist_ok=True)
+    with FileLock(cell.root / "lock"):
+        _run_cell(cell)
+
+
+def _run_cell(cell: Cell) -> None:
     from tasks import distil, propagate, teacher
 
     paths = Paths(cell.root)
-    cell.rows.mkdir(parents=True, exist_ok=True)
     _prepare(cell, paths)
     for model in models_in_order(cell.params):
         file = cell.rows / f"{model}.json"
@@ -125,6 +140,7 @@ def _score(cell: Cell, paths: Paths, model: str) -> dict[str, Any]:
     errors, units = int(test["errors"].sum()), int(test["reference_units"].sum())
     return {
         "study": cell.study,
+        "commit": _commit(),
         "fold": cell.fold,
         "seed": cell.seed,
         "model": model,
@@ -157,6 +173,28 @@ def collect(study: Study, project: Path) -> pd.DataFrame:
             if file.is_file():
                 rows.append(json.loads(file.read_text(encoding="utf-8")))
     return pd.DataFrame(rows)
+
+
+def collect_curves(study: Study, project: Path) -> pd.DataFrame:
+    """Training loss and validation error of every epoch of every model that has a row."""
+    tables = []
+    for cell in cells(study, project):
+        for model in models_in_order(cell.params):
+            if (cell.rows / f"{model}.json").is_file():
+                curve = pd.read_csv(Paths(cell.root).model(model) / "history.csv")[
+                    ["epoch", "train_loss", "valid_error"]
+                ]
+                tables.append(curve.round(5).assign(fold=cell.fold, seed=cell.seed, model=model))
+    return pd.concat(tables) if tables else pd.DataFrame()
+
+
+def _commit() -> str:
+    """The code's commit, with a plus where files differ from it; empty without git."""
+    command = ["git", "describe", "--always", "--dirty=+", "--abbrev=10"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 class _CellWatch(Silent):
@@ -192,5 +230,6 @@ def _write_whole(file: Path, text: str) -> None:
 
 
 if __name__ == "__main__":
+    end_with(os.getppid())
     study_file, fold_name, seed_text, *folder = sys.argv[1:]
     run_cell(make_cell(load_study(Path(study_file)), fold_name, int(seed_text), Path(*folder)))

@@ -20,7 +20,7 @@ from kd.settings.training import TrainingSettings
 from kd.training import Batches, Epoch, Objective, fit
 from tasks.data import PreparedData, Utterance
 from tasks.features import FeatureCache, cacheable
-from tasks.inputs import Share, TeacherOutputs, TrainingInputs
+from tasks.inputs import Share, TeacherOutputs, TrainingInputs, moves_time
 from tasks.validation import Validation
 from tasks.watch import Watch
 
@@ -64,7 +64,9 @@ def train(run: Run, watch: Watch) -> Trained:
     best: dict[str, Tensor] = resumed["state"]["best_weights"] if resumed else {}
     if resumed:
         watch.say(f"going on after epoch {len(history)} of {run.settings.epochs}, where the last run stopped")
-    epochs = _epochs(run, model, frontend, accelerator, resumed["state"] if resumed else None, watch)
+    finished = bool(resumed and resumed["state"]["finished"])
+    state = resumed["state"] if resumed else None
+    epochs = iter(()) if finished else _epochs(run, model, frontend, accelerator, state, watch)
     left = run.settings.epochs - len(history)
     for epoch in watch.progress(epochs, left, "epochs"):
         history.append({"epoch": float(epoch.index), **epoch.metrics})
@@ -89,7 +91,8 @@ def _epochs(
     teacher = None
     if run.teacher is not None:
         teacher = TeacherOutputs(run.teacher, frontend, device)
-        teacher.compute(run.data, utterances, run.settings.batch_seconds, watch)
+        if not moves_time(run.augment):
+            teacher.compute(run.data, utterances, run.settings.batch_seconds, watch)
     inputs = TrainingInputs(
         run.data,
         utterances,

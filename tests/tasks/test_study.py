@@ -1,0 +1,152 @@
+"""Studies: a design becomes cells, cells resume, rows are pooled over folds."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from tasks import study as study_module
+from tasks.study import Cell, Study, cells, collect, load_study, make_cell, models_in_order, run_cell
+from tasks.study_summary import markdown, summarise
+
+REPO = Path(__file__).parents[2]
+DESIGNS = sorted((REPO / "studies").glob("*.yaml"))
+
+
+@pytest.fixture
+def design() -> Study:
+    return load_study(DESIGNS[0])
+
+
+@pytest.mark.parametrize("file", DESIGNS, ids=lambda f: f.stem)
+def test_every_committed_study_is_valid(file: Path) -> None:
+    study = load_study(file)
+    made = list(cells(study, REPO))
+    assert len(made) == len(study.folds) * len(study.seeds)
+    assert len({cell.root for cell in made}) == len(made)
+
+
+def test_a_cell_has_its_fold_and_seed_everywhere(design: Study) -> None:
+    data = json.loads(json.dumps(design.params))
+    student = next(iter(data["students"]))
+    data["students"][student]["training"] = {**data["student_training"], "epochs": 3}
+    cell = make_cell(design.model_copy(update={"params": data}), "theo", 7, REPO)
+    assert cell.params.corpus.test_speaker == "theo"  # type: ignore[union-attr]
+    assert cell.params.teacher.training.seed == 7  # type: ignore[union-attr]
+    assert {cell.params.training_of(name).seed for name in cell.params.students} == {7}
+    assert cell.params.corpus.root.is_absolute()
+
+
+def test_changed_parameters_get_another_folder(design: Study) -> None:
+    data = json.loads(json.dumps(design.params))
+    data["student_training"]["epochs"] += 1
+    changed = design.model_copy(update={"params": data})
+    fold = design.folds[0]
+    assert make_cell(design, fold, 1, REPO).root != make_cell(changed, fold, 1, REPO).root
+    assert make_cell(design, fold, 1, REPO).root == make_cell(design, fold, 1, REPO).root
+
+
+def test_sources_come_before_what_is_made_from_them(design: Study) -> None:
+    data = json.loads(json.dumps(design.params))
+    recipe = {"init": "z_late", "teacher": "none", "objective": {"labels": 1.0}}
+    data["students"] = {"a_first": recipe, "z_late": data["students"]["baseline"]}
+    cell = make_cell(design.model_copy(update={"params": data}), design.folds[0], 1, REPO)
+    assert models_in_order(cell.params) == ["teacher", "z_late", "a_first"]
+
+
+class Stages:
+    """Stand-ins that count, and that can be told to fail once."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.ran: list[str] = []
+        self.fail_at = ""
+        from tasks import corpus, distil, preprocess, propagate, teacher
+
+        for module in (corpus, preprocess, teacher, propagate, distil):
+            monkeypatch.setattr(module, "run", self._stage(module.__name__.removeprefix("tasks.")))
+        monkeypatch.setattr(study_module, "_score", self._score)
+
+    def _stage(self, stage: str) -> Any:
+        def run(params: Any, paths: Any, name: str, watch: Any) -> dict[str, float]:
+            label = f"{stage} {name}".strip()
+            if label == self.fail_at:
+                self.fail_at = ""
+                raise RuntimeError("killed")
+            self.ran.append(label)
+            if stage == "preprocess":
+                paths.prepared.mkdir(parents=True)
+                (paths.prepared / "prepared.json").write_text("{}")
+            return {}
+
+        return run
+
+    def _score(self, cell: Cell, paths: Any, model: str) -> dict[str, Any]:
+        return {"fold": cell.fold, "seed": cell.seed, "model": model}
+
+
+def test_a_stopped_cell_does_only_what_is_missing(
+    design: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stages = Stages(monkeypatch)
+    cell = make_cell(design, design.folds[0], 1, tmp_path)
+    stages.fail_at = "distil distilled"
+    with pytest.raises(RuntimeError, match="killed"):
+        run_cell(cell)
+    assert not cell.done
+    before = len(stages.ran)
+    run_cell(cell)
+    assert cell.done
+    again = stages.ran[before:]
+    assert again[:2] == ["propagate distilled", "distil distilled"]
+    assert not {"corpus", "preprocess", "teacher", "distil baseline"} & set(again)
+    assert collect(design, tmp_path)["model"].tolist() == models_in_order(cell.params)
+
+
+def results(errors: dict[str, list[list[int]]]) -> pd.DataFrame:
+    """Rows of errors[model][fold][seed] out of 100."""
+    return pd.DataFrame(
+        {
+            "model": model, "fold": f"f{fold}", "seed": seed, "params": 10, "nonzero_params": 10,
+            "valid_error": 0.1, "errors": wrong, "units": 100,
+        }
+        for model, folds in errors.items()
+        for fold, by_seed in enumerate(folds)
+        for seed, wrong in enumerate(by_seed)
+    )  # fmt: skip
+
+
+def test_seeds_are_averaged_and_folds_are_the_speakers() -> None:
+    table = results({"teacher": [[10, 10], [10, 10], [10, 10]], "baseline": [[20, 30], [30, 30], [40, 30]]})
+    teacher, baseline = summarise(table)
+    assert baseline.error.estimate == pytest.approx((25 + 30 + 35) / 300)
+    assert baseline.cells == 6
+    assert baseline.against_teacher is not None
+    assert baseline.against_teacher.estimate == pytest.approx(0.2)
+    # differences of 0.15, 0.20, 0.25 over three speakers: t(2) = 4.303 times 0.05 / sqrt(3)
+    assert baseline.against_teacher.high == pytest.approx(0.2 + 4.3027 * 0.05 / 3**0.5, rel=1e-3)
+    assert baseline.seed_spread == pytest.approx(0.0)
+    assert teacher.against_teacher is None
+
+
+def test_incomplete_cells_do_not_count() -> None:
+    table = results({"teacher": [[10], [10]], "baseline": [[20], [40]]}).iloc[:-1]
+    assert [s.cells for s in summarise(table)] == [1, 1]
+    with pytest.raises(ValueError, match="no cell of this study has all its models"):
+        summarise(pd.DataFrame())
+
+
+def test_the_table_is_markdown() -> None:
+    lines = markdown(summarise(results({"teacher": [[10], [12]], "baseline": [[20], [40]]}))).splitlines()
+    assert {line.count("|") for line in lines} == {10}
+    assert "30.0%" in lines[3]
+
+
+def test_a_wrong_study_is_named(tmp_path: Path) -> None:
+    data = yaml.safe_load(DESIGNS[0].read_text())
+    data["fold"] = data.pop("fold_key")
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(data))
+    with pytest.raises(ValueError, match="fold_key"):
+        load_study(tmp_path / "study.yaml")
