@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from kd.settings.losses import NEEDS_BLANK
 from kd.settings.models import EncoderSettings, ModelSettings
-from kd.settings.propagation import Kind, Operator, PruneUnits, Slice
+from tasks.params_operators import operator_problems
 
 if TYPE_CHECKING:
     from tasks.params import Params
@@ -18,7 +18,7 @@ def find_problems(params: "Params") -> Iterator[str]:
     """Every impossible combination, with the path of the key to change."""
     yield from _reference_problems(params)
     yield from _shape_problems(params)
-    yield from _operator_problems(params)
+    yield from operator_problems(params)
     yield from _frame_problems(params)
     yield from _loss_problems(params)
     yield from _text_problems(params)
@@ -69,38 +69,6 @@ def _shape_problems(params: "Params") -> Iterator[str]:
                 f"preprocess.frame_ms: {key} has a frame every {step_ms:g} ms, so this must be {step_ms:g} or more, "
                 f"found {params.preprocess.frame_ms:g}"
             )
-
-
-def _operator_problems(params: "Params") -> Iterator[str]:
-    for name, recipe in params.students.items():
-        source = _encoder_behind(params, name)
-        if source is None:
-            continue
-        for i, operator in enumerate(recipe.operators):
-            for kind in _kinds_asked(operator):
-                if kind not in source.kinds:
-                    yield (
-                        f"students.{name}.operators.{i}: {source.family} has no dimension '{kind}'; "
-                        f"it has {', '.join(source.kinds)}"
-                    )
-                elif isinstance(operator, Slice) and operator.keep[kind] > (most := _most(source, kind)):
-                    yield f"students.{name}.operators.{i}.keep.{kind}: {operator.keep[kind]} of at most {most}"
-
-
-def _most(encoder: EncoderSettings, kind: str) -> int:
-    """Units of a kind in the layer that has most; operators only ever leave fewer."""
-    sizes: list[int] = []
-    for field in type(encoder).model_fields:
-        if field == kind or field.startswith(f"{kind}_"):
-            size = getattr(encoder, field)
-            sizes.extend(size if isinstance(size, tuple) else [size])
-    return max(sizes)
-
-
-def _kinds_asked(operator: Operator) -> tuple[Kind, ...]:
-    if isinstance(operator, Slice):
-        return tuple(operator.keep)
-    return operator.kinds if isinstance(operator, PruneUnits) else ()
 
 
 def _frame_problems(params: "Params") -> Iterator[str]:

@@ -36,8 +36,8 @@ Calibrate = Callable[[Recogniser, int], Gradients]
 def propagate(source: Propagated, operators: Sequence[Operator], calibrate: Calibrate | None = None) -> Propagated:
     """Apply operators in order; `source` is untouched.
 
-    Raises ValueError where an operator asks for what the model does not have, or needs calibration
-    batches and none are given.
+    Raises ValueError where an operator asks for what the model does not have, leaves it as it was, or needs
+    calibration batches and none are given.
     """
     for operator in operators:
         gradients = _gradients(source.model, operator, calibrate)
@@ -48,6 +48,7 @@ def propagate(source: Propagated, operators: Sequence[Operator], calibrate: Cali
 def _slice(source: Propagated, operator: Slice, gradients: Gradients | None) -> Propagated:
     _require_kinds(source.model, tuple(operator.keep))
     choice = choose_slice(source.model, operator, gradients)
+    _require_removal(source.model, choice, f"slice: keep fewer {' or '.join(operator.keep)}")
     how = f"by {operator.importance.by}" if operator.choose == "importance" else operator.choose
     return _keep(source, choice, f"slice {how}")
 
@@ -55,14 +56,17 @@ def _slice(source: Propagated, operator: Slice, gradients: Gradients | None) -> 
 def _prune_units(source: Propagated, operator: PruneUnits, gradients: Gradients | None) -> Propagated:
     _require_kinds(source.model, operator.kinds)
     choice = choose_units(source.model, operator, gradients)
+    _require_removal(source.model, choice, f"prune_units: raise its {_amount(operator)}")
     return _keep(source, choice, f"prune units by {operator.importance.by}")
 
 
 def _prune_weights(source: Propagated, operator: PruneWeights, gradients: Gradients | None) -> Propagated:
     masks = weight_masks(source.model, operator, gradients, alive=source.masks)
+    alive = sum(int(mask.sum()) for mask in masks.values())
+    if alive == sum(int(source.masks.get(name, torch.ones_like(mask)).sum()) for name, mask in masks.items()):
+        raise ValueError(f"prune_weights zeroed nothing: raise its {_amount(operator)}")
     model = apply(source.model, {})
     zeroed(model, masks)
-    alive = sum(int(mask.sum()) for mask in masks.values())
     line = f"prune weights by {operator.importance.by}: {alive} of {sum(m.numel() for m in masks.values())} alive"
     return Propagated(model, masks, (*source.lineage, line), (*source.kept, {}))
 
@@ -86,6 +90,16 @@ def _keep(source: Propagated, choice: dict[str, Tensor], what: str) -> Propagate
     line = f"{what}: " + ", ".join(f"{name} {len(kept)}/{sizes[name]}" for name, kept in choice.items())
     kept = {name: indices.tolist() for name, indices in choice.items()}
     return Propagated(model, masks, (*source.lineage, line), (*source.kept, kept))
+
+
+def _require_removal(model: Recogniser, choice: Mapping[str, Tensor], remedy: str) -> None:
+    if all(len(choice[d.name]) == d.size for d in model.dimensions() if d.name in choice):
+        raise ValueError(f"nothing would be removed by {remedy}")
+
+
+def _amount(operator: PruneUnits | PruneWeights) -> str:
+    """Name and value of what says how much is pruned."""
+    return f"threshold {operator.threshold:g}" if operator.sparsity is None else f"sparsity {operator.sparsity:g}"
 
 
 def _require_kinds(model: Recogniser, kinds: Sequence[str]) -> None:

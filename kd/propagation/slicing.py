@@ -42,15 +42,13 @@ def choose_slice(model: Recogniser, settings: Slice, gradients: Gradients | None
 
 def count_to_keep(dimension: Dimension, settings: Slice) -> int:
     """Units of one dimension that a slice keeps: its count, or its share rounded, at least one."""
-    amount = settings.keep[dimension.kind]
-    if isinstance(amount, float):
-        return max(1, round(amount * dimension.size))
-    if amount > dimension.size:
+    count = settings.count(dimension.kind, dimension.size)
+    if count > dimension.size:
         raise ValueError(
-            f"slice keeps {amount} of '{dimension.name}', which has only {dimension.size}: "
+            f"slice keeps {count} of '{dimension.name}', which has only {dimension.size}: "
             f"lower keep.{dimension.kind}, or give a share below 1"
         )
-    return amount
+    return count
 
 
 def _most_important(dimension: Dimension, keep: int, scores: Mapping[str, Tensor]) -> Tensor:

@@ -49,6 +49,11 @@ class Slice(Strict):
     importance: Importance = Magnitude(by="l2")
     seed: int = Field(1, ge=0, description="for choose: random")
 
+    def count(self, kind: Kind, size: int) -> int:
+        """Units kept of `size`: the count asked for, even where that is more, or the share rounded, at least one."""
+        amount = self.keep[kind]
+        return amount if isinstance(amount, int) else max(1, round(amount * size))
+
 
 class PruneWeights(Strict):
     """Single weights of the least importance are set to zero and stay zero while training goes on."""

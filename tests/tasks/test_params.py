@@ -19,6 +19,16 @@ CONFORMER = {
 PATCH = {"family": "patch_cnn"}
 TRAINING = {"epochs": 2, "batch_seconds": 10}
 SLICE = {"op": "slice", "keep": {"hidden": 3}}
+
+
+def keep(**amounts: float) -> dict[str, Any]:
+    return {"op": "slice", "keep": amounts}
+
+
+def prune_units(*kinds: str, **amount: Any) -> dict[str, Any]:
+    return {"op": "prune_units", "kinds": list(kinds), **amount}
+
+
 GOOD: dict[str, Any] = {
     "problem": {"kind": "transcription", "units": {"kind": "characters"}},
     "corpus": {"kind": "manifest", "root": "corpora", "file": "m.csv"},
@@ -30,7 +40,12 @@ GOOD: dict[str, Any] = {
     "students": {
         "small": {"init": "random", "model": RNN, "teacher": "none"},
         "cut": {"init": "teacher", "operators": [SLICE], "teacher": "teacher", "objective": {"beta": 1.0}},
-        "again": {"init": "cut", "operators": [SLICE], "teacher": "small", "objective": {"beta": 1.0}},
+        "again": {
+            "init": "cut",
+            "operators": [{"op": "slice", "keep": {"hidden": 2}}],
+            "teacher": "small",
+            "objective": {"beta": 1.0},
+        },
     },
     "export": {},
     "evaluation": {},
@@ -40,7 +55,7 @@ REMOVE = object()
 
 def changed(changes: dict[str, Any]) -> dict[str, Any]:
     """GOOD with values at dotted paths replaced, or removed."""
-    data = json.loads(json.dumps(GOOD))
+    data: dict[str, Any] = json.loads(json.dumps(GOOD))
     for path, value in changes.items():
         *parents, key = path.split(".")
         place: Any = data
@@ -218,7 +233,59 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "more than there is": (
         {"students.cut.operators.0.keep.hidden": 11},
-        "students.cut.operators.0.keep.hidden: 11 of at most 10",
+        "students.cut.operators.0.keep.hidden: 11 of at most 7",
+    ),
+    "more than the smallest layer has": (
+        {"students.cut.operators.0.keep.hidden": 8},
+        "students.cut.operators.0.keep.hidden: 8 of at most 7",
+    ),
+    "more than an earlier operator left": (
+        {"students.cut.operators": [keep(hidden=3), keep(hidden=4)]},
+        "students.cut.operators.1.keep.hidden: 4 of at most 3",
+    ),
+    "more than another student has": (
+        {"students.again.operators": [keep(width=4, hidden=4)]},
+        "students.again.operators.0.keep.hidden: 4 of at most 3",
+    ),
+    "more layers than are left": (
+        {"students.cut.operators": [keep(layers=1), keep(layers=2)]},
+        "students.cut.operators.1.keep.layers: 2 of at most 1",
+    ),
+    "more than a share left": (
+        {"students.cut.operators": [keep(width=0.25), keep(width=4)]},
+        "students.cut.operators.1.keep.width: 4 of at most 3",
+    ),
+    "more than pruning by layer left": (
+        {"students.cut.operators": [prune_units("hidden", sparsity=0.5, scope="layer"), keep(hidden=4)]},
+        "students.cut.operators.1.keep.hidden: 4 of at most 3",
+    ),
+    # operators that would do nothing
+    "a slice of all": (
+        {"students.cut.operators": [keep(layers=2, width=12)]},
+        "students.cut.operators.0.keep: layers, width would be kept whole",
+    ),
+    "a share that rounds to all": (
+        {"students.cut.operators": [keep(layers=0.9)]},
+        "students.cut.operators.0.keep: layers would be kept whole",
+    ),
+    "a slice of all that is left": (
+        {"students.again.operators": [keep(hidden=3)]},
+        "students.again.operators.0.keep: hidden would be kept whole",
+    ),
+    "too sparse to remove a unit": (
+        {"students.cut.operators": [prune_units("hidden", sparsity=0.02)]},
+        "students.cut.operators.0.sparsity: 0.02 of so few units rounds to none",
+    ),
+    "too sparse to remove a unit of any layer": (
+        {"students.cut.operators": [prune_units("hidden", sparsity=0.04, scope="layer")]},
+        "students.cut.operators.0.sparsity: 0.04 of so few units rounds to none",
+    ),
+    "weights that are zero already": (
+        {
+            "students.cut.operators": [{"op": "prune_weights", "sparsity": 0.5}],
+            "students.again.operators": [{"op": "prune_weights", "sparsity": 0.4}],
+        },
+        "students.again.operators.0.sparsity: 0.5 of the weights are zero already: 0.4 zeroes none",
     ),
 }
 
@@ -231,13 +298,28 @@ def test_a_mistake_is_one_line_with_its_path(mistake: str) -> None:
 
 
 def test_kinds_of_every_family() -> None:
-    """A conformer has no `hidden`; its feed-forwards are counted by the larger one."""
+    """A conformer has no `hidden`; its feed-forwards are counted by the smaller one."""
     model = {"teacher.model": CONFORMER, "students.again": REMOVE}
     (line,) = lines(**model)
     assert line.startswith("students.cut.operators.0: conformer has no dimension 'hidden'; it has layers, width,")
-    (line,) = lines(**model, **{"students.cut.operators.0.keep": {"feed_forward": 10}})
-    assert line == "students.cut.operators.0.keep.feed_forward: 10 of at most 9"
-    parse_params(changed({**model, "students.cut.operators.0.keep": {"feed_forward": 9, "heads": 1, "channels": 0.5}}))
+    (line,) = lines(**model, **{"students.cut.operators.0.keep": {"feed_forward": 9}})
+    assert line == "students.cut.operators.0.keep.feed_forward: 9 of at most 8"
+    parse_params(changed({**model, "students.cut.operators.0.keep": {"feed_forward": 8, "heads": 1, "channels": 0.5}}))
+
+
+def test_sizes_that_weights_decide_wait_for_them() -> None:
+    """After pruning over all layers, or with layers chosen by importance, a size is known only within bounds."""
+    bounded = prune_units("hidden", sparsity=0.5)
+    parse_params(changed({"students.cut.operators": [bounded, keep(hidden=7)], "students.again": REMOVE}))
+    one_layer = {"students.cut.operators": [keep(layers=1), keep(hidden=9)], "students.again": REMOVE}
+    parse_params(changed(one_layer))
+    (line,) = lines(**{**one_layer, "students.cut.operators": [keep(layers=1), keep(hidden=11)]})
+    assert line == "students.cut.operators.1.keep.hidden: 11 of at most 10"
+    parse_params(
+        changed(
+            {"students.cut.operators": [prune_units("hidden", threshold=9.0), keep(hidden=5)], "students.again": REMOVE}
+        )
+    )
 
 
 def test_transcripts_are_aligned_at_the_longest_step() -> None:

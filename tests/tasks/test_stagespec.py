@@ -16,6 +16,7 @@ PLUMBING = {
     "tasks.watch": "an interface",
     "tasks.params_errors": "the wording of errors",
     "tasks.params_checks": "refuses parameters, changes none",
+    "tasks.params_operators": "refuses parameters, changes none",
     "tasks.params": "holds the defaults of cheap stages, which name it; to the others it only hands on kd.settings",
     "tasks.params_corpora": "holds the corpora's settings, and the corpus stage names it",
 }

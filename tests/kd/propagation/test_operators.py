@@ -156,11 +156,28 @@ def test_masked_weights_stay_zero_in_training(name: str, optimiser: dict[str, An
         ({"op": "slice", "keep": {"layers": 9}}, r"keeps 9 of 'layers', which has only 3: lower keep\.layers"),
         ({"op": "prune_weights", "sparsity": 0.5, "importance": {"by": "taylor"}}, "none were given"),
         ({"op": "slice", "keep": {"width": 3}, "importance": {"by": "gradient"}}, "none were given"),
+        (
+            {"op": "slice", "keep": {"layers": 3, "width": 12}},
+            "nothing would be removed by slice: keep fewer layers or",
+        ),
+        (
+            {"op": "prune_units", "kinds": ["hidden"], "sparsity": 0.01},
+            r"nothing would be removed by prune_units: raise its sparsity 0\.01",
+        ),
+        ({"op": "prune_units", "kinds": ["hidden"], "threshold": 1e-30}, "prune_units: raise its threshold 1e-30"),
+        ({"op": "prune_weights", "threshold": 1e-30}, "prune_weights zeroed nothing: raise its threshold 1e-30"),
+        ({"op": "prune_weights", "sparsity": 1e-9}, "prune_weights zeroed nothing: raise its sparsity 1e-09"),
     ],
 )
 def test_what_cannot_be_done_is_named(data: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         propagate(Propagated(make_model("gru")), operators(data))
+
+
+def test_pruning_again_by_less_is_named() -> None:
+    once = propagate(Propagated(make_model("gru")), operators({"op": "prune_weights", "sparsity": 0.5}))
+    with pytest.raises(ValueError, match=r"zeroed nothing: raise its sparsity 0\.4"):
+        propagate(once, operators({"op": "prune_weights", "sparsity": 0.4}))
 
 
 def test_gradients_are_computed_only_where_used() -> None:

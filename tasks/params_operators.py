@@ -1,0 +1,136 @@
+"""Operators against the sizes that they meet, folded through every recipe, before anything is trained.
+
+Where pruning decides by weights, sizes are only bounded afterwards, and only what is certain is refused;
+`kd.propagation` refuses the rest when it happens.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from kd.settings.models import EncoderSettings
+from kd.settings.propagation import Kind, Operator, PruneUnits, PruneWeights, Slice
+
+if TYPE_CHECKING:
+    from tasks.params import Params
+
+Bounds = tuple[tuple[int, int], ...]
+"""(least, most) units of each dimension that one field of the settings sizes."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is known of a model before it exists.
+
+    fields: bounds by field; per_layer: which of them have a dimension in each layer; zeroed: share of the
+    weights that is zero, by scope.
+    """
+
+    family: str
+    kinds: tuple[str, ...]
+    fields: dict[str, Bounds]
+    per_layer: tuple[str, ...]
+    zeroed: dict[str, float] = field(default_factory=dict)
+
+    def fields_of(self, kind: Kind) -> list[str]:
+        return [name for name in self.fields if name == kind or name.startswith(f"{kind}_")]
+
+    def resized(self, sizes: dict[str, Bounds]) -> "Shape":
+        """With other bounds, and dimensions for as many layers as those leave; which layers stay is not known."""
+        fields = self.fields | sizes
+        if "layers" in sizes:
+            layers = sizes["layers"][0][1]
+            for name in self.per_layer:
+                least, most = zip(*fields[name], strict=True)
+                fields[name] = ((min(least), max(most)),) * layers
+        return replace(self, fields=fields, zeroed={})
+
+
+def operator_problems(params: "Params") -> Iterator[str]:
+    """Every operator that asks for what its model has not, or that would leave the model as it is."""
+    for name in params.students:
+        yield from _meet(params, name)[1]
+
+
+def _meet(params: "Params", model: str, asked_by: tuple[str, ...] = ()) -> tuple[Shape | None, list[str]]:
+    """The shape of a model (None: not known, or wrong), and what is wrong with its own operators."""
+    if model == "teacher" and params.teacher.source == "train":
+        return _shape(params.teacher.model), []
+    if model not in params.students or model in asked_by:
+        return None, []
+    recipe = params.students[model]
+    if recipe.model is not None:
+        return _shape(recipe.model), []
+    shape, _ = _meet(params, recipe.init, (*asked_by, model))
+    for i, operator in enumerate(recipe.operators):
+        if shape is None:
+            break
+        if problems := list(_problems(shape, operator)):
+            return None, [f"students.{model}.operators.{i}{problem}" for problem in problems]
+        shape = _after(shape, operator)
+    return shape, []
+
+
+def _shape(encoder: EncoderSettings) -> Shape:
+    sizes = {
+        name: size if isinstance(size := getattr(encoder, name), tuple) else (size,)
+        for name in type(encoder).model_fields
+        if any(name == kind or name.startswith(f"{kind}_") for kind in encoder.kinds)
+    }
+    fields = {name: tuple((units, units) for units in size) for name, size in sizes.items()}
+    return Shape(encoder.family, encoder.kinds, fields, getattr(encoder, "per_layer", ()))
+
+
+def _problems(shape: Shape, operator: Operator) -> Iterator[str]:
+    """What is wrong, behind the path of the operator."""
+    if isinstance(operator, PruneWeights):
+        zeroed = shape.zeroed.get(operator.scope, 0.0)
+        if operator.sparsity is not None and operator.sparsity <= zeroed:
+            yield f".sparsity: {zeroed:g} of the weights are zero already: {operator.sparsity:g} zeroes none"
+        return
+    kinds = tuple(operator.keep) if isinstance(operator, Slice) else operator.kinds
+    if missing := [kind for kind in kinds if kind not in shape.kinds]:
+        for kind in missing:
+            yield f": {shape.family} has no dimension '{kind}'; it has {', '.join(shape.kinds)}"
+    elif isinstance(operator, Slice):
+        yield from _slice_problems(shape, operator)
+    elif operator.sparsity is not None and not _removes(shape, operator, operator.sparsity):
+        yield f".sparsity: {operator.sparsity:g} of so few units rounds to none: nothing would be removed"
+
+
+def _slice_problems(shape: Shape, operator: Slice) -> Iterator[str]:
+    nothing = True
+    for kind, amount in operator.keep.items():
+        bounds = [bound for name in shape.fields_of(kind) for bound in shape.fields[name]]
+        fewest = min(most for _, most in bounds)
+        if isinstance(amount, int) and amount > fewest:
+            yield f".keep.{kind}: {amount} of at most {fewest}"
+            nothing = False
+        nothing = nothing and all(operator.count(kind, most) == most for _, most in bounds)
+    if nothing:
+        yield f".keep: {', '.join(operator.keep)} would be kept whole: nothing would be removed. Keep fewer"
+
+
+def _removes(shape: Shape, operator: PruneUnits, sparsity: float) -> bool:
+    most = [most for kind in operator.kinds for name in shape.fields_of(kind) for _, most in shape.fields[name]]
+    return round(sparsity * (max(most) if operator.scope == "layer" else sum(most))) > 0
+
+
+def _after(shape: Shape, operator: Operator) -> Shape:
+    if isinstance(operator, PruneWeights):
+        return replace(shape, zeroed={} if operator.sparsity is None else {operator.scope: operator.sparsity})
+    sizes: dict[str, Bounds] = {}
+    for kind in operator.keep if isinstance(operator, Slice) else operator.kinds:
+        for name in shape.fields_of(kind):
+            sizes[name] = tuple(_left(operator, kind, *bound) for bound in shape.fields[name])
+    return shape.resized(sizes)
+
+
+def _left(operator: Slice | PruneUnits, kind: Kind, least: int, most: int) -> tuple[int, int]:
+    """Bounds of what is left of one dimension."""
+    if isinstance(operator, Slice):
+        return operator.count(kind, least), operator.count(kind, most)
+    if operator.sparsity is None or operator.scope == "global":
+        return 1, most
+    low, high = (max(1, units - round(operator.sparsity * units)) for units in (least, most))
+    return low, high
