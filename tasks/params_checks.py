@@ -107,6 +107,11 @@ def _loss_problems(params: "Params") -> Iterator[str]:
 
 
 def _text_problems(params: "Params") -> Iterator[str]:
+    if params.problem.kind == "keyword" and params.corpus.kind == "fsdd" and params.corpus.connected is not None:
+        yield (
+            "corpus.connected: strings of digits are no keywords, each would be a label of its own; "
+            "remove connected, or use problem.kind: transcription"
+        )
     if params.problem.kind != "transcription":
         return
     alphabet = params.problem.units.alphabet

@@ -1,9 +1,10 @@
 """Parameters of the corpora: where audio and transcripts come from."""
 
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from kd.settings.base import Strict
 
@@ -90,13 +91,34 @@ class ManifestCorpus(_Corpus):
     file: Path = Field(description="CSV, JSONL or Parquet; paths in it are relative to `root`")
 
 
+LIBRISPEECH_SUBSETS = (
+    "train-clean-100", "train-clean-360", "train-other-500", "dev-clean", "dev-other", "test-clean", "test-other",
+)  # fmt: skip
+
+
+def _librispeech_subset(name: str) -> str:
+    if name not in LIBRISPEECH_SUBSETS:
+        near = get_close_matches(name, LIBRISPEECH_SUBSETS, n=1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        raise ValueError(f"'{name}' is no subset; {hint}there are {', '.join(LIBRISPEECH_SUBSETS)}")
+    return name
+
+
 class TorchaudioCorpus(_Corpus):
     """A data set of torchaudio by its class name, found under `root` or downloaded to it."""
 
     kind: Literal["torchaudio"]
     dataset: Literal["SPEECHCOMMANDS", "LIBRISPEECH", "YESNO"]
     download: bool = False
-    subsets: tuple[str, ...] = Field((), description="LIBRISPEECH: such as train-clean-100, dev-clean, test-clean")
+    subsets: tuple[Annotated[str, AfterValidator(_librispeech_subset)], ...] = Field(
+        (), description="LIBRISPEECH only; empty: train-clean-100, dev-clean, test-clean"
+    )
+
+    @model_validator(mode="after")
+    def _only_librispeech_has_subsets(self) -> Self:
+        if self.subsets and self.dataset != "LIBRISPEECH":
+            raise ValueError(f"subsets belongs to LIBRISPEECH; {self.dataset} has none: remove it")
+        return self
 
 
 class ConnectedDigits(Strict):
@@ -116,6 +138,14 @@ class FsddCorpus(_Corpus):
     connected: ConnectedDigits | None = Field(None, description="null: single digits")
     test_speaker: str | None = Field(None, description="leave this speaker out; null: the official split")
     valid_speaker: str | None = Field(None, description="null: the speaker after the test speaker, in order of names")
+
+    @model_validator(mode="after")
+    def _two_speakers(self) -> Self:
+        if self.valid_speaker is not None and self.test_speaker is None:
+            raise ValueError("valid_speaker needs test_speaker: the official split is not by speaker")
+        if self.valid_speaker is not None and self.valid_speaker == self.test_speaker:
+            raise ValueError(f"valid_speaker and test_speaker are both '{self.valid_speaker}': name two")
+        return self
 
 
 CorpusParams = Annotated[SyntheticCorpus | ManifestCorpus | TorchaudioCorpus | FsddCorpus, Field(discriminator="kind")]

@@ -34,6 +34,9 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
             message = "missing: this key is required"
         elif detail["type"] in ("union_tag_invalid", "union_tag_not_found"):
             path, message = _wrong_tag(path, detail["ctx"])
+        elif detail["type"] == "boolean_number":
+            key = detail["ctx"]["key"]
+            path, message = f"{path}.{key}".lstrip("."), f"{message}, found {detail['input'][key]!r}"
         elif detail["type"] != "value_error":
             message = f"{_in_yaml_terms(message)}, found {detail['input']!r}"
         lines.append(f"{path}: {message}")

@@ -112,7 +112,6 @@ def _require_kinds(model: Recogniser, kinds: Sequence[str]) -> None:
 
 def _gradients(model: Recogniser, operator: Operator, calibrate: Calibrate | None) -> Gradients | None:
     importance = operator.importance
-    used = not isinstance(operator, Slice) or operator.choose == "importance"
-    if not used or not isinstance(importance, DataDriven) or calibrate is None:
+    if not isinstance(importance, DataDriven) or calibrate is None:
         return None
     return calibrate(model, importance.batches)

@@ -1,9 +1,42 @@
 """The base of every settings class."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any, get_args
+
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic_core import PydanticCustomError
 
 
 class Strict(BaseModel):
-    """A frozen record that refuses unknown keys, so that a typo is an error and never a default."""
+    """A frozen record that refuses unknown keys, so that a typo is an error and never a default.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Numbers are finite, and true and false are none.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_boolean_for_a_number(cls, data: Any) -> Any:
+        """Before the fields, since a discriminator takes no validator; the error's context names the key."""
+        for key, field in cls.model_fields.items():
+            if isinstance(data, dict) and _holds_boolean(data.get(key)) and _wants_number(field.annotation):
+                raise PydanticCustomError("boolean_number", "a number is expected, not true or false", {"key": key})
+        return data
+
+
+def _holds_boolean(value: Any) -> bool:
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return isinstance(value, bool) or any(map(_holds_boolean, inside))
+
+
+def _wants_number(annotation: Any) -> bool:
+    """Whether a type is made of numbers, and has no place for a boolean or for settings of their own."""
+    parts = _parts(annotation)
+    if any(part is bool or (isinstance(part, type) and issubclass(part, BaseModel)) for part in parts):
+        return False
+    return any(part in (int, float) or type(part) is int for part in parts)
+
+
+def _parts(annotation: Any) -> list[Any]:
+    inside = get_args(annotation)
+    return [part for item in inside for part in _parts(item)] if inside else [annotation]

@@ -1,8 +1,8 @@
 """Settings of the objective: min E[ labels * L(f_s(x), y) + beta * L(f_s(x), f_t(x)) ]."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from kd.settings.base import Strict
 
@@ -74,6 +74,17 @@ class ObjectiveSettings(Strict):
         if self.labels == 0 and self.beta == 0:
             raise ValueError("labels and beta are both 0: nothing would be learnt")
         return self
+
+    @model_validator(mode="after")
+    def _match_is_used(self) -> Self:
+        if self.beta == 0 and "match" in self.model_fields_set:
+            raise ValueError("match is how a student learns from a teacher, but beta is 0: set beta, or remove match")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_unused(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data: dict[str, Any] = whole(self)
+        return data if self.beta > 0 else {key: value for key, value in data.items() if key != "match"}
 
     def describe(self) -> str:
         """One word for tables: labels, teacher, or labels + teacher."""

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from kd.settings.base import Strict
 
@@ -11,7 +11,7 @@ Kind = Literal["layers", "width", "stem", "hidden", "heads", "feed_forward", "ch
 
 def _count_or_share(amount: Any) -> Any:
     """1.0 is refused: as a share it keeps all, as a count it keeps one."""
-    count = isinstance(amount, int) and not isinstance(amount, bool) and amount >= 1
+    count = isinstance(amount, int) and amount >= 1
     share = isinstance(amount, float) and 0 < amount < 1
     if not (count or share):
         raise ValueError(f"{amount!r} is neither a count (a whole number from 1 on) nor a share (between 0 and 1)")
@@ -40,14 +40,33 @@ class DataDriven(Strict):
 Importance = Annotated[Random | Magnitude | DataDriven, Field(discriminator="by")]
 
 
+USED_BY = {"importance": "importance", "seed": "random"}
+"""Which way of choosing reads a key of Slice."""
+
+
 class Slice(Strict):
     """Part of the source's layers and units becomes the student: a new, smaller model."""
 
     op: Literal["slice"]
     keep: dict[Kind, Amount] = Field(min_length=1, description="per kind of dimension: a count, or a share below 1")
     choose: Literal["random", "first", "last", "spaced", "importance"] = "importance"
-    importance: Importance = Magnitude(by="l2")
+    importance: Importance = Field(Magnitude(by="l2"), description="for choose: importance")
     seed: int = Field(1, ge=0, description="for choose: random")
+
+    @model_validator(mode="after")
+    def _all_is_used(self) -> Self:
+        for key in self._unused:
+            if key in self.model_fields_set:
+                raise ValueError(f"{key} is for choose: {USED_BY[key]}, but choose is {self.choose}: remove {key}")
+        return self
+
+    @property
+    def _unused(self) -> list[str]:
+        return [key for key, choose in USED_BY.items() if choose != self.choose]
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_unused(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in whole(self).items() if key not in self._unused}
 
     def count(self, kind: Kind, size: int) -> int:
         """Units kept of `size`: the count asked for, even where that is more, or the share rounded, at least one."""

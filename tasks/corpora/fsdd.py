@@ -65,8 +65,6 @@ def _find(root: Path) -> list[_Recording]:
 
 def _split(recordings: list[_Recording], corpus: FsddCorpus) -> list[_Recording]:
     if corpus.test_speaker is None:
-        if corpus.valid_speaker is not None:
-            raise ValueError("corpus.valid_speaker needs corpus.test_speaker: the official split is not by speaker")
         return [replace(r, split="test" if r.index < 5 else "valid" if r.index < 10 else "train") for r in recordings]
     speakers = sorted({r.speaker for r in recordings})
     for key, name in (("test_speaker", corpus.test_speaker), ("valid_speaker", corpus.valid_speaker)):
@@ -74,7 +72,7 @@ def _split(recordings: list[_Recording], corpus: FsddCorpus) -> list[_Recording]
             raise ValueError(f"corpus.{key}: no recording of '{name}'; the speakers are {', '.join(speakers)}")
     valid = corpus.valid_speaker or speakers[(speakers.index(corpus.test_speaker) + 1) % len(speakers)]
     if valid == corpus.test_speaker:
-        raise ValueError(f"corpus.valid_speaker and corpus.test_speaker are both '{valid}': name two")
+        raise ValueError(f"corpus.test_speaker: '{valid}' is the only speaker, and none is left for validation")
     chosen: dict[str, Split] = {corpus.test_speaker: "test", valid: "valid"}
     return [replace(r, split=chosen.get(r.speaker, "train")) for r in recordings]
 

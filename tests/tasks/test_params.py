@@ -17,6 +17,7 @@ CONFORMER = {
     "channels": 5,
 }  # fmt: skip
 PATCH = {"family": "patch_cnn"}
+FSDD = {"kind": "fsdd", "root": "c"}
 TRAINING = {"epochs": 2, "batch_seconds": 10}
 SLICE = {"op": "slice", "keep": {"hidden": 3}}
 
@@ -80,6 +81,26 @@ def test_what_is_right_is_taken() -> None:
     assert params.training_of("cut") == params.student_training
     assert parse_params(changed({"students.cut.training": {**TRAINING, "epochs": 9}})).training_of("cut").epochs == 9
     assert Params.model_validate_json(params.model_dump_json()) == params
+
+
+def test_what_is_not_used_is_not_written() -> None:
+    """So that a record holds no setting that had no effect, and reads back."""
+    cut = {"choose": "random", **keep(hidden=3)}
+    params = parse_params(changed({"students.cut.operators": [cut, keep(width=5)]}))
+    data = params.model_dump(mode="json")
+    drawn, chosen = data["students"]["cut"]["operators"]
+    assert drawn.keys() == {"op", "keep", "choose", "seed"}
+    assert chosen.keys() == {"op", "keep", "choose", "importance"}
+    assert data["students"]["small"]["objective"] == {"labels": 1.0, "beta": 0.0}
+    assert data["students"]["cut"]["objective"]["match"]["name"] == "soft_targets"
+    assert parse_params(data) == params
+
+
+def test_the_studies_own_params_are_right() -> None:
+    files = sorted((REPO / "studies").glob("*.yaml"))
+    assert files
+    for file in files:
+        parse_params(yaml.safe_load(file.read_text(encoding="utf-8"))["params"])
 
 
 def test_the_projects_own_params_are_right() -> None:
@@ -148,6 +169,65 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "order": (
         {"student_augment.noise_snr_db": [9, 3]},
         "student_augment.noise_snr_db: the range [9.0, 3.0] ends before it begins",
+    ),
+    "a boolean for a number": (
+        {"student_training.epochs": True},
+        "student_training.epochs: a number is expected, not true or false, found True",
+    ),
+    "a boolean in a list": (
+        {"teacher.model.hidden": [3, True]},
+        "teacher.model.hidden: a number is expected, not true or false, found [3, True]",
+    ),
+    "a boolean in a mapping": (
+        {"students.cut.operators": [keep(hidden=True)]},
+        "students.cut.operators.0.keep: a number is expected, not true or false, found {'hidden': True}",
+    ),
+    "a boolean for a choice of numbers": (
+        {"teacher.model.subsampling": True},
+        "teacher.model.subsampling: a number is expected, not true or false, found True",
+    ),
+    "infinite": (
+        {"preprocess.max_seconds": float("inf")},
+        "preprocess.max_seconds: input should be a finite number, found inf",
+    ),
+    "no number": ({"student_augment.filter_db": float("nan")}, "student_augment.filter_db: input should be a finite"),
+    "infinite in a list": (
+        {"student_augment.noise_snr_db": [0, float("inf")]},
+        "student_augment.noise_snr_db.1: input should be a finite number, found inf",
+    ),
+    # settings that would be ignored
+    "importance of the first": (
+        {"students.cut.operators.0": {**SLICE, "choose": "first", "importance": {"by": "l2"}}},
+        "students.cut.operators.0: importance is for choose: importance, but choose is first: remove importance",
+    ),
+    "seed of importance": (
+        {"students.cut.operators.0.seed": 1},
+        "students.cut.operators.0: seed is for choose: random, but choose is importance: remove seed",
+    ),
+    "match without teacher": (
+        {"students.small.objective": {"labels": 1, "match": {"name": "soft_targets"}}},
+        "students.small.objective: match is how a student learns from a teacher, but beta is 0",
+    ),
+    # corpora
+    "validation speaker alone": (
+        {"corpus": {**FSDD, "valid_speaker": "theo"}},
+        "corpus: valid_speaker needs test_speaker: the official split is not by speaker",
+    ),
+    "one speaker for two parts": (
+        {"corpus": {**FSDD, "valid_speaker": "theo", "test_speaker": "theo"}},
+        "corpus: valid_speaker and test_speaker are both 'theo': name two",
+    ),
+    "subsets of others": (
+        {"corpus": {"kind": "torchaudio", "root": "c", "dataset": "YESNO", "subsets": ["dev-clean"]}},
+        "corpus: subsets belongs to LIBRISPEECH; YESNO has none",
+    ),
+    "misspelt subset": (
+        {"corpus": {"kind": "torchaudio", "root": "c", "dataset": "LIBRISPEECH", "subsets": ["dev-claen"]}},
+        "corpus.subsets.0: 'dev-claen' is no subset; did you mean 'dev-clean'? there are train-clean-100, ",
+    ),
+    "strings as keywords": (
+        {"problem": {"kind": "keyword"}, "corpus": {**FSDD, "connected": {}}},
+        "corpus.connected: strings of digits are no keywords",
     ),
     # impossible combinations
     "fp16 on a CPU": (

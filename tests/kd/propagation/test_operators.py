@@ -184,7 +184,7 @@ def test_gradients_are_computed_only_where_used() -> None:
     def never(model: Recogniser, batches: int) -> Mapping[str, Tensor]:
         raise AssertionError("not needed")
 
-    by_position = {"op": "slice", "keep": {"width": 3}, "choose": "first", "importance": {"by": "taylor"}}
+    by_position = {"op": "slice", "keep": {"width": 3}, "choose": "first"}
     propagate(Propagated(make_model("gru")), operators(by_position, {"op": "prune_weights", "sparsity": 0.1}), never)
 
 

@@ -18,7 +18,8 @@ def case(problem: str, **settings: float) -> tuple[Objective, Parts, Tensor, Ten
     inputs = tiny_inputs(problem, 0, teacher=fresh("gru", problem))
     student = fresh("cnn", problem)
     logits, lengths = student(inputs.features_BTF, inputs.lengths_B)
-    objective = Objective(ObjectiveSettings(match=MATCH, **settings), problem)
+    taught = {"match": MATCH} if settings.get("beta") else {}
+    objective = Objective(ObjectiveSettings.model_validate({**taught, **settings}), problem)
     assert inputs.teacher_BTV is not None
     parts = objective.parts(logits, lengths, inputs.targets_BL, inputs.target_lengths_B, inputs.teacher_BTV)
     label = LABEL_LOSSES[problem](logits, lengths, inputs.targets_BL, inputs.target_lengths_B)

@@ -67,10 +67,13 @@ def test_leave_one_speaker_out(project):
     assert set(table.loc[table["split"] == "valid", "speaker"]) == {"jackson"}
     with pytest.raises(ValueError, match=r"test_speaker: no recording of 'bob'; the speakers are george, jackson"):
         find(project, test_speaker="bob")
-    with pytest.raises(ValueError, match="both 'theo'"):
-        find(project, test_speaker="theo", valid_speaker="theo")
-    with pytest.raises(ValueError, match=r"valid_speaker needs corpus\.test_speaker"):
-        find(project, valid_speaker="theo")
+
+
+def test_one_speaker_cannot_be_divided(project):
+    (project.recordings / "wav").mkdir(parents=True)
+    (project.recordings / "wav" / "0_theo_0.wav").write_bytes(spoken("0_theo_0.wav"))
+    with pytest.raises(ValueError, match=r"corpus\.test_speaker: 'theo' is the only speaker"):
+        find(project, test_speaker="theo")
 
 
 CONNECTED = {"length": [2, 4], "pause_s": [0.02, 0.25], "utterances_per_speaker": 24}

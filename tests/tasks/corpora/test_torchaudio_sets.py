@@ -62,8 +62,6 @@ def test_what_is_not_there_is_an_error_with_a_remedy(project):
     (project.recordings / "waves_yesno").mkdir()
     with pytest.raises(ValueError, match=r"YESNO in .* holds no recording"):
         find(project, "YESNO")
-    with pytest.raises(ValueError, match=r"corpus\.subsets belongs to LIBRISPEECH"):
-        find(project, "YESNO", subsets=["a"])
 
 
 def test_a_failed_download_says_what_to_do(project, monkeypatch):
