@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from kd.settings.base import Strict
 from kd.settings.frontend import AugmentSettings, FrontEndSettings
@@ -75,8 +75,13 @@ class PreprocessParams(Strict):
         return self
 
 
+NO_TEACHER = "models/none"
+"""A constant file; DVC depends on it where there is no teacher to depend on."""
+
+
 class TrainedTeacher(Strict):
     source: Literal["train"]
+    path: Literal["models/none"] = Field("models/none", description="DVC watches it: here, nothing to watch")
     model: EncoderSettings
     training: TrainingSettings
     augment: AugmentSettings = AugmentSettings()
@@ -86,7 +91,14 @@ class CheckpointTeacher(Strict):
     """A teacher trained by this project earlier: a folder with config.json and model.safetensors."""
 
     source: Literal["checkpoint"]
-    path: Path
+    path: Path = Field(description="DVC watches it: other weights there make the teacher stage stale")
+
+    @field_validator("path")
+    @classmethod
+    def _names_a_teacher(cls, path: Path) -> Path:
+        if path == Path(NO_TEACHER):
+            raise ValueError(f"{NO_TEACHER} is no checkpoint: name the teacher's folder, or set source: train")
+        return path
 
 
 Teacher = Annotated[TrainedTeacher | CheckpointTeacher, Field(discriminator="source")]
@@ -188,4 +200,7 @@ def load_params(path: Path) -> Params:
         data = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ParamsError([f"{path} is not valid YAML: {' '.join(str(error).split())}"]) from None
-    return parse_params(data)
+    params = parse_params(data)
+    if "path" not in data["teacher"]:  # has a default, but DVC reads the file alone
+        raise ParamsError([f"teacher.path: missing: dvc.yaml depends on it; write {NO_TEACHER} for source: train"])
+    return params

@@ -229,6 +229,12 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         {"problem": {"kind": "keyword"}, "corpus": {**FSDD, "connected": {}}},
         "corpus.connected: strings of digits are no keywords",
     ),
+    # teachers
+    "a trained teacher's folder": ({"teacher.path": "old"}, "teacher.path: input should be 'models/none', found 'old'"),
+    "no teacher's folder": (
+        {"teacher": {"source": "checkpoint", "path": "models/none"}},
+        "teacher.path: models/none is no checkpoint: name the teacher's folder, or set source: train",
+    ),
     # impossible combinations
     "fp16 on a CPU": (
         {"student_training": {**TRAINING, "device": "cpu", "precision": "fp16"}},
@@ -449,6 +455,9 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ParamsError):
         load_params(tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(GOOD))
+    with pytest.raises(ParamsError, match=r"teacher\.path: missing: dvc\.yaml depends on it; write models/none"):
+        load_params(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(changed({"teacher.path": "models/none"})))
     assert load_params(tmp_path / "params.yaml") == parse_params(GOOD)
 
 

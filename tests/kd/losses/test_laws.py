@@ -41,7 +41,7 @@ def value(name: str, student: Tensor, teacher: Tensor, lengths: Tensor = LENGTHS
 
 def test_every_entry_is_tested_and_can_be_chosen() -> None:
     assert set(MATCHING_LOSSES) == set(SETTINGS)
-    assert set(MATCHING_LOSSES) == {ObjectiveSettings(match=s).match.name for s in SETTINGS.values()}
+    assert set(MATCHING_LOSSES) == {ObjectiveSettings(beta=1.0, match=s).match.name for s in SETTINGS.values()}
 
 
 @every_loss
