@@ -1,0 +1,63 @@
+"""presets/: complete parameters, each of whose models can be built and is as large as its comment says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from kd.models import Recogniser, build
+from kd.propagation import Propagated, propagate
+from kd.settings.models import EncoderSettings, ModelSettings
+from tasks.params import Params, TrainedTeacher, load_params
+
+REPO = Path(__file__).parents[2]
+OUTPUTS = {"keyword_classical": 10, "keyword_cnn": 35, "connected_digits": 17}
+"""Digits, words of Speech Commands, letters of the digits with space and blank."""
+
+
+def sizes_stated(file: Path) -> dict[str, int]:
+    """Parameters by model, from comments such as `baseline:    # 1,234 parameters`."""
+    found = re.findall(r"^ *(\w+): +# ([\d,]+) parameters$", file.read_text(encoding="utf-8"), re.MULTILINE)
+    return {name: int(size.replace(",", "")) for name, size in found}
+
+
+def models(params: Params, num_outputs: int) -> dict[str, Recogniser]:
+    """The teacher and every student as it begins, with random weights."""
+
+    def fresh(encoder: EncoderSettings) -> Recogniser:
+        num_features = params.frontend.num_mels
+        return build(
+            ModelSettings(
+                problem=params.problem.kind, num_features=num_features, num_outputs=num_outputs, encoder=encoder
+            )
+        )
+
+    assert isinstance(params.teacher, TrainedTeacher)
+    teacher = fresh(params.teacher.model)
+    found = {"teacher": teacher}
+    for name, recipe in params.students.items():
+        whole = Propagated(teacher if recipe.model is None else fresh(recipe.model))
+        found[name] = propagate(whole, recipe.operators).model
+    return found
+
+
+def test_every_preset_is_tested() -> None:
+    assert {file.stem for file in (REPO / "presets").glob("*.yaml")} == OUTPUTS.keys()
+
+
+@pytest.mark.parametrize("preset", OUTPUTS)
+def test_a_preset_is_valid_and_its_models_are_as_large_as_it_says(preset: str) -> None:
+    file = REPO / "presets" / f"{preset}.yaml"
+    built = models(load_params(file), OUTPUTS[preset])
+    sizes = {name: sum(p.numel() for p in model.parameters()) for name, model in built.items()}
+    assert sizes_stated(file) == sizes
+    assert sizes["baseline"] == sizes["distilled"] == sizes["sliced"] < sizes["teacher"] / 10
+
+
+def test_the_classical_keyword_network() -> None:
+    """Its layers by hand: 1 -> 32 -> 64 channels, 64 * 16 * 8 -> 512 -> 10."""
+    params = load_params(REPO / "presets" / "keyword_classical.yaml")
+    teacher = models(params, 10)["teacher"]
+    shapes = [tuple(p.shape) for p in teacher.parameters() if p.ndim > 1]
+    assert shapes == [(32, 1, 3, 3), (64, 32, 3, 3), (512, 64 * 16 * 8), (10, 512)]
+    assert (params.frontend.num_mels, teacher.settings.encoder.frames) == (32, 64)  # type: ignore[union-attr]
