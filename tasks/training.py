@@ -133,13 +133,19 @@ def _feature_cache(
 
 
 def make_accelerator(settings: TrainingSettings) -> Accelerator:
-    """Device, mixed precision and processes, as settings and launcher ask for."""
+    """Device, mixed precision and processes, as settings and launcher ask for.
+
+    On the CPU a run repeats to the bit; on CUDA only as far as torch has deterministic kernels, and it warns elsewhere.
+    """
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("training.device is cuda, but torch finds no GPU here: set device: auto or cpu")
     if settings.precision == "fp16" and not torch.cuda.is_available():
         raise ValueError("training.precision is fp16, but torch finds no GPU here: set precision: bf16 or no")
     torch.set_num_threads(settings.threads)
-    return Accelerator(cpu=settings.device == "cpu", mixed_precision=settings.precision)
+    accelerator = Accelerator(cpu=settings.device == "cpu", mixed_precision=settings.precision)
+    if accelerator.device.type == "cuda":
+        torch.use_deterministic_algorithms(True, warn_only=True)  # CTC's gradient has no deterministic kernel there
+    return accelerator
 
 
 def write_history(folder: Path, history: list[dict[str, float]]) -> None:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -49,6 +50,18 @@ def test_history_has_a_row_for_each_epoch_and_no_times(tmp_path: Path) -> None:
 def test_a_missing_gpu_is_named(settings: dict[str, str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make_accelerator(TrainingSettings.model_validate({**TRAINING, "device": "auto", **settings}))
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_deterministic_kernels_are_asked_for_on_cuda_alone(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No kernel runs here: the accelerator is a stand-in that names its device."""
+    asked: list[tuple[bool, bool]] = []
+    monkeypatch.setattr("tasks.training.Accelerator", lambda **_: SimpleNamespace(device=torch.device(device)))
+    monkeypatch.setattr(
+        torch, "use_deterministic_algorithms", lambda mode, *, warn_only: asked.append((mode, warn_only))
+    )
+    make_accelerator(TrainingSettings.model_validate({**TRAINING, "device": "auto"}))
+    assert asked == ([(True, True)] if device == "cuda" else [])
 
 
 def test_the_watch_of_these_tests_kills() -> None:
