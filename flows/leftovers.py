@@ -1,9 +1,12 @@
-"""Folders of students that params.yaml no longer names: they would count as inputs of measure and report."""
+"""What no stage needs any more: folders of students that are gone (they would count as inputs of measure and report),
+and resume states of stages that are up to date."""
 
 import shutil
 from pathlib import Path
 
-from flows.graph import Graph
+from flows.estimate import stage_label
+from flows.graph import Graph, State
+from tasks.scratch import remove_scratch
 
 PLACES = ("exports", "evaluation")
 
@@ -24,3 +27,10 @@ def remove_leftovers(root: Path, graph: Graph) -> list[Path]:
     for child in gone:
         shutil.rmtree(child)
     return gone
+
+
+def remove_spent_scratch(root: Path, state: State) -> None:
+    """Remove the resume states that `dvc repro` alone, or a killed run, left of stages that are up to date now."""
+    for name in state.graph.nodes:
+        if name not in state.stale:
+            remove_scratch(root, stage_label(name))

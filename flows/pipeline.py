@@ -18,7 +18,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from flows.artifacts import publish
 from flows.candidate import register_best
 from flows.graph import look
-from flows.leftovers import remove_leftovers
+from flows.leftovers import remove_leftovers, remove_spent_scratch
 from flows.session import Session
 from flows.stage import StageError, StoppedError
 from flows.watchdog import start_watchdog
@@ -66,11 +66,13 @@ def pipeline(
     start_watchdog(os.getpid())
     with FileLock(lock):  # a run that is due while another goes on here waits for it
         state = look(folder)
+        if gone := remove_leftovers(folder, state.graph):
+            get_run_logger().info("Removed %s, which no stage makes any more", ", ".join(map(str, gone)))
+            state = look(folder)
+        remove_spent_scratch(folder, state)
         if not state.stale and not force:
             get_run_logger().info("Everything is up to date")
             return {}
-        for gone in remove_leftovers(folder, state.graph):
-            get_run_logger().info("Removed %s, which no stage makes any more", gone)
         run = PipelineRun(folder, params)
         session = Session(folder, state, run.run_id, jobs, force, timeout_s)
         _run_recorded(session, run, retries)

@@ -9,9 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from flows.display import Display
-from flows.estimate import expected_seconds, seconds_left
+from flows.estimate import expected_seconds, seconds_left, stage_label
 from flows.graph import State
 from flows.stage import Job, Verdict, run_job
+from tasks.scratch import remove_scratch
 from tasks.spool import SpoolReader
 from tasks.tracking import SHIP_EVERY_S, Follower
 
@@ -57,6 +58,7 @@ class Session:
         try:
             how = verdict = run_job(job, self.stop, line, tick)
             self.failures.pop(name, None)
+            remove_scratch(self.root, stage_label(name))
         except Exception as error:
             self.failures[name] = error
             raise

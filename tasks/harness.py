@@ -2,12 +2,12 @@
 
 import os
 import random
-import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -19,7 +19,7 @@ from tasks.offline import stay_offline
 from tasks.params import Params, TrainedTeacher, load_params
 from tasks.params_errors import ParamsError
 from tasks.paths import Paths
-from tasks.scratch import open_scratch, scratch_key, stage_scratch
+from tasks.scratch import open_scratch, scratch_key
 from tasks.spool import SpoolWriter
 from tasks.stagespec import look_up, read_spec
 from tasks.timings import Timing, add_timing
@@ -55,7 +55,12 @@ class StageWatch:
     """Watch of a real run: events to the spool, progress to the terminal."""
 
     spool: SpoolWriter
-    scratch: Path | None
+    make_scratch: Callable[[], Path]
+
+    @cached_property
+    def scratch(self) -> Path | None:
+        """Made, with a hash of all inputs, only where a stage asks for it."""
+        return self.make_scratch()
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         self.spool.write("metrics", step=step, values=dict(values))
@@ -84,17 +89,21 @@ def run_stage(command: str, name: str = "", root: Path = Path()) -> int:
         return 2
     values = params.model_dump(mode="json")
     used = {key: look_up(values, key) for key in spec.params}
-    label = f"{command}-{name}" if name else command
-    scratch = open_scratch(root, label, scratch_key(root, spec.deps, used))
+    stage = f"{command}/{name}" if name else command
+
+    def make_scratch() -> Path:
+        return open_scratch(root, stage, scratch_key(root, spec.deps, used))
+
     signal.signal(signal.SIGTERM, _raise_killed)
     if FLOW_VARIABLE in os.environ:
         end_with(int(os.environ[FLOW_VARIABLE]))
-    _run_recorded(command, name, params, used, root, scratch)
-    shutil.rmtree(stage_scratch(root, label), ignore_errors=True)
-    return 0
+    _run_recorded(command, name, params, used, root, make_scratch)
+    return 0  # scratch stays: killed before DVC has recorded the outputs, the stage is run again
 
 
-def _run_recorded(command: str, name: str, params: Params, used: dict[str, Any], root: Path, scratch: Path) -> None:
+def _run_recorded(
+    command: str, name: str, params: Params, used: dict[str, Any], root: Path, make_scratch: Callable[[], Path]
+) -> None:
     """Run the stage, telling the spool how it begins and ends, whatever ends it."""
     given = os.environ.get(EVENTS_VARIABLE)
     events = Path(given) if given else root / "scratch" / "events" / f"{command}-{name}-{os.getpid()}.jsonl"
@@ -107,7 +116,7 @@ def _run_recorded(command: str, name: str, params: Params, used: dict[str, Any],
         _fix_threads(_threads(params, command, name))
         module = import_module(STAGES[command])
         started_s, clock_s = time.time(), time.perf_counter()
-        metrics = module.run(params, Paths(root), name, StageWatch(spool, scratch))
+        metrics = module.run(params, Paths(root), name, StageWatch(spool, make_scratch))
         seconds = time.perf_counter() - clock_s
         add_timing(root, Timing(stage=stage, started_s=started_s, seconds=seconds))
         spool.write("metrics", step=0, values={**metrics, "run_seconds": seconds})

@@ -25,14 +25,19 @@ def scratch_key(root: Path, deps: tuple[Path, ...], params: dict[str, Any]) -> s
     return digest.hexdigest()
 
 
-def stage_scratch(root: Path, label: str) -> Path:
-    """The folder of one stage's resume states; `label` is its command and name."""
-    return root / "scratch" / "resume" / label
+def stage_scratch(root: Path, stage: str) -> Path:
+    """The folder of one stage's resume states; `stage` is such as distil/baseline."""
+    return root / "scratch" / "resume" / stage.replace("/", "-")
 
 
-def open_scratch(root: Path, label: str, key: str) -> Path:
+def remove_scratch(root: Path, stage: str) -> None:
+    """Remove a stage's resume states. Only once DVC has recorded its outputs: until then they may be needed."""
+    shutil.rmtree(stage_scratch(root, stage), ignore_errors=True)
+
+
+def open_scratch(root: Path, stage: str, key: str) -> Path:
     """The folder for this key, made if missing; those of other keys are removed."""
-    parent = stage_scratch(root, label)
+    parent = stage_scratch(root, stage)
     folder = parent / key
     folder.mkdir(parents=True, exist_ok=True)
     for other in parent.iterdir():

@@ -8,9 +8,11 @@ T = TypeVar("T")
 
 
 class Watch(Protocol):
-    """Given to each stage by the harness: where to report to, and where to keep resume states."""
+    """Given to each stage by the harness: where to report to, and a place for resume states."""
 
-    scratch: Path | None
+    @property
+    def scratch(self) -> Path | None:
+        """Where to keep resume states. The first time it is asked for, all inputs are hashed."""
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         """Curves: values at one epoch or step."""

@@ -1,6 +1,10 @@
 """The flow over the real graph with toy stages: what runs, what is restored, what happens when something fails."""
 
+import subprocess
+import sys
+
 import pytest
+import yaml
 from mlflow import MlflowClient
 
 from flows.graph import look
@@ -93,7 +97,36 @@ def test_outputs_of_a_student_that_is_gone_are_removed(finished):
     (stray / "model.onnx").write_text("old")
     verdicts = pipeline(root=str(finished.root))
     assert not stray.exists()
-    assert set(verdicts.values()) == {"cached"}
+    assert verdicts == {}
+
+
+def test_after_a_student_is_gone_the_second_run_is_nothing(finished):
+    params = yaml.safe_load((finished.root / "params.yaml").read_text())
+    del params["students"]["distilled"]
+    (finished.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    assert set(pipeline(root=str(finished.root))) == {"measure", "report"}
+    assert not (finished.root / "exports" / "distilled").exists()
+    assert pipeline(root=str(finished.root)) == {}
+
+
+def test_a_training_that_ended_before_dvc_recorded_it_is_not_repeated(finished, monkeypatch):
+    finished.set("student_training.epochs", 3)
+    finished.dvc("repro", "-q", "--single-item", "propagate@baseline")
+    finished.forget()
+    monkeypatch.setenv("DVC_STAGE", "distil@baseline")
+    subprocess.run([sys.executable, "-m", "tasks", "distil", "baseline"], cwd=finished.root, check=True)
+    assert finished.noted("end") == ["distil-baseline"]
+    assert pipeline(root=str(finished.root))["distil@baseline"] == "ran"
+    assert finished.noted("resumed") == ["distil-baseline"]
+    assert not list((finished.root / "scratch" / "resume").rglob("step")), "nobody needs them any more"
+
+
+def test_states_that_dvc_alone_leaves_go_with_the_next_run(finished, monkeypatch):
+    monkeypatch.setenv("DVC_STAGE", "distil@baseline")
+    subprocess.run([sys.executable, "-m", "tasks", "distil", "baseline"], cwd=finished.root, check=True)
+    assert list((finished.root / "scratch" / "resume").rglob("step"))
+    assert pipeline(root=str(finished.root)) == {}
+    assert not list((finished.root / "scratch" / "resume").rglob("step"))
 
 
 def test_mlflow_has_one_parent_with_a_child_for_each_stage_and_model(first_run):

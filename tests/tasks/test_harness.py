@@ -22,9 +22,10 @@ import time
 from pathlib import Path
 def run(params, paths, name, watch):
     (paths.root / "threads").write_text(__import__("os").environ["OMP_NUM_THREADS"])
-    (watch.scratch / "state").write_text("half")
-    watch.metrics({"loss": 0.5}, step=1)
     order = (paths.root / "order").read_text()
+    if order != "keep nothing":
+        (watch.scratch / "state").write_text("half")
+    watch.metrics({"loss": 0.5}, step=1)
     if order == "fail":
         raise ValueError("the corpus is empty")
     while order == "sleep":
@@ -93,7 +94,7 @@ def test_unknown_stages_and_names_are_refused(project: Path) -> None:
     assert "python -m tasks distil nobody" in output
 
 
-def test_a_stage_by_itself_becomes_a_run_and_leaves_no_scratch(project: Path) -> None:
+def test_a_stage_by_itself_becomes_a_run_and_keeps_its_scratch_until_dvc_has_its_outputs(project: Path) -> None:
     code, output = finish(start(project, "", "distil", "baseline"))
     assert code == 0, output
     run = runs(project)[0]
@@ -104,8 +105,20 @@ def test_a_stage_by_itself_becomes_a_run_and_leaves_no_scratch(project: Path) ->
     assert run.data.params["students.baseline.init"] == "random"
     threads = yaml.safe_load((project / "params.yaml").read_text())["student_training"]["threads"]
     assert (project / "threads").read_text() == str(threads)
-    assert not list((project / "scratch" / "resume").rglob("state"))
+    assert len(list((project / "scratch" / "resume" / "distil-baseline").rglob("state"))) == 1
     assert not list((project / "scratch" / "events").iterdir())
+
+
+def test_a_stage_that_keeps_nothing_hashes_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashing = "import tasks.scratch as s\ns._fingerprint = lambda file: (_ for _ in ()).throw(OSError('hashed'))\n"
+    (project / "sitecustomize.py").write_text((project / "sitecustomize.py").read_text() + hashing)
+    (project / "corpora").mkdir()
+    (project / "corpora" / "README.md").write_text("a corpus")
+    code, output = finish(start(project, "keep nothing", "corpus"))
+    assert code == 0, output
+    assert not (project / "scratch" / "resume").exists()
+    code, output = finish(start(project, "", "corpus"))
+    assert "OSError: hashed" in output, "the corpus is no input"
 
 
 def test_a_failing_stage_ends_its_run_as_failed_and_keeps_its_scratch(project: Path) -> None:
