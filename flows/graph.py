@@ -6,6 +6,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from flows.dvc_locks import release_dead_locks
+
 
 @dataclass(frozen=True)
 class Node:
@@ -62,6 +64,7 @@ def look(root: Path) -> State:
     from dvc.repo import Repo
 
     with Repo(str(root), _wait_for_lock=True) as repo:
+        release_dead_locks(repo)
         graph = Graph(_nodes(repo))
         by_address = {stage.addressing: stage.name for stage in repo.index.stages}  # depends on where we are
         changed = [by_address[address] for address in repo.status() if address in by_address]

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tasks.guard import alive
 from tasks.spool import Event, SpoolReader
 
 PARENT_VARIABLE = "PIPELINE_RUN_ID"
@@ -65,13 +66,11 @@ def begin_run(client: Any, experiment: str, name: str, parent: str | None, start
 
 def close_dead_runs(client: Any) -> int:
     """Mark as KILLED the runs whose process on this machine is gone (by kill -9, say); gives their number."""
-    import psutil
-
     experiments = [e.experiment_id for e in client.search_experiments()]
     closed = 0
     for run in client.search_runs(experiments, "attributes.status = 'RUNNING'"):
         host, _, pid = run.data.tags.get(OWNER_TAG, "").partition(" ")
-        if host == socket.gethostname() and not psutil.pid_exists(int(pid)):
+        if host == socket.gethostname() and not alive(int(pid), run.info.start_time / 1000):
             client.set_terminated(run.info.run_id, "KILLED")
             closed += 1
     return closed

@@ -3,31 +3,24 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import yaml
+from project import REPO, Project
 
 from flows.environment import prepare_environment
-from tasks.tracking import open_store
 
-REPO = Path(__file__).parents[2]
 TOY = Path(__file__).parent / "toy"
 
 prepare_environment()
 
 
-@dataclass
-class Toy:
-    """A project in a folder of its own."""
-
-    root: Path
+class Toy(Project):
+    """A project whose stages are toys."""
 
     def order(self, stage: str, *words: str) -> None:
         """Tell a stage (as in distil-baseline) how to behave; no words: as usual."""
@@ -44,49 +37,6 @@ class Toy:
     def forget(self) -> None:
         (self.root / "diary.jsonl").unlink(missing_ok=True)
 
-    def set(self, key: str, value: Any) -> None:
-        """Set a dotted key of params.yaml."""
-        params = yaml.safe_load((self.root / "params.yaml").read_text())
-        *path, last = key.split(".")
-        place = params
-        for part in path:
-            place = place[part]
-        place[last] = value
-        (self.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-
-    def dvc(self, *arguments: str) -> str:
-        """Output of a DVC command; raises if it fails."""
-        return self.call("-m", "dvc", *arguments)
-
-    def call(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, *arguments], cwd=self.root, capture_output=True, text=True, check=False, timeout=120
-        )
-        if done.returncode:
-            raise RuntimeError(f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
-        return done.stdout
-
-    def lock(self) -> dict[str, Any]:
-        return dict(yaml.safe_load((self.root / "dvc.lock").read_text())["stages"])
-
-    def processes(self) -> list[str]:
-        """Command lines of the processes that work in the project's folder."""
-        found = []
-        for process in psutil.process_iter(["cwd", "cmdline"]):
-            if str(process.info["cwd"]).startswith(str(self.root)):
-                found.append(" ".join(process.info["cmdline"] or []))
-        return found
-
-    def statuses(self, stage: str | None = None) -> list[str]:
-        """States of all MLflow runs, or of those of one stage (as in distil/baseline), oldest first."""
-        return [run.info.status for run in self.runs() if stage in (None, run.data.tags.get("kd.stage"))]
-
-    def runs(self) -> list[Any]:
-        """All MLflow runs."""
-        client = open_store(self.root)
-        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-        return list(client.search_runs(experiments, order_by=["attributes.start_time"]))
-
 
 def make_toy(root: Path) -> Toy:
     """The real project's graph with two students, whose stages are toys."""
@@ -96,6 +46,7 @@ def make_toy(root: Path) -> Toy:
     for stage in graph["stages"].values():
         body = stage.get("do", stage)
         body["deps"] = [dep for dep in body["deps"] if not dep.startswith(("kd", "tasks"))]
+    (root / "toy").touch()
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     (root / "dvc.yaml").write_text(yaml.safe_dump(graph, sort_keys=False))
     for folder, files in {"models": ("random", "none"), "corpora": ("README.md",)}.items():
@@ -108,8 +59,8 @@ def make_toy(root: Path) -> Toy:
 
 
 @pytest.fixture(scope="session")
-def toy_environment() -> Iterator[None]:
-    """Stages started from here are toys."""
+def stage_environment() -> Iterator[None]:
+    """Stages started from here know no run, and are toys in the folders of toy projects."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(TOY))
         patch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
@@ -120,7 +71,7 @@ def toy_environment() -> Iterator[None]:
 
 
 @pytest.fixture
-def toy(tmp_path: Path, toy_environment: None) -> Toy:
+def toy(tmp_path: Path, stage_environment: None) -> Toy:
     """A toy project in which nothing has run yet."""
     return make_toy(tmp_path)
 
@@ -137,7 +88,7 @@ def prefect_server() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def first_run(
-    tmp_path_factory: pytest.TempPathFactory, toy_environment: None, prefect_server: str
+    tmp_path_factory: pytest.TempPathFactory, stage_environment: None, prefect_server: str
 ) -> tuple[Toy, dict[str, str]]:
     """A toy project after its first run, and that run's verdicts. Not to be changed: `finished` is a copy."""
     from flows.pipeline import pipeline

@@ -1,8 +1,9 @@
-"""Python imports this at start-up where this folder is on PYTHONPATH: `python -m tasks` then runs toy stages."""
+"""Python imports this at start-up where this folder is on PYTHONPATH: `python -m tasks` in a toy project runs toys."""
 
 import sys
+from pathlib import Path
 
-if "tasks" in sys.orig_argv:
+if "tasks" in sys.orig_argv and Path("toy").exists():
     import tasks.harness
 
     tasks.harness.STAGES.update(dict.fromkeys(tasks.harness.STAGES, "toy_stages"))
