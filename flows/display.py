@@ -22,6 +22,16 @@ class _Running:
     bar: TaskID
     started_s: float = field(default_factory=time.monotonic)
     note: str = ""
+    label_started_s: dict[str, float] = field(default_factory=dict)
+    progress: Event | None = None
+
+    def own_seconds_left(self) -> float | None:
+        """By what the stage says of its work under way; None before its first step, and where it has no end."""
+        if self.progress is None or not self.progress["done"] or not self.progress["total"]:
+            return None
+        done, total, at_s = (self.progress[key] for key in ("done", "total", "time_s"))
+        each_s: float = (at_s - self.label_started_s[self.progress["label"]]) / done
+        return max(each_s * float(total - done) - (time.time() - float(at_s)), 1.0)
 
 
 class Display:
@@ -64,6 +74,9 @@ class Display:
             running = self._running.get(stage)
             if event["event"] != "progress" or running is None:
                 return
+            if event["done"] == 0:
+                running.label_started_s[event["label"]] = event["time_s"]
+            running.progress = event
             of = f" of {event['total']}" if event["total"] else ""
             running.note = f"{event['label']} {event['done']}{of}"
             self._bars.update(running.bar, completed=event["done"], total=event["total"], note=running.note)
@@ -85,10 +98,20 @@ class Display:
             now = time.monotonic()
             return {stage: now - running.started_s for stage, running in self._running.items()}
 
-    def expect(self, seconds_left: float | None, each_s: Mapping[str, float]) -> None:
-        """Show how long the run and its stages still take; now and then as a line where there are no bars."""
+    def own_seconds_left(self) -> Mapping[str, float]:
+        """Stages under way that say how far they are, and how long they still take by that."""
         with self._lock:
-            left = "" if seconds_left is None else f"about {minutes(seconds_left)} left"
+            left = {stage: running.own_seconds_left() for stage, running in self._running.items()}
+            return {stage: seconds for stage, seconds in left.items() if seconds is not None}
+
+    def expect(self, seconds_left: float | None, each_s: Mapping[str, float], all_known: bool = True) -> None:
+        """Show how long the run and its stages still take; now and then as a line where there are no bars.
+
+        each_s: expected seconds from start to end of those stages for which they are known, which may not be all.
+        """
+        with self._lock:
+            about = "about" if all_known else "at least"
+            left = "" if seconds_left is None else f"{about} {minutes(seconds_left)} left"
             self._bars.update(self._whole, note=f"{len(self._ended)} of {self._stages} stages", left=left)
             for stage, gone_s in self.running_seconds().items():
                 if stage in each_s:

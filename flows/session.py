@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from flows.display import Display
-from flows.estimate import expected_seconds, seconds_left, stage_label
+from flows.estimate import expected_seconds, seconds_left, stage_label, with_progress
 from flows.graph import State
 from flows.stage import Job, Verdict, run_job
 from tasks.scratch import remove_scratch
@@ -20,7 +20,7 @@ from tasks.tracking import SHIP_EVERY_S, Follower
 class Session:
     """State of one run. Its methods are called from the threads of all stages."""
 
-    def __init__(self, root: Path, state: State, parent: str, jobs: int, force: bool, timeout_s: float) -> None:
+    def __init__(self, root: Path, state: State, parent: str | None, jobs: int, force: bool, timeout_s: float) -> None:
         self.root, self.graph, self.parent, self.force = root, state.graph, parent, force
         self.todo = [name for name in state.graph.nodes if force or name in state.stale]
         self.display = Display(len(self.todo))
@@ -67,6 +67,7 @@ class Session:
             self.display.ended(name, how)
             self.seconds[name] = time.monotonic() - started_s
             self.verdicts[name] = how
+            self._expected = expected_seconds(self.root, self.todo)  # this one's likes take as long
         return verdict
 
     def _ship(self, ship: Callable[[], None]) -> None:
@@ -92,9 +93,12 @@ class Session:
 
     def show_time_left(self, started: set[str]) -> None:
         """Tell the display how long all this still takes."""
-        running = self.display.running_seconds()
+        running, own_left = self.display.running_seconds(), self.display.own_seconds_left()
         waiting = [name for name in self.todo if name not in started]
-        self.display.expect(seconds_left(self.graph, self._expected, waiting, running, self.jobs), self._expected)
+        expected = with_progress(self._expected, running, own_left, self.todo)
+        left_s = seconds_left(self.graph, expected, waiting, running, self.jobs)
+        all_known = all(name in expected for name in [*running, *waiting])
+        self.display.expect(left_s, expected, all_known)
 
     def clean_up(self) -> None:
         shutil.rmtree(self._events, ignore_errors=True)

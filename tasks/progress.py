@@ -23,6 +23,7 @@ def show_progress(items: Iterable[T], total: int | None, label: str, spool: Spoo
         with suppress(TypeError):
             total = len(items)  # type: ignore[arg-type]
     started = last_line = last_event = time.monotonic()
+    spool.write("progress", label=label, done=0, total=total)
     with bars(Console(stderr=True)) as progress:
         task = progress.add_task(label, total=total)
         for done, item in enumerate(items, start=1):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flows.estimate import expected_seconds, seconds_left, stage_label
+from flows.estimate import expected_seconds, seconds_left, stage_label, with_progress
 from flows.graph import Graph, Node
 from tasks.timings import Timing, add_timing
 
@@ -48,8 +48,19 @@ def test_time_left_counts_what_a_running_stage_has_done():
     assert seconds_left(GRAPH, expected, [], {"d": 40.0}, 2) == 1.0
 
 
-def test_time_left_is_unknown_where_a_stage_never_ran():
-    assert seconds_left(GRAPH, {"a": 1.0}, ["a", "b"], {}, 2) is None
+def test_time_left_is_unknown_only_where_no_stages_time_is_known():
+    assert seconds_left(GRAPH, {}, ["a", "b"], {}, 2) is None
+    assert seconds_left(GRAPH, {"a": 1.0}, ["a", "b"], {}, 2) == 1.0
+
+
+def test_what_a_stage_says_itself_counts_more_than_its_past_and_counts_for_its_likes():
+    found = with_progress(
+        {"teacher": 99.0, "report": 3.0},
+        {"teacher": 10.0, "distil@a": 20.0},
+        {"teacher": 5.0, "distil@a": 40.0},
+        ["teacher", "distil@a", "distil@b", "report", "measure"],
+    )
+    assert found == {"teacher": 15.0, "distil@a": 60.0, "distil@b": 60.0, "report": 3.0}
 
 
 def test_expected_times_come_from_the_last_run_or_from_stages_alike(tmp_path):

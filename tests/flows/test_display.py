@@ -1,0 +1,57 @@
+"""The lines and bars of a first run, of whose stages nothing is known yet."""
+
+import time
+
+import pytest
+
+from flows import display
+from flows.graph import Graph, Node, State
+from flows.session import Session
+
+GRAPH = Graph([Node("teacher", frozenset()), Node("distil@a", frozenset({"teacher"}))])
+
+
+@pytest.fixture
+def session(tmp_path, monkeypatch):
+    """A first run of two stages, the teacher under way, that says how long it takes with every look."""
+    monkeypatch.setattr(display, "LINE_EVERY_S", -1.0)
+    session = Session(tmp_path, State(GRAPH, frozenset(GRAPH.nodes)), None, 2, False, 60.0)
+    session.display.began("teacher")
+    return session
+
+
+def tell(session, done, total, ago_s, label="epochs"):
+    event = {"event": "progress", "label": label, "done": done, "total": total, "time_s": time.time() - ago_s}
+    session.display.told("teacher", event)
+
+
+def test_before_the_first_step_nothing_is_known(session, capsys):
+    tell(session, 0, 10, ago_s=20.0)
+    session.show_time_left({"teacher"})
+    assert "time left unknown" in capsys.readouterr().out
+
+
+def test_a_training_under_way_tells_the_time_left_by_its_epochs(session, capsys):
+    tell(session, 0, 10, ago_s=30.0)
+    tell(session, 2, 10, ago_s=10.0)
+    assert session.display.own_seconds_left()["teacher"] == pytest.approx(8 * 10 - 10, abs=1)
+    session.show_time_left({"teacher"})
+    line = capsys.readouterr().out
+    assert "teacher epochs 2 of 10" in line
+    assert "at least 1:10 left" in line or "at least 1:09 left" in line
+
+
+def test_work_without_an_end_or_after_another_label_is_counted_by_itself(session):
+    tell(session, 0, 4, ago_s=100.0, label="features")
+    tell(session, 4, 4, ago_s=60.0, label="features")
+    tell(session, 0, 10, ago_s=50.0)
+    tell(session, 5, 10, ago_s=0.0)
+    assert session.display.own_seconds_left()["teacher"] == pytest.approx(50.0, abs=1)
+    tell(session, 0, None, ago_s=0.0, label="words")
+    tell(session, 7, None, ago_s=0.0, label="words")
+    assert session.display.own_seconds_left() == {}
+
+
+def test_with_all_known_it_is_about(session, capsys):
+    session.display.expect(70.0, {"teacher": 70.0, "distil@a": 10.0})
+    assert "about 1:10 left" in capsys.readouterr().out
