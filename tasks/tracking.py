@@ -6,8 +6,11 @@ its own events on a thread while it works.
 
 import os
 import socket
+import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,8 @@ PARENT_VARIABLE = "PIPELINE_RUN_ID"
 """Set by the flow: the parent of the runs of the stages. (Never MLFLOW_RUN_ID: every process would log into that.)"""
 
 SHIP_EVERY_S = 5.0
+PAUSES_S = (0.2, 1.0)
+"""Before a stage's last events are tried once more, and given up."""
 OWNER_TAG = "kd.owner"
 
 
@@ -83,14 +88,18 @@ class Follower:
         self._reader = SpoolReader(events)
         self._root = root
         self._parent = parent
+        self._waiting: list[Event] = []
         self._client: Any = None
         self._run_id: str | None = None
         self._ended = False
 
     def ship(self) -> None:
-        """Log whatever is new."""
-        events = self._reader.new_events()
-        if events and self._client is None:
+        """Log whatever is new. Where this raises, the next call logs it again: MLflow keeps equal metrics once."""
+        self._waiting += self._reader.new_events()
+        events = self._waiting
+        if not events:
+            return
+        if self._client is None:
             self._client = open_store(self._root)
         for event in events:
             if event["event"] == "start":
@@ -101,19 +110,30 @@ class Follower:
         for event in events:
             if event["event"] == "end":
                 self._end(event["status"], event["time_s"])
+        self._waiting = []
 
     def finish(self, status: str = "KILLED") -> None:
-        """Ship the rest; a run whose stage died without a word gets `status`."""
-        self.ship()
-        if self._run_id is not None and not self._ended:
-            self._end(status)
+        """Ship the rest; a run whose stage died without a word gets `status`. After a hiccup it tries again."""
+        for pause_s in (*PAUSES_S, None):
+            try:
+                self.ship()
+                if self._run_id is not None and not self._ended:
+                    self._end(status)
+                break
+            except Exception:
+                if pause_s is None:
+                    raise
+                time.sleep(pause_s)
         self._reader.path.unlink(missing_ok=True)
 
     def _begin(self, event: Event) -> None:
         from mlflow.entities import Param
 
-        experiment = experiment_id(self._client, self._root, event["experiment"])
-        self._run_id = begin_run(self._client, experiment, event["stage"], self._parent, event["time_s"], event["pid"])
+        if self._run_id is None:
+            experiment = experiment_id(self._client, self._root, event["experiment"])
+            self._run_id = begin_run(
+                self._client, experiment, event["stage"], self._parent, event["time_s"], event["pid"]
+            )
         params = [Param(key, str(value)[:6000]) for key, value in flatten(event["params"])]
         for first in range(0, len(params), 100):  # MLflow's limit for a batch
             self._client.log_batch(self._run_id, params=params[first : first + 100])
@@ -139,8 +159,12 @@ class Following:
 
     def _loop(self) -> None:
         while not self._over.wait(SHIP_EVERY_S):
-            self._follower.ship()
-        self._follower.finish()
+            with suppress(Exception):  # what was not logged is tried again
+                self._follower.ship()
+        try:
+            self._follower.finish()
+        except Exception as error:
+            print(f"not logged to MLflow: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
 
 
 def follow(events: Path, root: Path) -> Following:
