@@ -2,9 +2,16 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 
-def register_best(root: Path) -> None:
-    """Run `python -m tasks.candidate`; raises CalledProcessError where that fails."""
-    subprocess.run([sys.executable, "-m", "tasks.candidate"], cwd=root, check=True)
+def register_best(root: Path, say: Callable[[str], None] = print) -> None:
+    """Run `python -m tasks.candidate`; where that fails, say why in one line."""
+    command = [sys.executable, "-m", "tasks.candidate"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, errors="replace", check=False)
+    if done.stdout.strip():
+        say(done.stdout.strip())
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        say(f"the candidate is not registered ({reason}); the next `kd run` tries again")

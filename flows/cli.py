@@ -43,6 +43,7 @@ def run(
     root = Path()
     if not force and not look(root).stale:
         typer.echo("Everything is up to date.")
+        _complete(root, params)
     else:
         _run_flow(root, jobs, retries, timeout_hours * 3600, force)
     _print_results(root, params)
@@ -165,6 +166,20 @@ def _run_flow(root: Path, jobs: int, retries: int, timeout_s: float, force: bool
     except KeyboardInterrupt:
         typer.echo("Stopped. The next run goes on from here.", err=True)
         raise typer.Exit(130) from None
+
+
+def _complete(root: Path, params: "Params") -> None:
+    """What a run that was killed at its very end left undone; a run that is still under way does it itself."""
+    from filelock import FileLock, Timeout
+
+    from flows.recording import complete
+    from tasks.paths import Paths
+
+    try:
+        with FileLock(Paths(root).scratch / "run.lock", timeout=0):
+            complete(root, params, typer.echo)
+    except Timeout:
+        return
 
 
 def _print_results(root: Path, params: "Params") -> None:

@@ -19,12 +19,12 @@ from flows.artifacts import publish
 from flows.candidate import register_best
 from flows.graph import look
 from flows.leftovers import remove_leftovers, remove_spent_scratch
+from flows.recording import Recording, complete
 from flows.session import Session
 from flows.stage import StageError, StoppedError
 from flows.watchdog import start_watchdog
 from tasks.params import load_params
 from tasks.paths import Paths
-from tasks.pipeline_run import PipelineRun
 
 STAGE_TIMEOUT_S = 6 * 3600.0
 
@@ -72,17 +72,18 @@ def pipeline(
         remove_spent_scratch(folder, state)
         if not state.stale and not force:
             get_run_logger().info("Everything is up to date")
+            complete(folder, params)
             return {}
-        run = PipelineRun(folder, params)
+        run = Recording(folder, params)
         session = Session(folder, state, run.run_id, jobs, force, timeout_s)
         _run_recorded(session, run, retries)
-    if session.failures:
-        raise PipelineError(_explain(session))
-    register_best(folder)
-    return session.verdicts
+        if session.failures:
+            raise PipelineError(_explain(session))
+        register_best(folder)
+        return session.verdicts
 
 
-def _run_recorded(session: Session, run: PipelineRun, retries: int) -> None:
+def _run_recorded(session: Session, run: Recording, retries: int) -> None:
     """Run the stages; whatever ends them, MLflow and Prefect are told."""
     status = "KILLED"
     try:

@@ -7,43 +7,40 @@ it holds no pickle and takes any number of utterances of any length,
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tasks.evaluated import read_metrics
 from tasks.offline import stay_offline
 from tasks.params import Params, load_params
 from tasks.paths import Paths
-from tasks.pipeline_run import model_md5
+from tasks.pipeline_run import model_md5, read_results
+from tasks.reporting.choice import best_student
 from tasks.tracking import experiment_id, open_store, tracking_uri
 
 ALIAS = "candidate"
 MD5_TAG = "dvc_md5"
 
 
-def best_student(metrics: Mapping[str, Mapping[str, float]], students: Iterable[str]) -> str:
-    """The student with the lowest error on the *validation* part; of equals, the one of fewest bytes.
-
-    metrics: model to its metrics.json. The test part has no say: it is there to judge the choice.
-    """
-    return min(students, key=lambda name: (metrics[name]["valid_error"], metrics[name]["size_bytes"], name))
+def best_unregistered(root: Path, registered_name: str) -> str | None:
+    """The best student of reports/results.csv, where it is not the candidate yet."""
+    name = best_student(read_results(root))
+    if name is None:
+        return None
+    md5 = model_md5(root, name)
+    return None if md5 and _registered_md5(open_store(root), registered_name) == md5 else name
 
 
 def register(root: Path, params: Params) -> str | None:
     """Register the best student, unless it is the candidate already; gives its name if it was registered."""
-    metrics = read_metrics(root)
-    students = [name for name in params.students if name in metrics]
-    if not students:
+    name = best_unregistered(root, params.name)
+    if name is None:
         return None
-    name = best_student(metrics, students)
     client = open_store(root)
-    md5 = model_md5(root, name)
-    if md5 and _registered_md5(client, params.name) == md5:
-        return None
     experiment = experiment_id(client, root, params.name)
-    tags = {MD5_TAG: md5, "student": name, "valid_error": str(metrics[name]["valid_error"])}
+    valid_error = next(row["valid_error"] for row in read_results(root) if row["model"] == name)
+    tags = {MD5_TAG: model_md5(root, name), "student": name, "valid_error": str(valid_error)}
     version = _log(root, name, params.name, experiment, tags)
     for key, value in tags.items():
         client.set_model_version_tag(params.name, version, key, value)

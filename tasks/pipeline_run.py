@@ -1,5 +1,6 @@
 """The MLflow run of a whole pipeline run: parent of the stages' runs, with one run for each model beside them."""
 
+import hashlib
 import os
 import socket
 import time
@@ -16,6 +17,7 @@ from tasks.tracking import OWNER_TAG, close_dead_runs, experiment_id, open_store
 
 ARTIFACTS = ("dvc.lock", "params.yaml", "reports/results.csv", "reports/report.html")
 SORT_BY = "test_error"
+LOCK_TAG = "kd.lock"
 
 
 class PipelineRun:
@@ -45,6 +47,7 @@ class PipelineRun:
             client.set_tag(self.run_id, f"verdict.{stage.replace('@', '/')}", verdict)
         if status == "FINISHED":
             self._log_models()
+            client.set_tag(self.run_id, LOCK_TAG, lock_digest(self._root))
         for name, text in files.items():
             client.log_text(self.run_id, text, name)
         for artifact in ARTIFACTS:
@@ -82,10 +85,31 @@ class PipelineRun:
         )
 
 
+def is_recorded(root: Path, experiment: str) -> bool:
+    """Whether the newest finished pipeline run is that of the results that are here now."""
+    run = _newest_finished(open_store(root), experiment)
+    return run is not None and run.data.tags.get(LOCK_TAG) == lock_digest(root)
+
+
+def lock_digest(root: Path) -> str:
+    """Names all results at once: a hash of dvc.lock, which holds the hash of every one."""
+    return hashlib.blake2b((root / "dvc.lock").read_bytes(), digest_size=8).hexdigest()
+
+
+def _newest_finished(client: Any, experiment: str) -> Any:
+    found = client.get_experiment_by_name(experiment)
+    finished = "tags.kd.kind = 'pipeline' and attributes.status = 'FINISHED'"
+    runs = [] if found is None else client.search_runs([found.experiment_id], finished, max_results=1)
+    return runs[0] if runs else None
+
+
 def read_results(root: Path) -> list[dict[str, Any]]:
     """Rows of reports/results.csv; none if there is no such file."""
     file = Paths(root).reports / "results.csv"
-    table = pd.read_csv(file) if file.is_file() else pd.DataFrame()
+    if not file.is_file():
+        return []
+    # only an empty cell is missing: a student may be called NA
+    table = pd.read_csv(file, keep_default_na=False, na_values=[""])
     return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
 
 
@@ -104,13 +128,9 @@ def comparison_link(root: Path, experiment: str, address: str) -> str | None:
 
     MLflow opens without metric columns otherwise.
     """
-    client = open_store(root)
-    found = client.get_experiment_by_name(experiment)
-    runs = [] if found is None else client.search_runs(
-        [found.experiment_id], "tags.kd.kind = 'pipeline' and attributes.status = 'FINISHED'", max_results=1
-    )  # fmt: skip
-    if found is None or not runs:
+    run = _newest_finished(open_store(root), experiment)
+    if run is None:
         return None
-    only = quote(f"tags.kd.kind = 'model' and tags.mlflow.parentRunId = '{runs[0].info.run_id}'")
+    only = quote(f"tags.kd.kind = 'model' and tags.mlflow.parentRunId = '{run.info.run_id}'")
     view = f"workflowType=machine_learning&compareRunsMode=CHART&orderByKey=metrics.%60{SORT_BY}%60&orderByAsc=true"
-    return f"{address}/#/experiments/{found.experiment_id}/runs?searchFilter={only}&{view}"
+    return f"{address}/#/experiments/{run.info.experiment_id}/runs?searchFilter={only}&{view}"

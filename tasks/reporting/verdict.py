@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kd.stats import paired_interval
+from tasks.reporting.choice import best_student, lowest
 from tasks.reporting.results import Model
 
 NARROW = "\N{NARROW NO-BREAK SPACE}"
@@ -24,8 +25,9 @@ def judge(models: Sequence[Model], confidence: float) -> Verdict:
 
     The choice does not see the test part, so the figures that are given for it there are fair.
     """
-    students = [m for m in models if m.row["role"] == "student"] or [m for m in models if m.row["role"] != "teacher"]
-    best = min(students or models, key=lambda m: (m.row["valid_error"], m.row["size_bytes"], m.name))
+    rows = [m.row for m in models]
+    name = best_student(rows) or lowest(row for row in rows if row["role"] != "teacher") or lowest(rows)
+    best = next(m for m in models if m.name == name)
     teacher = next((m for m in models if m.row["role"] == "teacher" and m is not best), None)
     what = ERROR_WORDS[best.row["error_kind"]]
     headline = f"{best.name} makes {percent(best.row['test_error'])} {what}"

@@ -6,10 +6,14 @@ import sys
 import pytest
 import yaml
 from mlflow import MlflowClient
+from typer.testing import CliRunner
 
+from flows.candidate import register_best
+from flows.cli import app
 from flows.graph import look
 from flows.pipeline import PipelineError, pipeline
-from tasks.pipeline_run import comparison_link
+from tasks.candidate import ALIAS
+from tasks.pipeline_run import comparison_link, lock_digest
 from tasks.tracking import tracking_uri
 
 CHANGED = {
@@ -157,6 +161,66 @@ def test_the_curves_and_parameters_of_a_stage_are_logged(first_run):
     assert run.data.metrics["loss"] == 1.0
     assert run.data.params["student_training.epochs"] == "16"
     assert run.info.status == "FINISHED"
+
+
+def test_trouble_with_mlflow_ends_no_run_and_the_next_one_makes_up_for_it(finished, monkeypatch, capfd):
+    finished.set("evaluation.confidence", 0.9)
+    before = len(finished.runs())
+    with monkeypatch.context() as broken:
+        broken.setenv("MLFLOW_TRACKING_URI", "sqlite:////dev/null/mlflow.db")
+        verdicts = pipeline(root=str(finished.root))
+    assert verdicts["report"] == "ran"
+    output = capfd.readouterr().out
+    assert "this run is not recorded in MLflow" in output
+    assert "the candidate is not registered" in output
+    assert len(finished.runs()) == before
+
+    assert pipeline(root=str(finished.root)) == {}
+    assert newest_parent(finished).data.tags["kd.lock"] == lock_digest(finished.root)
+    assert pipeline(root=str(finished.root)) == {}
+    assert len(parents_of(finished)) == 2, "what was recorded is recorded once"
+
+
+def test_a_run_killed_between_the_last_stage_and_its_end_is_completed(finished, monkeypatch):
+    """Only MLflow knows that its end was missing: the parent is closed as KILLED, and there is no candidate."""
+    client = MlflowClient(tracking_uri(finished.root))
+    run_id = newest_parent(finished).info.run_id
+    client.set_terminated(run_id, "KILLED")
+    client.delete_registered_model("default")
+    monkeypatch.chdir(finished.root)
+    done = CliRunner().invoke(app, ["run"])
+    assert done.exit_code == 0, done.output
+    assert "Everything is up to date." in done.output
+    assert newest_parent(finished).info.run_id != run_id
+    assert newest_parent(finished).info.status == "FINISHED"
+    assert client.get_model_version_by_alias("default", ALIAS).tags["student"] == "distilled"
+    assert "is now default@candidate" not in CliRunner().invoke(app, ["run"]).output
+
+
+def test_a_candidate_that_cannot_be_registered_is_one_line_and_is_tried_again(finished, monkeypatch):
+    client = MlflowClient(tracking_uri(finished.root))
+    client.delete_registered_model("default")
+    file = finished.root / "exports" / "distilled" / "tokens.txt"
+    tokens = file.read_bytes()
+    for content, expected in (
+        (None, "the candidate is not registered (FileNotFoundError"),
+        (tokens, "is now default@"),
+    ):
+        file.unlink(missing_ok=True)
+        if content is not None:
+            file.write_bytes(content)
+        output = []
+        register_best(finished.root, output.append)
+        assert len(output) == 1
+        assert expected in output[0]
+
+
+def parents_of(toy):
+    return [run for run in toy.runs() if run.data.tags.get("kd.kind") == "pipeline"]
+
+
+def newest_parent(toy):
+    return max(parents_of(toy), key=lambda run: run.info.start_time)
 
 
 def spans_of(toy):

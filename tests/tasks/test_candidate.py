@@ -1,6 +1,5 @@
 """The candidate: chosen by validation error, loaded by its alias, for any number of utterances and frames."""
 
-import json
 from pathlib import Path
 
 import mlflow
@@ -14,23 +13,40 @@ from kd.settings.frontend import FrontEndSettings
 from kd.settings.models import ModelSettings, RNNSettings
 from kd.text import Vocabulary
 from tasks import export
-from tasks.candidate import ALIAS, best_student, register
+from tasks.candidate import ALIAS, register
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tasks.params import load_params
 from tasks.paths import Paths
+from tasks.pipeline_run import read_results
+from tasks.reporting.choice import best_student
 from tasks.tracking import open_store, tracking_uri
 
 REPO = Path(__file__).parents[2]
 
 
 def test_the_lowest_validation_error_wins_then_the_smaller_file():
-    metrics = {
-        "a": {"valid_error": 0.2, "test_error": 0.0, "size_bytes": 1},
-        "b": {"valid_error": 0.1, "test_error": 0.9, "size_bytes": 9},
-        "c": {"valid_error": 0.1, "test_error": 0.9, "size_bytes": 5},
-        "teacher": {"valid_error": 0.0, "test_error": 0.0, "size_bytes": 1},
-    }
-    assert best_student(metrics, ["a", "b", "c"]) == "c"
+    rows = [
+        {"model": "a", "role": "student", "valid_error": 0.2, "test_error": 0.0, "size_bytes": 1},
+        {"model": "b", "role": "student", "valid_error": 0.1, "test_error": 0.9, "size_bytes": 9},
+        {"model": "c", "role": "student", "valid_error": 0.1, "test_error": 0.9, "size_bytes": 5},
+        {"model": "d", "role": "baseline", "valid_error": 0.0, "test_error": 0.0, "size_bytes": 1},
+        {"model": "teacher", "role": "teacher", "valid_error": 0.0, "test_error": 0.0, "size_bytes": 1},
+    ]
+    assert best_student(rows) == "c"
+    assert best_student(rows[3:]) is None
+
+
+def test_without_students_there_is_no_candidate(tmp_path):
+    write_results(tmp_path, "baseline,baseline,0.1,1")
+    assert register(tmp_path, load_params(REPO / "params.yaml")) is None
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_a_student_may_be_called_na(tmp_path):
+    write_results(tmp_path, "NA,student,0.1,1", "nan,student,,1")
+    first, second = read_results(tmp_path)
+    assert (first["model"], second["model"]) == ("NA", "nan")
+    assert np.isnan(second["valid_error"])
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
@@ -46,8 +62,7 @@ def test_it_loads_by_alias_and_takes_any_length(tmp_path, monkeypatch):
         paths.model(student), Checkpoint(model, FrontEndSettings(), vocabulary, "student", "random", "labels")
     )
     export.run(params, paths, student)
-    paths.evaluation(student).mkdir(parents=True)
-    (paths.evaluation(student) / "metrics.json").write_text(json.dumps({"valid_error": 0.1, "size_bytes": 1}))
+    write_results(tmp_path, f"{student},student,0.1,1")
     lock = {"stages": {"distil": {"outs": [{"path": f"models/{student}", "md5": "0123.dir"}]}}}
     (tmp_path / "dvc.lock").write_text(yaml.safe_dump(lock))
 
@@ -69,3 +84,8 @@ def test_it_loads_by_alias_and_takes_any_length(tmp_path, monkeypatch):
             np.testing.assert_allclose(
                 found["log_probs"][b, :length], logits_BTV[b, :length].log_softmax(-1).numpy(), atol=1e-4
             )
+
+
+def write_results(root, *rows):
+    (root / "reports").mkdir()
+    (root / "reports" / "results.csv").write_text("\n".join(["model,role,valid_error,size_bytes", *rows, ""]))

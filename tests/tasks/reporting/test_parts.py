@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tasks.reporting.choice import best_student
 from tasks.reporting.circumstances import seeds
 from tasks.reporting.figures import error_chart, learning_curves, marker_symbol
 from tasks.reporting.page import compact
@@ -72,6 +73,11 @@ def test_no_difference_is_called_no_difference() -> None:
 def test_the_test_part_has_no_say_in_the_choice() -> None:
     lucky = make_model("lucky", "student", [0] * 24, valid_error=0.9)
     assert judge([TEACHER, lucky, STUDENT], 0.95).best == "taught"
+
+
+def test_headline_and_candidate_name_the_same_student_even_where_a_baseline_errs_less() -> None:
+    models = [TEACHER, make_model("lucky", "baseline", [0] * 24), STUDENT]
+    assert judge(models, 0.95).best == best_student(model.row for model in models) == "taught"
 
 
 @pytest.mark.parametrize(("models", "best"), [([TEACHER], "teacher"), ([TEACHER, BASELINE], "baseline")])
