@@ -73,7 +73,8 @@ def write(paths: Paths, command: str, name: str, content: str, mib: int) -> None
     elif command == "report":
         (folder / "report.html").write_text(content)
         names = sorted(path.parent.name for path in Path(paths.root).glob("evaluation/*/metrics.json"))
-        header = "model,role,objective,test_error,test_error_low,test_error_high,valid_error,params,size_bytes,latency_ms_p50"
+        errors = "test_error,test_error_low,test_error_high,valid_error"
+        header = f"model,role,objective,{errors},params,size_bytes,latency_ms_p50"
         roles = {"teacher": "teacher", "baseline": "baseline"}
         rows = [
             f"{n},{roles.get(n, 'student')},labels,{i / 10},{i / 20},{i / 5},{i / 10},{1000 + i},{4000 + i},{1 + i}"
