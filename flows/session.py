@@ -101,4 +101,6 @@ class Session:
         self.display.expect(left_s, expected, all_known)
 
     def clean_up(self) -> None:
-        shutil.rmtree(self._events, ignore_errors=True)
+        """Remove the files of events, also those of runs that were killed: no other run is under way in this folder."""
+        for events in self._events.parent.glob("flow-*"):
+            shutil.rmtree(events, ignore_errors=True)

@@ -19,6 +19,7 @@ from tasks.offline import stay_offline
 from tasks.params import Params, TrainedTeacher, load_params
 from tasks.params_errors import ParamsError
 from tasks.paths import Paths
+from tasks.ranks import Along, divides_work, is_first_process
 from tasks.scratch import open_scratch, scratch_key
 from tasks.spool import SpoolWriter
 from tasks.stagespec import look_up, read_spec
@@ -97,7 +98,11 @@ def run_stage(command: str, name: str = "", root: Path = Path()) -> int:
     signal.signal(signal.SIGTERM, _raise_killed)
     if FLOW_VARIABLE in os.environ:
         end_with(int(os.environ[FLOW_VARIABLE]))
-    _run_recorded(command, name, params, used, root, make_scratch)
+    if is_first_process():
+        _run_recorded(command, name, params, used, root, make_scratch)
+    elif divides_work(command, params):
+        _fix_threads(_threads(params, command, name))
+        import_module(STAGES[command]).run(params, Paths(root), name, Along(make_scratch()))
     return 0  # scratch stays: killed before DVC has recorded the outputs, the stage is run again
 
 
