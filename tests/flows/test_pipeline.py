@@ -45,12 +45,13 @@ def test_students_run_side_by_side_and_measure_alone(first_run):
 
 def test_one_students_parameter_reruns_its_branch_and_back_restores_it(finished):
     locked = finished.lock()
+    beta = params_of(finished)["students"]["distilled"]["objective"]["beta"]
     finished.set("students.distilled.objective.beta", 0.25)
     changed = pipeline(root=str(finished.root))
     assert {name for name, verdict in changed.items() if verdict == "ran"} == CHANGED
 
     finished.forget()
-    finished.set("students.distilled.objective.beta", 0.5)
+    finished.set("students.distilled.objective.beta", beta)
     back = pipeline(root=str(finished.root))
     assert set(back) == CHANGED
     assert set(back.values()) <= {"restored", "cached"}
@@ -105,7 +106,7 @@ def test_outputs_of_a_student_that_is_gone_are_removed(finished):
 
 
 def test_after_a_student_is_gone_the_second_run_is_nothing(finished):
-    params = yaml.safe_load((finished.root / "params.yaml").read_text())
+    params = params_of(finished)
     del params["students"]["distilled"]
     (finished.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     assert set(pipeline(root=str(finished.root))) == {"measure", "report"}
@@ -159,7 +160,7 @@ def test_the_curves_and_parameters_of_a_stage_are_logged(first_run):
     run = next(run for run in toy.runs() if run.data.tags.get("kd.stage") == "distil/baseline")
     assert run.data.metrics["answer"] == 42.0
     assert run.data.metrics["loss"] == 1.0
-    assert run.data.params["student_training.epochs"] == "16"
+    assert run.data.params["student_training.epochs"] == str(params_of(toy)["student_training"]["epochs"])
     assert run.info.status == "FINISHED"
 
 
@@ -213,6 +214,10 @@ def test_a_candidate_that_cannot_be_registered_is_one_line_and_is_tried_again(fi
         register_best(finished.root, output.append)
         assert len(output) == 1
         assert expected in output[0]
+
+
+def params_of(toy):
+    return yaml.safe_load((toy.root / "params.yaml").read_text())
 
 
 def parents_of(toy):
