@@ -1,0 +1,105 @@
+"""The real stages on a tiny corpus: killed one after the other, and carried over to another clone."""
+
+import shutil
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+from project import TRAINING, Project, kill_family, make_tiny_project, wait_for
+
+from flows.graph import look
+from tasks.spool import SpoolReader
+
+KINDS = ("corpus", "preprocess", "teacher", "propagate", "distil", "export", "evaluate", "measure", "report")
+TRAINED = ("teacher", "distil")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, stage_environment: None, prefect_server: str) -> Project:
+    """A tiny project after one run. Not to be changed."""
+    project = make_tiny_project(tmp_path_factory.mktemp("undisturbed"))
+    finish(project, prefect_server)
+    return project
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_killed_in_each_stage_the_run_ends_as_if_never_killed(tmp_path, undisturbed, prefect_server):
+    """`kill -9` to the flow and all its processes, in each kind of stage in turn; the next run goes on."""
+    project = make_tiny_project(tmp_path)
+    for kind in KINDS:
+        run = project.start_run(prefect_server)
+        said = "metrics" if kind in TRAINED else "start"
+        wait_for(partial(under_way, project, run.pid, kind, said), run, timeout_s=120, every_s=0.02)
+        kill_family(run)
+        assert under_way(project, run.pid, kind, said), f"{kind} was over before it could be killed"
+        wait_for(lambda: not project.processes())
+    output = finish(project, prefect_server)
+
+    assert "up to date" in project.kd("run"), output
+    assert project.untimed_lock() == undisturbed.untimed_lock()
+    assert set(project.statuses()) == {"FINISHED", "KILLED"}
+    assert files(project) == files(undisturbed)
+    assert project.processes() == []
+
+
+@pytest.mark.slow
+def test_what_one_clone_pushed_another_pulls_and_has_nothing_to_do(tmp_path, undisturbed):
+    first, second = Project(tmp_path / "first"), Project(tmp_path / "second")
+    shutil.copytree(undisturbed.root, first.root, symlinks=True)
+    first.dvc("remote", "add", "-q", "-d", "store", str(tmp_path / "store"))
+    first.git("add", ".")
+    first.git("commit", "-qm", "results")
+    first.dvc("push", "-q")
+    first.git("clone", "-q", ".", str(second.root))
+    assert not (second.root / "data").exists()
+
+    second.dvc("pull", "-q")
+    assert "up to date" in second.kd("run")
+    assert second.git("status", "--short") == ""
+    assert not (second.root / "scratch" / "timings.jsonl").exists(), "a stage ran"
+
+
+@pytest.mark.slow
+def test_a_training_by_two_processes_is_one_run_of_one_stage(tmp_path, undisturbed):
+    """As the README says it."""
+    project = Project(tmp_path / "project")
+    shutil.copytree(undisturbed.root, project.root, symlinks=True)
+    shutil.rmtree(project.root / "models" / "sliced")
+    before = len(project.runs())
+    timings = project.root / "scratch" / "timings.jsonl"
+    stages = len(timings.read_text().splitlines())
+
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    project.call(*torchrun, "-m", "tasks", "distil", "sliced")
+    project.dvc("commit", "-q", "-f", "distil@sliced")
+
+    assert [(run.data.tags["kd.stage"], run.info.status) for run in project.runs()[before:]] == [
+        ("distil/sliced", "FINISHED")
+    ]
+    assert len(timings.read_text().splitlines()) == stages + 1
+    assert len((project.root / "models" / "sliced" / "history.csv").read_text().splitlines()) == 1 + TRAINING["epochs"]
+    assert "distil@sliced" not in look(project.root).stale
+    assert list((project.root / "scratch" / "events").iterdir()) == []
+
+
+def finish(project: Project, server: str) -> str:
+    run = project.start_run(server)
+    output = run.communicate(timeout=240)[0]
+    assert run.returncode == 0, output
+    return output
+
+
+def under_way(project: Project, flow: int, kind: str, said: str) -> bool:
+    """Whether a stage of this kind, run by this flow's process, has told so much (start, metrics) but not its end."""
+    spools = (project.root / "scratch" / "events").glob(f"flow-{flow}-*/{kind}*.jsonl")
+    told = [[event["event"] for event in SpoolReader(spool).new_events()] for spool in spools]
+    return any(said in events and "end" not in events for events in told)
+
+
+def files(project: Project) -> set[Path]:
+    """All that a run leaves, by name, without what has names of its own in each run."""
+    own = {".git", "cache", "tmp", "mlartifacts", "__pycache__"}
+    found = (path.relative_to(project.root) for path in project.root.rglob("*") if path.is_file())
+    return {path for path in found if not own & set(path.parts)}
