@@ -13,7 +13,12 @@ from kd.stats import Interval, error_interval, paired_interval
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """One model over all folds. against: differences of error, this model minus another; None against itself."""
+    """One model over all folds.
+
+    Sizes are medians over cells, since pruning leaves other sizes in each. seed_spread: standard deviation between
+    the seeds of a fold, mean over the folds that have several. against: differences of error, this model minus another;
+    None against itself.
+    """
 
     model: str
     params: int
@@ -68,16 +73,14 @@ def _summary(model: str, results: pd.DataFrame, by_model: dict[str, pd.DataFrame
         others = by_model[other]["errors"].reindex(folds.index).tolist()
         return paired_interval(errors, others, units, speakers, confidence=confidence)
 
-    by_seed = rows.groupby("seed")[["errors", "units"]].sum()
-    rates = by_seed["errors"] / by_seed["units"]
-    first = rows.iloc[0]
+    deviations = (rows["errors"] / rows["units"]).groupby(rows["fold"]).std(ddof=1).dropna()
     return ModelSummary(
         model=model,
-        params=int(first["params"]),
+        params=int(rows["params"].median()),
         nonzero_params=int(rows["nonzero_params"].median()),
         cells=len(rows),
         valid_error=float(rows["valid_error"].mean()),
-        seed_spread=float(rates.std(ddof=1)) if len(rates) > 1 else 0.0,
+        seed_spread=float(deviations.mean()) if len(deviations) else 0.0,
         error=error_interval(errors, units, speakers, confidence=confidence),
         against_baseline=against("baseline"),
         against_teacher=against("teacher"),

@@ -127,7 +127,7 @@ def test_seeds_are_averaged_and_folds_are_the_speakers() -> None:
     assert baseline.against_teacher.estimate == pytest.approx(0.2)
     # differences of 0.15, 0.20, 0.25 over three speakers: t(2) = 4.303 times 0.05 / sqrt(3)
     assert baseline.against_teacher.high == pytest.approx(0.2 + 4.3027 * 0.05 / 3**0.5, rel=1e-3)
-    assert baseline.seed_spread == pytest.approx(0.0)
+    assert baseline.seed_spread == pytest.approx((0.1 + 0.0 + 0.1) / 3 / 2**0.5)
     assert teacher.against_teacher is None
 
 
