@@ -138,13 +138,16 @@ def test_a_stopped_stage_ends_its_run_as_killed(project: Path, number: signal.Si
     assert [run.info.status for run in runs(project)] == ["KILLED"]
 
 
-def test_a_stage_ends_when_its_flow_is_gone(project: Path) -> None:
+@pytest.mark.parametrize("collected", [True, False], ids=["gone", "zombie"])
+def test_a_stage_ends_when_its_flow_is_gone(project: Path, collected: bool) -> None:
     flow = subprocess.Popen(["sleep", "60"])
     process = start(project, "sleep", "corpus", KD_FLOW_PID=str(flow.pid), KD_EVENTS=str(project / "events.jsonl"))
     wait_until_begun(project)
     flow.kill()
-    flow.wait()
+    if collected:
+        flow.wait()
     assert finish(process)[0] == 143
+    flow.wait()
 
 
 def test_the_run_of_a_stage_that_died_without_a_word_is_closed_later(project: Path) -> None:
