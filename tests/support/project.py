@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ class Project:
         environment |= {} if server is None else {"PREFECT_API_URL": server}
         return subprocess.Popen(
             [*KD, "run", *options], cwd=self.root, env=environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=hear_ctrl_c,
         )  # fmt: skip
 
     def lock(self) -> dict[str, Any]:
@@ -132,15 +133,17 @@ def tiny_params() -> dict[str, Any]:
     return params
 
 
-def kill_family(process: "subprocess.Popen[str]") -> None:
-    """`kill -9` to a process and all its descendants at once, as when the machine loses its power."""
-    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-    for member in family:
-        try:
-            member.send_signal(signal.SIGKILL)
-        except psutil.NoSuchProcess:
-            continue
-    process.communicate(timeout=60)
+def hear_ctrl_c() -> None:
+    """Undo that a shell starts what runs in the background deaf to SIGINT, which children inherit."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def kill_family(process: "subprocess.Popen[str]") -> str:
+    """`kill -9` to a process and all its descendants at once, as when the machine loses its power; what it said."""
+    for member in [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):
+            member.kill()
+    return process.communicate(timeout=60)[0]
 
 
 def wait_for(
@@ -149,10 +152,14 @@ def wait_for(
     timeout_s: float = 60.0,
     every_s: float = 0.1,
 ) -> None:
-    """Look again and again until the condition holds; raises AssertionError if the process ends before."""
+    """Look again and again until the condition holds.
+
+    Raises AssertionError, with what the process said, if it ends before; it is killed where that takes too long.
+    """
     deadline = time.monotonic() + timeout_s
     while not condition():
         if process is not None and process.poll() is not None:
             raise AssertionError(f"ended too early:\n{process.communicate()[0]}")
-        assert time.monotonic() < deadline, "waited too long"
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited too long\n{kill_family(process) if process is not None else ''}")
         time.sleep(every_s)
