@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -67,7 +66,7 @@ class Project:
         environment |= {} if server is None else {"PREFECT_API_URL": server}
         return subprocess.Popen(
             [*KD, "run", *options], cwd=self.root, env=environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=hear_ctrl_c,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
     def lock(self) -> dict[str, Any]:
@@ -131,11 +130,6 @@ def tiny_params() -> dict[str, Any]:
     }
     params["evaluation"] = {"timing_utterances": 5, "timing_repeats": 1}
     return params
-
-
-def hear_ctrl_c() -> None:
-    """Undo that a shell starts what runs in the background deaf to SIGINT, which children inherit."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def kill_family(process: "subprocess.Popen[str]") -> str:
