@@ -436,12 +436,16 @@ def test_every_mistake_is_named_at_once() -> None:
 
 def test_what_only_a_checkpoint_tells_waits_for_it() -> None:
     checkpoint = {"teacher": {"source": "checkpoint", "path": "old"}, "students.cut.operators.0.keep": {"heads": 1}}
-    parse_params(changed(checkpoint))
+    params = parse_params(changed(checkpoint))
+    assert params.teacher.source == "checkpoint"
+    assert params.students["cut"].operators[0].keep == {"heads": 1}  # type: ignore[union-attr]
 
 
 def test_keyword_students_may_differ_in_frames() -> None:
     other = {"init": "random", "model": {**RNN, "subsampling": 1}, "teacher": "teacher", "objective": {"beta": 1}}
-    parse_params(changed({"problem": {"kind": "keyword"}, "students.other": other}))
+    params = parse_params(changed({"problem": {"kind": "keyword"}, "students.other": other}))
+    assert params.students["other"].model.subsampling == 1  # type: ignore[union-attr]
+    assert params.teacher.model.subsampling == 4  # type: ignore[union-attr]
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

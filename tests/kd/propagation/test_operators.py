@@ -185,7 +185,9 @@ def test_gradients_are_computed_only_where_used() -> None:
         raise AssertionError("not needed")
 
     by_position = {"op": "slice", "keep": {"width": 3}, "choose": "first"}
-    propagate(Propagated(make_model("gru")), operators(by_position, {"op": "prune_weights", "sparsity": 0.1}), never)
+    by_magnitude = {"op": "prune_weights", "sparsity": 0.1}
+    result = propagate(Propagated(make_model("gru")), operators(by_position, by_magnitude), never)
+    assert len(result.lineage) == 2
 
 
 def test_each_operator_is_calibrated_on_the_model_it_gets() -> None:
