@@ -6,7 +6,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tasks.study import Cell, cells, collect, collect_curves, load_study
+from tasks.study import Cell, cells, load_study
+from tasks.study_results import collect, missing_cells, write_results
 
 
 def run_study(file: Path, project: Path, *, jobs: int, screen: bool) -> int:
@@ -16,7 +17,8 @@ def run_study(file: Path, project: Path, *, jobs: int, screen: bool) -> int:
     """
     study = load_study(file)
     design = list(cells(study, project))
-    todo = [cell for cell in (design[:1] if screen else design) if not cell.done]
+    missing = {cell.root for cell in missing_cells(study, project)}
+    todo = [cell for cell in (design[:1] if screen else design) if cell.root in missing]
     print(f"{study.name}: {len(design)} cells, {len(todo)} to do", flush=True)
     failed = 0
     with ThreadPoolExecutor(jobs) as pool:
@@ -24,18 +26,8 @@ def run_study(file: Path, project: Path, *, jobs: int, screen: bool) -> int:
             failed += code != 0
             state = "done" if code == 0 else f"failed with exit code {code}: see {_log(cell)}"
             print(f"{study.name}: {cell.fold}, seed {cell.seed}: {state}", flush=True)
-            write_results(file, project)
+            write_results(study, project)
     return failed
-
-
-def write_results(file: Path, project: Path) -> Path:
-    """docs/results/STUDY.csv: one row for each model of each cell that is done so far; its curves beside it."""
-    study = load_study(file)
-    out = project / "docs" / "results" / f"{study.name}.csv"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    collect(study, project).to_csv(out, index=False)
-    collect_curves(study, project).to_csv(out.with_name(f"{study.name}-curves.csv"), index=False)
-    return out
 
 
 def summary(file: Path, project: Path) -> str:

@@ -50,10 +50,6 @@ class Cell:
     def rows(self) -> Path:
         return self.root / "rows"
 
-    @property
-    def done(self) -> bool:
-        return all((self.rows / f"{model}.json").is_file() for model in models_in_order(self.params))
-
 
 def load_study(file: Path) -> Study:
     """Read and check a study; wrong parameters raise ParamsError, a wrong study ValueError."""
@@ -162,30 +158,6 @@ def _score(cell: Cell, paths: Paths, model: str) -> dict[str, Any]:
         "units": units,
         "utterances": len(test),
     }
-
-
-def collect(study: Study, project: Path) -> pd.DataFrame:
-    """Rows of all cells, done or not, in the design's order."""
-    rows = []
-    for cell in cells(study, project):
-        for model in models_in_order(cell.params):
-            file = cell.rows / f"{model}.json"
-            if file.is_file():
-                rows.append(json.loads(file.read_text(encoding="utf-8")))
-    return pd.DataFrame(rows)
-
-
-def collect_curves(study: Study, project: Path) -> pd.DataFrame:
-    """Training loss and validation error of every epoch of every model that has a row."""
-    tables = []
-    for cell in cells(study, project):
-        for model in models_in_order(cell.params):
-            if (cell.rows / f"{model}.json").is_file():
-                curve = pd.read_csv(Paths(cell.root).model(model) / "history.csv")[
-                    ["epoch", "train_loss", "valid_error"]
-                ]
-                tables.append(curve.round(5).assign(fold=cell.fold, seed=cell.seed, model=model))
-    return pd.concat(tables) if tables else pd.DataFrame()
 
 
 def _commit() -> str:

@@ -9,7 +9,9 @@ import pytest
 import yaml
 
 from tasks import study as study_module
-from tasks.study import Cell, Study, cells, collect, load_study, make_cell, models_in_order, run_cell
+from tasks.paths import Paths
+from tasks.study import Cell, Study, cells, load_study, make_cell, models_in_order, run_cell
+from tasks.study_results import collect, missing_cells, write_results
 from tasks.study_summary import markdown, summarise
 
 REPO = Path(__file__).parents[2]
@@ -95,14 +97,61 @@ def test_a_stopped_cell_does_only_what_is_missing(
     stages.fail_at = "distil distilled"
     with pytest.raises(RuntimeError, match="killed"):
         run_cell(cell)
-    assert not cell.done
+    assert cell in missing_cells(design, tmp_path)
     before = len(stages.ran)
     run_cell(cell)
-    assert cell.done
+    assert cell not in missing_cells(design, tmp_path)
     again = stages.ran[before:]
     assert again[:2] == ["propagate distilled", "distil distilled"]
     assert not {"corpus", "preprocess", "teacher", "distil baseline"} & set(again)
     assert collect(design, tmp_path)["model"].tolist() == models_in_order(cell.params)
+
+
+def score_cell(design: Study, project: Path, fold: str) -> Cell:
+    """A cell as a finished run leaves it."""
+    cell = make_cell(design, fold, design.seeds[0], project)
+    cell.rows.mkdir(parents=True)
+    for model in models_in_order(cell.params):
+        row = {"fold": fold, "seed": cell.seed, "model": model, "commit": "0123456789"}
+        (cell.rows / f"{model}.json").write_text(json.dumps(row))
+        history = Paths(cell.root).model(model) / "history.csv"
+        history.parent.mkdir(parents=True)
+        history.write_text("epoch,train_loss,valid_error,rate\n0,1.0,0.5,0.1\n1,0.5,0.25,0.1\n")
+    return cell
+
+
+def test_a_fresh_clone_goes_on_from_the_committed_tables(design: Study, tmp_path: Path) -> None:
+    first, second = design.folds[:2]
+    score_cell(design, tmp_path, second)
+    committed = write_results(design, tmp_path)
+    (clone := tmp_path / "clone" / "docs" / "results").mkdir(parents=True)
+    for file in committed.parent.iterdir():
+        (clone / file.name).write_bytes(file.read_bytes())
+    project = tmp_path / "clone"
+    assert {(c.fold, c.seed) for c in cells(design, project)} - {
+        (c.fold, c.seed) for c in missing_cells(design, project)
+    } == {(second, design.seeds[0])}
+    new = score_cell(design, project, first)
+    models = models_in_order(new.params)
+    table = pd.read_csv(write_results(design, project), dtype={"commit": str})
+    assert table["fold"].tolist() == [first] * len(models) + [second] * len(models)
+    assert table["model"].tolist() == models * 2
+    assert set(table["commit"]) == {"0123456789"}
+    curves = pd.read_csv(project / "docs" / "results" / f"{design.name}-curves.csv")
+    assert curves.groupby(["fold", "model"]).size().tolist() == [2] * (2 * len(models))
+
+
+def test_a_changed_design_takes_over_no_committed_row(design: Study, tmp_path: Path) -> None:
+    score_cell(design, tmp_path / "scratchless", design.folds[0])
+    file = write_results(design, tmp_path / "scratchless")
+    (tmp_path / "docs" / "results").mkdir(parents=True)
+    (tmp_path / "docs" / "results" / file.name).write_bytes(file.read_bytes())
+    assert len(collect(design, tmp_path)) > 0
+    data = json.loads(json.dumps(design.params))
+    data["student_training"]["epochs"] += 1
+    changed = design.model_copy(update={"params": data})
+    assert collect(changed, tmp_path).empty
+    assert missing_cells(changed, tmp_path) == list(cells(changed, tmp_path))
 
 
 def results(errors: dict[str, list[list[int]]]) -> pd.DataFrame:
