@@ -15,6 +15,7 @@ from kd.settings.training import TrainingSettings
 from tasks.params_checks import find_problems
 from tasks.params_corpora import CorpusParams
 from tasks.params_errors import ParamsError, explain
+from tasks.params_evaluation import EvaluationParams
 
 RESERVED_NAMES = ("teacher", "random", "none", "initial")
 
@@ -122,11 +123,11 @@ class Recipe(Strict):
             raise ValueError("operators act on given weights: init: random takes none (name a smaller model instead)")
         if self.init != "random" and self.model is not None:
             raise ValueError(f"the shape follows from init: {self.init} and the operators: remove model")
-        if self.teacher == "none" and self.objective.uses_teacher:
+        if self.teacher == "none" and self.objective.beta > 0:
             raise ValueError(
                 f"objective.beta is {self.objective.beta} but teacher is none: name a teacher, or set beta: 0"
             )
-        if self.teacher != "none" and not self.objective.uses_teacher:
+        if self.teacher != "none" and self.objective.beta == 0:
             raise ValueError(f"teacher is {self.teacher} but objective.beta is 0: set beta, or teacher: none")
         return self
 
@@ -144,14 +145,6 @@ StudentName = Annotated[str, AfterValidator(_usable_name)]
 
 class ExportParams(Strict):
     frontend_included: bool = Field(False, description="true: the ONNX file takes audio; false: log-mel features")
-
-
-class EvaluationParams(Strict):
-    batch_seconds: float = Field(120.0, gt=0)
-    confidence: float = Field(0.95, gt=0.5, lt=1)
-    timing_utterances: int = Field(40, ge=5, description="test utterances that are timed")
-    timing_repeats: int = Field(3, ge=1)
-    threads: int = Field(1, ge=1)
 
 
 class Params(Strict):

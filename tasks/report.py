@@ -7,6 +7,7 @@ import pandas as pd
 
 from tasks.params import Params
 from tasks.paths import Paths
+from tasks.reporting.comparisons import compare_all, verdicts
 from tasks.reporting.page import Sources, render
 from tasks.reporting.results import read_model, write_results
 from tasks.watch import Silent, Watch
@@ -19,10 +20,12 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
         raise ValueError(f"{timings_file} is missing: run the stage measure first")
     timings = json.loads(timings_file.read_text(encoding="utf-8"))
     models = [read_model(paths, model, timings) for model in ("teacher", *params.students)]
-    write_results(paths.reports / "results.csv", models)
+    comparisons = compare_all(models, params.evaluation)
+    write_results(paths.reports / "results.csv", models, verdicts(models, comparisons))
     sources = Sources(
         params=params,
         models=models,
+        comparisons=comparisons,
         timings=timings,
         card=json.loads((paths.prepared / "card.json").read_text(encoding="utf-8")),
         card_svg=(paths.prepared / "card.svg").read_text(encoding="utf-8"),

@@ -11,10 +11,13 @@ from markupsafe import Markup
 
 from tasks.params import Params
 from tasks.reporting.circumstances import seeds, versions
+from tasks.reporting.comparisons import Comparison
 from tasks.reporting.figures import error_chart, learning_curves, marker_symbol, themed
+from tasks.reporting.forest import verdict_section
 from tasks.reporting.results import Model
 from tasks.reporting.transcripts import most_disputed, unchosen
-from tasks.reporting.verdict import ERROR_WORDS, judge, percent
+from tasks.reporting.verdict import conclude
+from tasks.reporting.wording import ERROR_WORDS, compact, percent, points_of
 
 FOLDER = Path(__file__).parent
 UNCHOSEN, DISPUTED = 3, 5
@@ -26,6 +29,7 @@ class Sources:
 
     params: Params
     models: Sequence[Model]
+    comparisons: Sequence[Comparison]
     timings: Mapping[str, Any]
     card: Mapping[str, Any]
     card_svg: str
@@ -42,15 +46,17 @@ def render(sources: Sources) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=percent, compact=compact)
+    environment.filters.update(percent=percent, compact=compact, points=points_of)
     return environment.get_template("page.html").render(
         css=Markup((FOLDER / "page.css").read_text(encoding="utf-8")),
         name=sources.params.name,
         problem=sources.params.problem.kind,
         what=ERROR_WORDS[models[0].row["error_kind"]],
         confidence=sources.params.evaluation.confidence,
-        verdict=judge(models, sources.params.evaluation.confidence),
+        verdict=conclude(models, sources.comparisons, sources.params.evaluation.confidence),
         models=models,
+
+        **verdict_section(sources.comparisons, models, sources.params.evaluation),
         symbols=Markup("".join(marker_symbol(i) for i in range(len(models)))),
         place={m.name: i for i, m in enumerate(models)},
         widest=max(m.row["test_error_high"] for m in models),
@@ -70,19 +76,3 @@ def render(sources: Sources) -> str:
         versions=versions(),
         seeds=seeds(sources.params),
     )  # fmt: skip
-
-
-def compact(value: float, digits: int = 3) -> str:
-    """A number in three digits: 1.23 M, 45.6 k, 789, 0.0123."""
-    for size, sign in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= size:
-            return f"{_plain(value / size, digits)} {sign}"
-    return _plain(value, digits)
-
-
-def _plain(value: float, digits: int) -> str:
-    """Significant digits without an exponent, trailing zeros kept so that columns look even."""
-    if value == 0:
-        return "0"
-    text = f"{value:#.{digits}g}"
-    return (f"{float(text):.0f}" if "e" in text else text).rstrip(".")

@@ -1,8 +1,8 @@
 """One row a model: what `report` gathers from evaluation, timings and checkpoints."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,15 @@ COLUMNS = (
     "error_kind", "test_error", "test_error_low", "test_error_high", "latency_ms_p50", "latency_ms_p95", "rtf",
     "peak_memory_mb", "valid_error", "cer", "frontend_macs_per_audio_second", "baseline_memory_mb",
 )  # fmt: skip
-"""Columns of reports/results.csv, in their order."""
+"""Columns of reports/results.csv, in their order; `verdict` follows."""
 
 
 @dataclass(frozen=True)
 class Model:
     """All that the report says of one model.
 
-    row: COLUMNS to values; curve: its history, one row an epoch; utterances: its evaluation's table.
+    row: COLUMNS to values; curve: its history, one row an epoch; utterances: its evaluation's table;
+    encoder: the settings of its shape.
     """
 
     name: str
@@ -33,10 +34,16 @@ class Model:
     facts: dict[str, float]
     curve: pd.DataFrame
     utterances: pd.DataFrame
+    encoder: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def test(self) -> pd.DataFrame:
         return self.utterances[self.utterances["split"] == "test"].reset_index(drop=True)
+
+    @property
+    def shape(self) -> dict[str, Any]:
+        """What two models share that differ in nothing but their weights."""
+        return {key: value for key, value in self.encoder.items() if key != "dropout"}
 
 
 def read_model(paths: Paths, name: str, timings: dict[str, Any]) -> Model:
@@ -60,13 +67,15 @@ def read_model(paths: Paths, name: str, timings: dict[str, Any]) -> Model:
         facts={k: v for k, v in config["facts"].items() if isinstance(v, int | float)},
         curve=pd.read_csv(history) if history.is_file() else pd.DataFrame(columns=["epoch", "valid_error"]),
         utterances=pd.read_parquet(paths.evaluation(name) / "utterances.parquet"),
+        encoder=config["model"]["encoder"],
     )
 
 
-def write_results(file: Path, models: list[Model]) -> None:
-    """results.csv: one row a model."""
+def write_results(file: Path, models: Sequence[Model], verdicts: Mapping[str, str]) -> None:
+    """results.csv: one row a model, and in the end what it is found to be against the teacher and the baseline."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame([model.row for model in models], columns=list(COLUMNS)).to_csv(file, index=False)
+    rows = [{**model.row, "verdict": verdicts[model.name]} for model in models]
+    pd.DataFrame(rows, columns=[*COLUMNS, "verdict"]).to_csv(file, index=False)
 
 
 def _describe(encoder: Mapping[str, Any]) -> str:

@@ -1,9 +1,8 @@
-import importlib.util
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from benchmark import load_benchmark
 from scipy import stats
 
 from kd.stats import error_interval, paired_interval
@@ -11,13 +10,7 @@ from kd.stats import error_interval, paired_interval
 
 @pytest.fixture(scope="module")
 def simulation() -> ModuleType:
-    path = Path(__file__).parents[2] / "benchmarks" / "interval_coverage.py"
-    spec = importlib.util.spec_from_file_location("interval_coverage", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_benchmark("interval_coverage")
 
 
 def test_hand_worked_jackknife() -> None:

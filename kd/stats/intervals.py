@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-Array = NDArray[np.float64]
+from kd.stats.blocks import blocks_of, checked, ratio_and_spread
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ def error_interval(
     utterance whose speaker is None counts as a speaker of its own. A rate up to 1 gets an upper end of at
     most 1. Raises ValueError when nothing was measured.
     """
-    errors, units = _checked(errors_N, units_N, speakers_N)
-    block_N, what = _blocks(speakers_N)
-    rate, spread = _ratio_and_spread(errors, units, block_N)
+    errors, units = checked(errors_N, units_N, speakers_N)
+    block_N, what = blocks_of(speakers_N)
+    rate, spread = ratio_and_spread(errors, units, block_N)
     if spread == 0:
         wrong = rate * len(errors) if rate <= 1 else len(errors)
         low, high = _clopper_pearson(wrong, len(errors), confidence)
@@ -68,57 +68,15 @@ def paired_interval(
     As `error_interval`, but without the log, since a difference has either sign: difference ± t(S − 1) ·
     error. Below zero throughout means that the first model is better.
     """
-    errors, units = _checked(errors_N, units_N, speakers_N)
-    others, _ = _checked(other_errors_N, units_N, speakers_N)
-    block_N, what = _blocks(speakers_N)
-    difference, spread = _ratio_and_spread(errors - others, units, block_N)
+    errors, units = checked(errors_N, units_N, speakers_N)
+    others, _ = checked(other_errors_N, units_N, speakers_N)
+    block_N, what = blocks_of(speakers_N)
+    difference, spread = ratio_and_spread(errors - others, units, block_N)
     if spread == 0:
         _, bound = _clopper_pearson(0, len(errors), confidence)
         return Interval(difference, difference - bound, difference + bound, "exact binomial over utterances")
     reach = float(_t_quantile(block_N, confidence) * spread)
     return Interval(difference, difference - reach, difference + reach, f"jackknife over {what}")
-
-
-def _checked(
-    errors_N: Sequence[float], units_N: Sequence[float], speakers_N: Sequence[str | None]
-) -> tuple[Array, Array]:
-    errors, units = np.asarray(errors_N, float), np.asarray(units_N, float)
-    if not len(errors) == len(units) == len(speakers_N):
-        raise ValueError(f"{len(errors)} errors, {len(units)} units and {len(speakers_N)} speakers: one each is needed")
-    if units.sum() <= 0:
-        raise ValueError("an interval needs references, and these hold no unit. Is the split empty?")
-    return errors, units
-
-
-def _blocks(speakers_N: Sequence[str | None]) -> tuple[NDArray[np.intp], str]:
-    """The independent block of each utterance, and what a block is."""
-    keys = [f"utterance {i}" if s is None else f"speaker {s}" for i, s in enumerate(speakers_N)]
-    names, block_N = np.unique(keys, return_inverse=True)
-    if len(names) == 1:
-        return np.arange(len(keys)), "utterances of one speaker"
-    known = any(s is not None for s in speakers_N)
-    return block_N, f"{len(names)} {'speakers' if known else 'utterances of unknown speakers'}"
-
-
-def _ratio_and_spread(top_N: Array, units_N: Array, block_N: NDArray[np.intp]) -> tuple[float, float]:
-    """Σ top ÷ Σ units and its standard error: over blocks, and at least that over single utterances."""
-    over_blocks = _jackknife_error(_sums(top_N, block_N), _sums(units_N, block_N))
-    return float(top_N.sum() / units_N.sum()), max(over_blocks, _jackknife_error(top_N, units_N))
-
-
-def _sums(values_N: Array, block_N: NDArray[np.intp]) -> Array:
-    return np.bincount(block_N, values_N).astype(float)
-
-
-def _jackknife_error(top_S: Array, units_S: Array) -> float:
-    """Standard error of Σ top ÷ Σ units from leaving out one block at a time; 0 with a single block."""
-    count = len(top_S)
-    rest_S = units_S.sum() - units_S
-    if count < 2 or (rest_S <= 0).any():
-        return 0.0
-    without_S = (top_S.sum() - top_S) / rest_S
-    error = float(np.sqrt((count - 1) / count * np.square(without_S - without_S.mean()).sum()))
-    return error if error > 1e-12 else 0.0
 
 
 def _t_quantile(block_N: NDArray[np.intp], confidence: float) -> float:
