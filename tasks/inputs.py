@@ -15,20 +15,11 @@ from kd.frontend import LogMel
 from kd.models import Recogniser
 from kd.settings.frontend import AugmentSettings
 from kd.text import frames_needed
+from kd.training import Inputs
 from tasks.data import Batch, PreparedData, Utterance
 from tasks.features import FeatureCache
+from tasks.hypothesis_table import HypothesisTable
 from tasks.watch import Watch
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """One batch as the training loop takes it."""
-
-    features_BTF: Tensor
-    lengths_B: Tensor
-    targets_BL: Tensor
-    target_lengths_B: Tensor
-    teacher_BTV: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -42,6 +33,7 @@ class Share:
 class TrainingInputs:
     """Batches of one split, epoch by epoch; `teacher` gives logits of the clean view, or is None.
 
+    hypotheses: what a teacher believes was said, for losses that ask for it; speed does not change it.
     cache: features of the utterances, for settings that leave the waveform as it is.
     """
 
@@ -56,13 +48,14 @@ class TrainingInputs:
         seed: int,
         device: torch.device,
         teacher: "TeacherOutputs | None" = None,
+        hypotheses: HypothesisTable | None = None,
         cache: FeatureCache | None = None,
         share: Share = Share(),
         output_lengths: Callable[[Tensor], Tensor],
     ) -> None:
         self.data, self.utterances, self.frontend, self.settings = data, utterances, frontend, settings
         self.batch_seconds, self.seed, self.device, self.share = batch_seconds, seed, device, share
-        self.teacher, self.cache = teacher, cache
+        self.teacher, self.hypotheses, self.cache = teacher, hypotheses, cache
         self.output_lengths = output_lengths
         self.needed = torch.tensor([frames_needed(u.units) for u in utterances])
 
@@ -113,6 +106,7 @@ class TrainingInputs:
             batch.targets_BL.to(self.device),
             batch.target_lengths_B.to(self.device),
             teacher,
+            None if self.hypotheses is None else self.hypotheses.batch(batch.ids).to(self.device),
         )
 
     def _moved(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -123,11 +123,11 @@ class Recipe(Strict):
             raise ValueError("operators act on given weights: init: random takes none (name a smaller model instead)")
         if self.init != "random" and self.model is not None:
             raise ValueError(f"the shape follows from init: {self.init} and the operators: remove model")
-        if self.teacher == "none" and self.objective.beta > 0:
+        if self.teacher == "none" and self.objective.uses_teacher:
             raise ValueError(
                 f"objective.beta is {self.objective.beta} but teacher is none: name a teacher, or set beta: 0"
             )
-        if self.teacher != "none" and self.objective.beta == 0:
+        if self.teacher != "none" and not self.objective.uses_teacher:
             raise ValueError(f"teacher is {self.teacher} but objective.beta is 0: set beta, or teacher: none")
         return self
 

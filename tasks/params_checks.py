@@ -101,9 +101,9 @@ def _encoder_behind(params: "Params", model: str) -> EncoderSettings | None:
 
 def _loss_problems(params: "Params") -> Iterator[str]:
     for name, recipe in params.students.items():
-        loss = recipe.objective.match.name
-        if params.problem.kind == "keyword" and loss in NEEDS_BLANK:
-            yield f"students.{name}.objective.match: {loss} looks for CTC's blank, which a keyword problem has not"
+        for loss in (match.name for match in recipe.objective.matches):
+            if params.problem.kind == "keyword" and loss in NEEDS_BLANK:
+                yield f"students.{name}.objective.match: {loss} looks for CTC's blank, which a keyword problem has not"
 
 
 def _text_problems(params: "Params") -> Iterator[str]:

@@ -26,7 +26,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
             continue
         key = str(detail["loc"][-1]) if detail["loc"] else ""
         if detail["type"] == "extra_forbidden":
-            valid = sorted({name for holder in holders for name in holder.model_fields})
+            valid = sorted({field.alias or name for h in holders for name, field in h.model_fields.items()})
             near = get_close_matches(key, valid, n=1, cutoff=0.5)
             hint = f"did you mean '{near[0]}'?" if near else f"valid keys: {', '.join(valid)}"
             message = f"unknown key; {hint}"
@@ -74,7 +74,7 @@ def _readable_path(
     parts: list[str] = []
     for i, part in enumerate(loc):
         last = i == len(loc) - 1
-        if part == "[key]":
+        if isinstance(part, str) and part.startswith("["):  # tags of pydantic and of kd.settings
             continue
         if mapping_key_next or isinstance(part, int):
             parts.append(str(part))

@@ -18,8 +18,9 @@ from kd.settings.frontend import AugmentSettings
 from kd.settings.losses import ObjectiveSettings
 from kd.settings.training import TrainingSettings
 from kd.training import Batches, Epoch, Objective, fit
-from tasks.data import PreparedData, Utterance
+from tasks.data import Batch, PreparedData, Utterance
 from tasks.features import FeatureCache, cacheable
+from tasks.hypothesis_table import HypothesisTable, search
 from tasks.inputs import Share, TeacherOutputs, TrainingInputs, moves_time
 from tasks.validation import Validation
 from tasks.watch import Watch
@@ -30,7 +31,7 @@ FEATURES_FILE = "features.f16"
 
 @dataclass(frozen=True)
 class Run:
-    """What is trained, on what, and how."""
+    """What is trained, on what, and how; hypotheses: those of a teacher that gives text, and no logits."""
 
     model: Recogniser
     frontend: LogMel
@@ -40,6 +41,7 @@ class Run:
     augment: AugmentSettings
     teacher: Recogniser | None = None
     masks: Mapping[str, Tensor] | None = None
+    hypotheses: HypothesisTable | None = None
 
 
 @dataclass(frozen=True)
@@ -88,11 +90,8 @@ def _epochs(
 ) -> Iterator[Epoch]:
     device = accelerator.device
     utterances = run.data.split("train")
-    teacher = None
-    if run.teacher is not None:
-        teacher = TeacherOutputs(run.teacher, frontend, device)
-        if not moves_time(run.augment):
-            teacher.compute(run.data, utterances, run.settings.batch_seconds, watch)
+    objective = Objective(run.objective, model.settings.problem)
+    teacher, hypotheses = _teaching(run, objective, frontend, device, watch)
     inputs = TrainingInputs(
         run.data,
         utterances,
@@ -102,13 +101,14 @@ def _epochs(
         seed=run.settings.seed,
         device=device,
         teacher=teacher,
+        hypotheses=hypotheses,
         cache=_feature_cache(run, utterances, accelerator, watch),
         share=Share(accelerator.process_index, accelerator.num_processes),
         output_lengths=model.output_lengths,
     )
     return fit(
         model,
-        Objective(run.objective, model.settings.problem),
+        objective,
         Batches(inputs.epoch, inputs.per_epoch),
         Validation(run.data, "valid", frontend, batch_seconds=run.settings.batch_seconds, device=device),
         run.settings,
@@ -116,6 +116,27 @@ def _epochs(
         masks=run.masks,
         resume=state,
     )
+
+
+def _teaching(
+    run: Run, objective: Objective, frontend: LogMel, device: torch.device, watch: Watch
+) -> tuple[TeacherOutputs | None, HypothesisTable | None]:
+    """What the objective needs of its teacher: logits of each batch, transcripts, or both."""
+    if run.teacher is None:
+        return None, run.hypotheses
+    utterances, seconds = run.data.split("train"), run.settings.batch_seconds
+    model, outputs = run.teacher, TeacherOutputs(run.teacher, frontend, device)
+    asked = objective.hypotheses
+    if asked is not None or not moves_time(run.augment):
+        outputs.compute(run.data, utterances, seconds, watch)
+    if asked is None:
+        return outputs, run.hypotheses
+
+    def logits(batch: Batch) -> tuple[Tensor, Tensor]:
+        return outputs.cached(batch), model.output_lengths(frontend.output_lengths(batch.lengths_B))
+
+    table = search(logits, run.data, utterances, asked, seconds, watch)
+    return outputs if "logits" in objective.needs else None, table
 
 
 def _feature_cache(

@@ -1,8 +1,4 @@
-"""Losses as pure functions of tensors, in two tables that fit one screen.
-
-`counts` says what a loss is a mean over, which is how several processes weigh their parts of a batch;
-`batch` means that it looks across utterances, so that it cannot be put together from parts.
-"""
+"""Losses as pure functions of tensors, in two tables that fit one screen."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +10,7 @@ from kd.losses.blank_selected import blank_selected
 from kd.losses.decoupled import decoupled
 from kd.losses.dist import dist
 from kd.losses.guided_ctc import guided_ctc
+from kd.losses.hypotheses import from_hypotheses
 from kd.losses.labels import cross_entropy, ctc
 from kd.losses.shift_tolerant import shift_tolerant
 from kd.losses.soft_targets import soft_targets
@@ -23,17 +20,21 @@ __all__ = ["LABEL_LOSSES", "MATCHING_LOSSES", "MatchingLoss", "cross_entropy", "
 
 @dataclass(frozen=True)
 class MatchingLoss:
-    """An entry: `function(student_BTV, teacher_BTV, lengths_B, *, settings) -> 0-dim tensor`.
+    """An entry: `function(student_BTV, what it needs of the teacher, lengths_B, *, settings) -> 0-dim tensor`.
 
+    counts: what it is a mean over, which is how several processes weigh their parts of a batch; `batch` means that
+    it looks across utterances, so that it cannot be put together from parts.
     zero_at_identity: the loss of a student equal to its teacher is 0 (true for divergences).
+    needs: what it compares the student's logits with: the teacher's logits_BTV, or Hypotheses.
     """
 
     function: Callable[..., Tensor]
     counts: Literal["frames", "utterances", "batch"]
     zero_at_identity: bool
+    needs: Literal["logits", "hypotheses"] = "logits"
 
-    def __call__(self, student_BTV: Tensor, teacher_BTV: Tensor, lengths_B: Tensor, *, settings: Any) -> Tensor:
-        return self.function(student_BTV, teacher_BTV, lengths_B, settings=settings)
+    def __call__(self, student_BTV: Tensor, teacher: Any, lengths_B: Tensor, *, settings: Any) -> Tensor:
+        return self.function(student_BTV, teacher, lengths_B, settings=settings)
 
 
 MATCHING_LOSSES = {
@@ -43,6 +44,7 @@ MATCHING_LOSSES = {
     "shift_tolerant": MatchingLoss(shift_tolerant, counts="utterances", zero_at_identity=True),
     "decoupled": MatchingLoss(decoupled, counts="frames", zero_at_identity=True),
     "dist": MatchingLoss(dist, counts="batch", zero_at_identity=True),
+    "hypotheses": MatchingLoss(from_hypotheses, counts="utterances", zero_at_identity=False, needs="hypotheses"),
 }
 
 # By problem: (logits_BTV, lengths_B, targets_BL, target_lengths_B) -> 0-dim tensor, mean over utterances.

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kd.losses.frames import require_valid
+from kd.losses.frames import require_valid, tempered
 from kd.models.parts import frame_mask
 from kd.settings.losses import BlankSelected
 
@@ -24,10 +24,10 @@ def blank_selected(student_BTV: Tensor, teacher_BTV: Tensor, lengths_B: Tensor, 
     """
     require_valid(student_BTV, lengths_B)
     selected_BT = spoken_frames(teacher_BTV.detach(), lengths_B, settings.dilation)
-    student_NV = student_BTV[selected_BT].float() / settings.temperature
-    teacher_NV = teacher_BTV.detach()[selected_BT].float() / settings.temperature
-    divergence = F.kl_div(student_NV.log_softmax(-1), teacher_NV.log_softmax(-1), reduction="sum", log_target=True)
-    return divergence * settings.temperature**2 / lengths_B.sum()
+    student_NV = tempered(student_BTV[selected_BT], settings).log_softmax(-1)
+    teacher_NV = tempered(teacher_BTV.detach()[selected_BT], settings).log_softmax(-1)
+    divergence = F.kl_div(student_NV, teacher_NV, reduction="sum", log_target=True)
+    return divergence * settings.t**2 / lengths_B.sum()
 
 
 def spoken_frames(teacher_BTV: Tensor, lengths_B: Tensor, dilation: int) -> Tensor:

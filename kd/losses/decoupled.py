@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kd.losses.frames import valid_frames
+from kd.losses.frames import tempered, valid_frames
 from kd.settings.losses import Decoupled
 
 
@@ -18,8 +18,8 @@ def decoupled(student_BTV: Tensor, teacher_BTV: Tensor, lengths_B: Tensor, *, se
     it needs no label. With both weights such that `others` is the teacher's non-target probability it is
     soft targets again. Returns a 0-dim float32 tensor, differentiable in student_BTV only.
     """
-    student_NV = (valid_frames(student_BTV, lengths_B).float() / settings.temperature).log_softmax(-1)
-    teacher_NV = (valid_frames(teacher_BTV.detach(), lengths_B).float() / settings.temperature).log_softmax(-1)
+    student_NV = tempered(valid_frames(student_BTV, lengths_B), settings).log_softmax(-1)
+    teacher_NV = tempered(valid_frames(teacher_BTV.detach(), lengths_B), settings).log_softmax(-1)
     if teacher_NV.shape[1] < 3:
         raise ValueError(
             f"decoupled distillation needs at least 3 units, found {teacher_NV.shape[1]}: use soft_targets"
@@ -27,7 +27,7 @@ def decoupled(student_BTV: Tensor, teacher_BTV: Tensor, lengths_B: Tensor, *, se
     target_N1 = teacher_NV.argmax(-1, keepdim=True)
     binary = _kl(_binary(teacher_NV, target_N1), _binary(student_NV, target_N1))
     rest = _kl(_others(teacher_NV, target_N1), _others(student_NV, target_N1))
-    return (settings.target * binary + settings.others * rest) * settings.temperature**2
+    return (settings.target * binary + settings.others * rest) * settings.t**2
 
 
 def _kl(teacher_NK: Tensor, student_NK: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ Legend: B utterances, T padded frames, V units, N valid frames.
 
 from torch import Tensor
 
-from kd.losses.frames import valid_frames
+from kd.losses.frames import tempered, valid_frames
 from kd.settings.losses import Dist
 
 EPSILON = 1e-8
@@ -18,12 +18,12 @@ def dist(student_BTV: Tensor, teacher_BTV: Tensor, lengths_B: Tensor, *, setting
     frames (columns). With a single frame there are no columns and that term is left out. Returns a 0-dim
     float32 tensor in [0, 2 T^2 (between + within)], differentiable in student_BTV only.
     """
-    student_NV = (valid_frames(student_BTV, lengths_B).float() / settings.temperature).softmax(-1)
-    teacher_NV = (valid_frames(teacher_BTV.detach(), lengths_B).float() / settings.temperature).softmax(-1)
+    student_NV = tempered(valid_frames(student_BTV, lengths_B), settings).softmax(-1)
+    teacher_NV = tempered(valid_frames(teacher_BTV.detach(), lengths_B), settings).softmax(-1)
     loss = settings.between * (1 - _pearson(student_NV, teacher_NV).mean())
     if len(student_NV) > 1:
         loss = loss + settings.within * (1 - _pearson(student_NV.T, teacher_NV.T).mean())
-    return loss * settings.temperature**2
+    return loss * settings.t**2
 
 
 def _pearson(a_KN: Tensor, b_KN: Tensor) -> Tensor:

@@ -1,8 +1,11 @@
-"""Selection of valid frames, which every loss begins with."""
+"""Selection of valid frames, and their distributions, which every loss begins with."""
 
 from torch import Tensor
 
 from kd.models.parts import frame_mask
+from kd.settings.losses import Tempered
+
+EPSILON = 1e-12
 
 
 def valid_frames(x_BTV: Tensor, lengths_B: Tensor) -> Tensor:
@@ -28,3 +31,15 @@ def require_within(lengths_B: Tensor, num_frames: int) -> None:
             f"lengths {lengths_B.tolist()} exceed the {num_frames} frames in the batch. "
             "Did you pass waveform samples? Convert them with the model's output_lengths()"
         )
+
+
+def tempered(logits: Tensor, settings: Tempered) -> Tensor:
+    """Logits divided by the temperature, in float32, to be given to softmax over the last axis.
+
+    With `standardise`, z of each frame is first brought to mean 0 and deviation 1 over its units, so that neither
+    the range of the teacher's logits nor that of the student's counts (Sun et al. 2024, arXiv:2403.01732, eq. 10).
+    """
+    z = logits.float()
+    if settings.standardise:
+        z = (z - z.mean(-1, keepdim=True)) * (z.var(-1, correction=0, keepdim=True) + EPSILON).rsqrt()
+    return z / settings.t

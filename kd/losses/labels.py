@@ -19,8 +19,7 @@ def ctc(logits_BTV: Tensor, lengths_B: Tensor, targets_BL: Tensor, target_length
     if lengths_B.numel() == 0:
         raise ValueError("the batch is empty: there is no utterance to align")
     require_within(lengths_B, logits_BTV.shape[1])
-    mask = _dirt_mask(logits_BTV, lengths_B)
-    log_probs_TBV = logits_BTV.masked_fill(mask, 0.0).float().log_softmax(-1).transpose(0, 1)
+    log_probs_TBV = alignable_log_probs(logits_BTV, lengths_B)
     return F.ctc_loss(log_probs_TBV, targets_BL, lengths_B, target_lengths_B, blank=0, reduction="sum") / len(lengths_B)
 
 
@@ -33,6 +32,7 @@ def cross_entropy(logits_BTV: Tensor, lengths_B: Tensor, targets_BL: Tensor, tar
     return F.cross_entropy(valid_frames(logits_BTV, lengths_B).float(), targets_BL[:, 0])
 
 
-def _dirt_mask(logits_BTV: Tensor, lengths_B: Tensor) -> Tensor:
-    """True on padding, so that whatever it holds (NaN too) reaches neither the loss nor its gradient."""
-    return ~frame_mask(lengths_B, logits_BTV.shape[1])[..., None]
+def alignable_log_probs(logits_BTV: Tensor, lengths_B: Tensor) -> Tensor:
+    """(T, B, V) log-probabilities for CTC; whatever padding holds (NaN too) reaches neither loss nor gradient."""
+    dirty_BT1 = ~frame_mask(lengths_B, logits_BTV.shape[1])[..., None]
+    return logits_BTV.masked_fill(dirty_BT1, 0.0).float().log_softmax(-1).transpose(0, 1)

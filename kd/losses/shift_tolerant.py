@@ -6,7 +6,7 @@ Legend: B utterances, T padded frames, V units, D delays 0 to `max_delay`.
 import torch
 from torch import Tensor
 
-from kd.losses.frames import require_valid
+from kd.losses.frames import require_valid, tempered
 from kd.models.parts import frame_mask
 from kd.settings.losses import ShiftTolerant
 
@@ -21,13 +21,12 @@ def shift_tolerant(student_BTV: Tensor, teacher_BTV: Tensor, lengths_B: Tensor, 
     require_valid(student_BTV, lengths_B)
     mask_BT1 = frame_mask(lengths_B, student_BTV.shape[1])[..., None]
     student, teacher = (
-        (x.masked_fill(~mask_BT1, 0.0).float() / settings.temperature).log_softmax(-1)
-        for x in (student_BTV, teacher_BTV.detach())
+        tempered(x.masked_fill(~mask_BT1, 0.0), settings).log_softmax(-1) for x in (student_BTV, teacher_BTV.detach())
     )
     by_delay = [
         _delayed(student, teacher, lengths_B, d) for d in range(min(settings.max_delay, student.shape[1] - 1) + 1)
     ]
-    divergence_BD = torch.stack(by_delay, dim=1) * settings.temperature**2
+    divergence_BD = torch.stack(by_delay, dim=1) * settings.t**2
     return _least(divergence_BD, settings.softness)[lengths_B > 0].mean()
 
 

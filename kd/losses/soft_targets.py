@@ -6,7 +6,7 @@ Legend: B utterances, T padded frames, V units, N valid frames.
 from torch import Tensor
 from torch.nn import functional as F
 
-from kd.losses.frames import valid_frames
+from kd.losses.frames import tempered, valid_frames
 from kd.settings.losses import SoftTargets
 
 
@@ -17,8 +17,7 @@ def soft_targets(student_BTV: Tensor, teacher_BTV: Tensor, lengths_B: Tensor, *,
     arXiv:1503.02531, sec. 2). Padding is dropped, not zeroed. Returns a 0-dim float32 tensor,
     differentiable in student_BTV only.
     """
-    temperature = settings.temperature
-    student_NV = valid_frames(student_BTV, lengths_B).float() / temperature
-    teacher_NV = valid_frames(teacher_BTV.detach(), lengths_B).float() / temperature
-    divergence = F.kl_div(student_NV.log_softmax(-1), teacher_NV.log_softmax(-1), reduction="sum", log_target=True)
-    return divergence * (temperature**2 / len(student_NV))
+    student_NV = tempered(valid_frames(student_BTV, lengths_B), settings).log_softmax(-1)
+    teacher_NV = tempered(valid_frames(teacher_BTV.detach(), lengths_B), settings).log_softmax(-1)
+    divergence = F.kl_div(student_NV, teacher_NV, reduction="sum", log_target=True)
+    return divergence * (settings.t**2 / len(student_NV))

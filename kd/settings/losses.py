@@ -1,92 +1,165 @@
-"""Settings of the objective: min E[ labels * L(f_s(x), y) + beta * L(f_s(x), f_t(x)) ]."""
+"""Settings of the objective: min E[ labels * L(f_s(x), y) + beta * sum_i w_i * L_i(f_s(x), f_t(x)) ]."""
 
+from collections import Counter
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Discriminator, Field, SerializerFunctionWrapHandler, Tag, model_serializer, model_validator
 
 from kd.settings.base import Strict
+from kd.settings.schedules import Ramp, Temperature, Weight, at, fixed, largest
 
 
-class SoftTargets(Strict):
+class _Weighted(Strict):
+    weight: float = Field(1.0, gt=0, description="its weight beside other losses")
+
+
+class Tempered(_Weighted):
+    """A loss between distributions softmax(logits / temperature)."""
+
+    temperature: Temperature = 2.0
+    standardise: bool = Field(False, description="logits of each frame are given mean 0 and deviation 1 before")
+
+    @property
+    def t(self) -> float:
+        """The temperature as a number; see `ObjectiveSettings.at`."""
+        return fixed(self.temperature)
+
+
+class SoftTargets(Tempered):
     """T^2 * KL(teacher || student) per valid frame (Hinton et al. 2015)."""
 
     name: Literal["soft_targets"] = "soft_targets"
-    temperature: float = Field(2.0, gt=0)
 
 
-class BlankSelected(Strict):
+class BlankSelected(Tempered):
     """Soft targets on the frames where a CTC teacher says something; transcription only."""
 
     name: Literal["blank_selected"]
-    temperature: float = Field(2.0, gt=0)
     dilation: int = Field(2, ge=0, description="frames on both sides of a spoken one that count too")
 
 
-class GuidedCTC(Strict):
+class GuidedCTC(_Weighted):
     """Draws the student's spikes into the teacher's frames; transcription only."""
 
     name: Literal["guided_ctc"]
 
 
-class ShiftTolerant(Strict):
+class ShiftTolerant(Tempered):
     """Soft targets with the delay that fits each utterance best; transcription only."""
 
     name: Literal["shift_tolerant"]
-    temperature: float = Field(2.0, gt=0)
     max_delay: int = Field(2, ge=0, description="frames that the student may come later")
     softness: float = Field(0.0, ge=0, description="0: the least over delays; above: soft-least, in nats")
 
 
-class Decoupled(Strict):
+class Decoupled(Tempered):
     """Decoupled distillation: the target against the rest, and the rest among itself."""
 
     name: Literal["decoupled"]
-    temperature: float = Field(2.0, gt=0)
     target: float = Field(1.0, ge=0, description="weight of target against all others")
     others: float = Field(2.0, ge=0, description="weight of the others among themselves")
 
 
-class Dist(Strict):
+class Dist(Tempered):
     """DIST: correlation within frames and within units; wants large batches."""
 
     name: Literal["dist"]
-    temperature: float = Field(1.0, gt=0)
+    temperature: Temperature = 1.0
     between: float = Field(1.0, ge=0, description="weight of correlation over units")
     within: float = Field(1.0, ge=0, description="weight of correlation over the batch")
 
 
-Match = Annotated[
-    SoftTargets | BlankSelected | GuidedCTC | ShiftTolerant | Decoupled | Dist, Field(discriminator="name")
+class FromHypotheses(_Weighted):
+    """CTC against what the teacher believes was said, as text; transcription only."""
+
+    name: Literal["hypotheses"]
+    n_best: int = Field(1, ge=1, description="hypotheses an utterance, weighted by their probabilities")
+    beam: int = Field(1, ge=1, description="prefixes kept in the search for them; 1: the best path, unsearched")
+
+    @model_validator(mode="after")
+    def _beam_holds_them(self) -> Self:
+        if self.n_best > self.beam:
+            raise ValueError(
+                f"a beam of {self.beam} cannot give {self.n_best} hypotheses: widen beam to {self.n_best} or more"
+            )
+        return self
+
+
+OneMatch = Annotated[
+    SoftTargets | BlankSelected | GuidedCTC | ShiftTolerant | Decoupled | Dist | FromHypotheses,
+    Field(discriminator="name"),
 ]
 
-NEEDS_BLANK = ("blank_selected", "guided_ctc", "shift_tolerant")
+
+def _how_many(value: Any) -> str:
+    return "[several]" if isinstance(value, list | tuple) else "[one]"
+
+
+Match = Annotated[
+    Annotated[OneMatch, Tag("[one]")] | Annotated[tuple[OneMatch, ...], Tag("[several]")], Discriminator(_how_many)
+]
+
+NEEDS_BLANK = ("blank_selected", "guided_ctc", "shift_tolerant", "hypotheses")
 
 
 class ObjectiveSettings(Strict):
     """What a student learns from: its labels, its teacher, or both."""
 
     labels: float = Field(1.0, ge=0, description="weight of the loss against the transcript or label")
-    beta: float = Field(0.0, ge=0, description="weight of the loss against the teacher")
+    beta: Weight = Field(0.0, description="weight of the losses against the teacher")
     match: Match = SoftTargets()
 
     @model_validator(mode="after")
     def _learns_from_something(self) -> Self:
-        if self.labels == 0 and self.beta == 0:
+        if self.labels == 0 and not self.uses_teacher:
             raise ValueError("labels and beta are both 0: nothing would be learnt")
         return self
 
     @model_validator(mode="after")
     def _match_is_used(self) -> Self:
-        if self.beta == 0 and "match" in self.model_fields_set:
+        if not self.matches:
+            raise ValueError("match is an empty list: name a loss, or remove match")
+        if not self.uses_teacher and "match" in self.model_fields_set:
             raise ValueError("match is how a student learns from a teacher, but beta is 0: set beta, or remove match")
+        return self
+
+    @model_validator(mode="after")
+    def _each_loss_once(self) -> Self:
+        if again := [name for name, count in Counter(m.name for m in self.matches).items() if count > 1]:
+            raise ValueError(f"match names {again[0]} more than once: write it once, with a larger weight")
         return self
 
     @model_serializer(mode="wrap")
     def _without_what_is_unused(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
         data: dict[str, Any] = whole(self)
-        return data if self.beta > 0 else {key: value for key, value in data.items() if key != "match"}
+        return data if self.uses_teacher else {key: value for key, value in data.items() if key != "match"}
+
+    @property
+    def matches(self) -> tuple[OneMatch, ...]:
+        """How student and teacher are compared, one way or several."""
+        return self.match if isinstance(self.match, tuple) else (self.match,)
+
+    @property
+    def uses_teacher(self) -> bool:
+        return largest(self.beta) > 0
+
+    @property
+    def beta_now(self) -> float:
+        """beta as a number; see `at`."""
+        return fixed(self.beta)
+
+    def at(self, epoch: int) -> Self:
+        """The same objective in an epoch (from 0), with a number in place of each schedule."""
+        beta = {"beta": at(self.beta, epoch)} if isinstance(self.beta, Ramp) else {}
+        return self.model_copy(update={**beta, "match": tuple(_at(m, epoch) for m in self.matches)})
 
     def describe(self) -> str:
-        """One word for tables: labels, teacher, or labels + teacher."""
-        parts = ["labels"] * (self.labels > 0) + ["teacher"] * (self.beta > 0)
+        """A few words for tables: labels, teacher, or labels + teacher."""
+        parts = ["labels"] * (self.labels > 0) + ["teacher"] * self.uses_teacher
         return " + ".join(parts)
+
+
+def _at(match: OneMatch, epoch: int) -> OneMatch:
+    if isinstance(match, Tempered) and isinstance(match.temperature, Ramp):
+        return match.model_copy(update={"temperature": at(match.temperature, epoch)})
+    return match

@@ -8,7 +8,7 @@ gradients of one process that has the whole of it, but for dropout, which each d
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -18,23 +18,10 @@ from torch import Tensor
 from kd.models import Recogniser
 from kd.propagation.pruning import zeroed
 from kd.settings.training import TrainingSettings
-from kd.training.objective import Objective, Parts
+from kd.training.inputs import Inputs
+from kd.training.meters import Meters, shares
+from kd.training.objective import Objective, Term, total
 from kd.training.optim import make_optimiser, make_schedule
-
-
-class Inputs(Protocol):
-    """One batch as the model takes it. Legend: B utterances, T frames, F bins, V units, L targets."""
-
-    @property
-    def features_BTF(self) -> Tensor: ...
-    @property
-    def lengths_B(self) -> Tensor: ...
-    @property
-    def targets_BL(self) -> Tensor: ...
-    @property
-    def target_lengths_B(self) -> Tensor: ...
-    @property
-    def teacher_BTV(self) -> Tensor | None: ...
 
 
 @dataclass(frozen=True)
@@ -102,15 +89,15 @@ def fit(
     for index in range(first, settings.epochs):
         torch.manual_seed(settings.seed * 100_003 + index + accelerator.process_index * 1_000_000_007)
         wrapped.train()
-        meters = _Meters()
+        now, meters = objective.at(index), Meters()
         for inputs in batches.epoch(index):
-            parts = _step(wrapped, objective, inputs, optimiser, settings, accelerator)
+            terms = _step(wrapped, now, inputs, optimiser, settings, accelerator)
             if not accelerator.optimizer_step_was_skipped:
                 schedule.step()
             zeroed(model, masks)
-            meters.add(objective, parts, accelerator)
+            meters.add(terms, accelerator)
         model.eval()
-        metrics = {**meters.means(), "rate": float(schedule.get_last_lr()[0]), **validate(model)}
+        metrics = {**now.metrics(meters.means()), "rate": float(schedule.get_last_lr()[0]), **validate(model)}
         metrics = broadcast_object_list([metrics])[0]
         _require_finite(metrics, index)
         record.see(index, metrics, model)
@@ -136,49 +123,17 @@ def _step(
     optimiser: Any,
     settings: TrainingSettings,
     accelerator: Accelerator,
-) -> Parts:
+) -> list[Term]:
     """One step of the optimiser on this process's share of a batch; returns the terms of its objective."""
     with accelerator.autocast():
         logits_BTV, lengths_B = model(inputs.features_BTF, inputs.lengths_B)
-    parts = objective.parts(logits_BTV, lengths_B, inputs.targets_BL, inputs.target_lengths_B, inputs.teacher_BTV)
-    label_weight, match_weight = _share(parts, accelerator)
+    terms = objective.terms(logits_BTV, lengths_B, inputs)
     optimiser.zero_grad()
-    accelerator.backward(objective.total(parts, label_weight, match_weight))
+    accelerator.backward(total(terms, shares(terms, accelerator)))
     if settings.clip_norm is not None:
         accelerator.clip_grad_norm_(model.parameters(), settings.clip_norm)
     optimiser.step()
-    return parts
-
-
-def _share(parts: Parts, accelerator: Accelerator) -> tuple[float, float]:
-    """Weights that turn the mean over processes (as DDP takes it) into the mean over the whole batch."""
-    if accelerator.num_processes == 1:
-        return 1.0, 1.0
-    counts = torch.tensor([parts.label_count, parts.match_count], dtype=torch.float64, device="cpu")
-    means = accelerator.reduce(counts.to(accelerator.device, torch.float32), reduction="mean").cpu()
-    return float(parts.label_count / means[0]), float(parts.match_count / means[1])
-
-
-class _Meters:
-    """Means of the objective's terms over an epoch, each weighted by what it is a mean over."""
-
-    def __init__(self) -> None:
-        self.sums = torch.zeros(4, dtype=torch.float64)
-
-    def add(self, objective: Objective, parts: Parts, accelerator: Accelerator) -> None:
-        label = 0.0 if parts.label is None else float(parts.label.detach())
-        match = 0.0 if parts.match is None else float(parts.match.detach())
-        values = [label * parts.label_count, parts.label_count, match * parts.match_count, parts.match_count]
-        sums = torch.tensor(values, dtype=torch.float64)
-        if accelerator.num_processes > 1:
-            sums = accelerator.reduce(sums.to(accelerator.device, torch.float32)).cpu().double()
-        self.sums += sums
-        self.weights = (objective.settings.labels, objective.settings.beta)
-
-    def means(self) -> dict[str, float]:
-        label, match = (float(self.sums[i] / self.sums[i + 1].clamp(min=1)) for i in (0, 2))
-        total = self.weights[0] * label + self.weights[1] * match
-        return {"train_loss": total, "label_loss": label, "match_loss": match}
+    return terms
 
 
 class _Best:

@@ -1,64 +1,108 @@
-"""min E[ labels * L(f_s(x), y) + beta * L(f_s(x), f_t(x)) ]: one number, and its parts for the meters."""
+"""min E[ labels * L(f_s(x), y) + beta * sum_i w_i * L_i(f_s(x), f_t(x)) ]: one number, and its terms for the meters."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
 
+from kd.hypotheses import Hypotheses
 from kd.losses import LABEL_LOSSES, MATCHING_LOSSES
-from kd.settings.losses import ObjectiveSettings
+from kd.settings.losses import FromHypotheses, ObjectiveSettings, OneMatch
+from kd.training.inputs import Inputs
+
+Given = TypeVar("Given")
 
 
 @dataclass(frozen=True)
-class Parts:
-    """The two terms of an objective before weighting (None where unused), and how many they are means over."""
+class Term:
+    """One loss of an objective on one batch.
 
-    label: Tensor | None
-    match: Tensor | None
-    label_count: int
-    match_count: int
+    name: `labels`, or the loss's in its registry. weight: its factor in the objective. value: 0-dim, unweighted.
+    count: how many things (utterances, frames) it is a mean over.
+    """
+
+    name: str
+    kind: Literal["label", "match"]
+    weight: float
+    value: Tensor
+    count: int
 
 
 class Objective:
-    """The project's objective for one problem, `transcription` or `keyword`."""
+    """The project's objective for one problem, `transcription` or `keyword`, in one epoch."""
 
-    def __init__(self, settings: ObjectiveSettings, problem: str) -> None:
-        self.settings = settings
+    def __init__(self, settings: ObjectiveSettings, problem: str, epoch: int = 0) -> None:
+        self.schedule, self.problem = settings, problem
+        self.settings = settings.at(epoch)
         self.label_loss = LABEL_LOSSES[problem]
-        self.matching_loss = MATCHING_LOSSES[settings.match.name]
 
     @property
-    def uses_teacher(self) -> bool:
-        return self.settings.beta > 0
+    def needs(self) -> set[str]:
+        """What the losses against the teacher compare with: `logits`, `hypotheses`, or both."""
+        matches = self.settings.matches if self.schedule.uses_teacher else ()
+        return {MATCHING_LOSSES[match.name].needs for match in matches}
 
-    def parts(
-        self,
-        logits_BTV: Tensor,
-        lengths_B: Tensor,
-        targets_BL: Tensor,
-        target_lengths_B: Tensor,
-        teacher_BTV: Tensor | None,
-    ) -> Parts:
-        """Both terms for one batch; teacher_BTV has the student's frames and units, or is None."""
-        label = match = None
-        if self.settings.labels > 0:
-            label = self.label_loss(logits_BTV, lengths_B, targets_BL, target_lengths_B)
-        if self.uses_teacher:
-            if teacher_BTV is None:
-                raise ValueError("the objective has a teacher's term (beta > 0) but the batch has no teacher output")
-            _require_same_shape(logits_BTV, teacher_BTV)
-            match = self.matching_loss(logits_BTV, teacher_BTV, lengths_B, settings=self.settings.match)
-        counts = {"frames": int(lengths_B.sum()), "utterances": len(lengths_B), "batch": 1}
-        return Parts(label, match, len(lengths_B), counts[self.matching_loss.counts])
+    @property
+    def hypotheses(self) -> FromHypotheses | None:
+        """Settings of the loss that learns from hypotheses, if there is one."""
+        matches = self.settings.matches if self.schedule.uses_teacher else ()
+        return next((match for match in matches if isinstance(match, FromHypotheses)), None)
 
-    def total(self, parts: Parts, label_weight: float = 1.0, match_weight: float = 1.0) -> Tensor:
-        """The weighted sum; the extra weights make one process's share of a batch count rightly."""
+    def at(self, epoch: int) -> "Objective":
+        """The objective of another epoch (from 0): weights and temperatures may follow schedules."""
+        return Objective(self.schedule, self.problem, epoch)
+
+    def terms(self, logits_BTV: Tensor, lengths_B: Tensor, inputs: Inputs) -> list[Term]:
+        """All terms for one batch, labels first; what has no weight at any time is not computed."""
         terms = []
-        if parts.label is not None:
-            terms.append(self.settings.labels * label_weight * parts.label)
-        if parts.match is not None:
-            terms.append(self.settings.beta * match_weight * parts.match)
-        return torch.stack(terms).sum()
+        if self.settings.labels > 0:
+            label = self.label_loss(logits_BTV, lengths_B, inputs.targets_BL, inputs.target_lengths_B)
+            terms.append(Term("labels", "label", self.settings.labels, label, len(lengths_B)))
+        if self.schedule.uses_teacher:
+            terms += [self._match(match, logits_BTV, lengths_B, inputs) for match in self.settings.matches]
+        return terms
+
+    def _match(self, match: OneMatch, logits_BTV: Tensor, lengths_B: Tensor, inputs: Inputs) -> Term:
+        loss = MATCHING_LOSSES[match.name]
+        teacher: Tensor | Hypotheses
+        if loss.needs == "hypotheses":
+            teacher = _given(inputs.hypotheses, match.name, "hypotheses")
+        else:
+            teacher = _given(inputs.teacher_BTV, match.name, "logits")
+            _require_same_shape(logits_BTV, teacher)
+        value = loss(logits_BTV, teacher, lengths_B, settings=match)
+        counts = {"frames": int(lengths_B.sum()), "utterances": len(lengths_B), "batch": 1}
+        return Term(match.name, "match", self.settings.beta_now * match.weight, value, counts[loss.counts])
+
+    def metrics(self, means: Mapping[str, float]) -> dict[str, float]:
+        """What an epoch's history says, from the mean of each term: the loss, its two sides, and each of several.
+
+        match_loss is sum_i w_i * L_i, so that train_loss is labels * label_loss + beta * match_loss.
+        """
+        label, beta = means.get("labels", 0.0), self.settings.beta_now
+        matches = {m.name: means[m.name] for m in self.settings.matches if m.name in means}
+        match = sum(m.weight * means[m.name] for m in self.settings.matches if m.name in means)
+        several = {f"{name}_loss": value for name, value in matches.items()} if len(matches) > 1 else {}
+        return {
+            "train_loss": self.settings.labels * label + beta * match,
+            "label_loss": label,
+            "match_loss": float(match),
+            **several,
+        }
+
+
+def total(terms: Sequence[Term], shares: Sequence[float] | None = None) -> Tensor:
+    """The weighted sum; shares make one process's part of a batch count rightly, one for each term."""
+    shares = shares or [1.0] * len(terms)
+    return torch.stack([t.weight * s * t.value for t, s in zip(terms, shares, strict=True)]).sum()
+
+
+def _given(found: Given | None, loss: str, what: str) -> Given:
+    if found is None:
+        raise ValueError(f"the objective's {loss} needs the {what}, but the batch has none of a teacher")
+    return found
 
 
 def _require_same_shape(student_BTV: Tensor, teacher_BTV: Tensor) -> None:

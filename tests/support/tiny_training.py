@@ -1,7 +1,6 @@
 """A training run small enough for tests: a few utterances of noise with random targets."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,19 +11,10 @@ from torch import Tensor
 from kd.models import Recogniser
 from kd.settings.losses import ObjectiveSettings
 from kd.settings.training import TrainingSettings
-from kd.training import Batches, Epoch, Objective, fit
+from kd.training import Batches, Epoch, Inputs, Objective, fit
 
 
-@dataclass(frozen=True)
-class TinyInputs:
-    features_BTF: Tensor
-    lengths_B: Tensor
-    targets_BL: Tensor
-    target_lengths_B: Tensor
-    teacher_BTV: Tensor | None
-
-
-def tiny_inputs(problem: str, seed: int, teacher: Recogniser | None = None) -> TinyInputs:
+def tiny_inputs(problem: str, seed: int, teacher: Recogniser | None = None) -> Inputs:
     """Three utterances, of 40, 24 and 32 frames."""
     generator = torch.Generator().manual_seed(seed)
     features = torch.randn(3, 40, NUM_FEATURES, generator=generator)
@@ -36,14 +26,14 @@ def tiny_inputs(problem: str, seed: int, teacher: Recogniser | None = None) -> T
     if teacher is not None:
         with torch.no_grad():
             logits = teacher(features, lengths)[0]
-    return TinyInputs(features, lengths, targets, torch.full((3,), num_targets), logits)
+    return Inputs(features, lengths, targets, torch.full((3,), num_targets), logits)
 
 
 def tiny_batches(problem: str = "transcription", count: int = 2, teacher: Recogniser | None = None) -> Batches:
     """The same batches in every epoch, in another order in each."""
     batches = [tiny_inputs(problem, seed, teacher) for seed in range(count)]
 
-    def epoch(index: int) -> Iterator[TinyInputs]:
+    def epoch(index: int) -> Iterator[Inputs]:
         yield from (batches[(i + index) % count] for i in range(count))
 
     return Batches(epoch, count)

@@ -208,6 +208,36 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         {"students.small.objective": {"labels": 1, "match": {"name": "soft_targets"}}},
         "students.small.objective: match is how a student learns from a teacher, but beta is 0",
     ),
+    # several losses, and schedules
+    "one of several": (
+        {"students.cut.objective.match": [{"name": "dist"}, {"name": "soft_targets", "temperature": 0}]},
+        "students.cut.objective.match.1.temperature: input should be greater than 0, found 0",
+    ),
+    "loss of several": (
+        {"students.cut.objective.match": [{"name": "soft_target"}]},
+        "students.cut.objective.match.0.name: 'soft_target' is unknown; did you mean 'soft_targets'? there are ",
+    ),
+    "no loss": ({"students.cut.objective.match": []}, "students.cut.objective: match is an empty list: name a loss"),
+    "schedule": (
+        {"students.cut.objective.beta": {"from": 0, "to": -1, "epochs": 2}},
+        "students.cut.objective.beta.to: input should be greater than or equal to 0, found -1",
+    ),
+    "schedule of a temperature": (
+        {"students.cut.objective.match": {"name": "dist", "temperature": {"from": 0, "to": 1, "epochs": 2}}},
+        "students.cut.objective.match.temperature.from: input should be greater than 0, found 0",
+    ),
+    "key of a schedule": (
+        {"students.cut.objective.beta": {"from": 0, "to": 1, "epochs": 2, "form": 3}},
+        "students.cut.objective.beta.form: unknown key; did you mean 'from'?",
+    ),
+    "a boolean for a schedule": (
+        {"students.cut.objective.beta": True},
+        "students.cut.objective.beta: a number is expected, not true or false, found True",
+    ),
+    "a word for a schedule": (
+        {"students.cut.objective.beta": "much"},
+        "students.cut.objective.beta: input should be a valid number, ",
+    ),
     # corpora
     "validation speaker alone": (
         {"corpus": {**FSDD, "valid_speaker": "theo"}},

@@ -1,20 +1,26 @@
 """Laws that every matching loss obeys, over the whole registry, and how a label loss treats padding."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
+from kd.hypotheses import Hypotheses
 from kd.losses import LABEL_LOSSES, MATCHING_LOSSES
 from kd.losses.frames import valid_frames
 from kd.settings.losses import (
     BlankSelected,
     Decoupled,
     Dist,
+    FromHypotheses,
     GuidedCTC,
     ObjectiveSettings,
     ShiftTolerant,
     SoftTargets,
+    Tempered,
 )
+from kd.settings.schedules import PositiveRamp
 
 SETTINGS = {
     "soft_targets": SoftTargets(temperature=3.0),
@@ -23,6 +29,7 @@ SETTINGS = {
     "shift_tolerant": ShiftTolerant(name="shift_tolerant", max_delay=2),
     "decoupled": Decoupled(name="decoupled"),
     "dist": Dist(name="dist", temperature=2.0),
+    "hypotheses": FromHypotheses(name="hypotheses"),
 }
 LENGTHS = torch.tensor([6, 4, 1])
 
@@ -35,13 +42,21 @@ def batch() -> tuple[Tensor, Tensor]:
     return torch.randn(3, 6, 5, generator=generator), torch.randn(3, 6, 5, generator=generator)
 
 
-def value(name: str, student: Tensor, teacher: Tensor, lengths: Tensor = LENGTHS) -> Tensor:
-    return MATCHING_LOSSES[name](student, teacher, lengths, settings=SETTINGS[name])
+def value(name: str, student: Tensor, teacher: Tensor, lengths: Tensor = LENGTHS, **changes: Any) -> Tensor:
+    loss = MATCHING_LOSSES[name]
+    settings = SETTINGS[name].model_copy(update=changes)
+    return loss(student, heard(teacher) if loss.needs == "hypotheses" else teacher, lengths, settings=settings)
+
+
+def heard(teacher: Tensor) -> Hypotheses:
+    """Two hypotheses an utterance, by a rule that only looks at its own first frame."""
+    first = teacher.nan_to_num()[:, :1].topk(2).indices.clamp(min=1)
+    return Hypotheses.of([[(units, 2.0), (units[:1], 1.0)] for units in first[:, 0].tolist()])
 
 
 def test_every_entry_is_tested_and_can_be_chosen() -> None:
     assert set(MATCHING_LOSSES) == set(SETTINGS)
-    assert set(MATCHING_LOSSES) == {ObjectiveSettings(beta=1.0, match=s).match.name for s in SETTINGS.values()}
+    assert set(MATCHING_LOSSES) == {ObjectiveSettings(beta=1.0, match=s).matches[0].name for s in SETTINGS.values()}
 
 
 @every_loss
@@ -130,6 +145,25 @@ def test_lengths_beyond_the_frames_are_refused(name: str) -> None:
     student, teacher = batch()
     with pytest.raises(ValueError, match=r"lengths \[7, 2, 2\] exceed the 6 frames .* output_lengths\(\)"):
         value(name, student, teacher, torch.tensor([7, 2, 2]))
+
+
+TEMPERED = [name for name, settings in SETTINGS.items() if isinstance(settings, Tempered)]
+
+
+@pytest.mark.parametrize("name", TEMPERED)
+def test_standardised_logits_forget_their_scale_and_offset(name: str) -> None:
+    student, teacher = batch()
+    loss = value(name, student, teacher, standardise=True)
+    torch.testing.assert_close(value(name, 3 * student + 1, 0.2 * teacher - 4, standardise=True), loss)
+    assert abs(float(loss - value(name, student, teacher))) > 1e-4
+    assert abs(float(value(name, 3 * student, teacher) - value(name, student, teacher))) > 1e-4
+
+
+@pytest.mark.parametrize("name", TEMPERED)
+def test_a_schedule_must_be_read_at_an_epoch(name: str) -> None:
+    ramp = PositiveRamp.model_validate({"from": 4, "to": 1, "epochs": 3})
+    with pytest.raises(ValueError, match="has no value until an epoch is chosen"):
+        value(name, *batch(), temperature=ramp)
 
 
 def test_valid_frames_keep_their_order() -> None:

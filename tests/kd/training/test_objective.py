@@ -1,67 +1,141 @@
-"""The objective: labels * L(f_s, y) + beta * L(f_s, f_t), and its parts."""
+"""The objective: labels * L(f_s, y) + beta * sum w * L(f_s, f_t), its terms, and what follows a schedule."""
+
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from tiny_training import fresh, tiny_inputs
 from torch import Tensor
 
-from kd.losses import LABEL_LOSSES, soft_targets
-from kd.settings.losses import ObjectiveSettings, SoftTargets
-from kd.training import Objective
-from kd.training.objective import Parts
+from kd.hypotheses import Hypotheses
+from kd.losses import LABEL_LOSSES, MATCHING_LOSSES, soft_targets
+from kd.settings.losses import FromHypotheses, ObjectiveSettings, SoftTargets
+from kd.training import Inputs, Objective
+from kd.training.objective import Term, total
 
 MATCH = SoftTargets(temperature=2.0)
 
 
-def case(problem: str, **settings: float) -> tuple[Objective, Parts, Tensor, Tensor]:
-    """An objective, its parts on a batch, and both terms computed directly."""
+def batch(problem: str) -> tuple[Tensor, Tensor, Inputs]:
     inputs = tiny_inputs(problem, 0, teacher=fresh("gru", problem))
-    student = fresh("cnn", problem)
-    logits, lengths = student(inputs.features_BTF, inputs.lengths_B)
+    logits, lengths = fresh("cnn", problem)(inputs.features_BTF, inputs.lengths_B)
+    return logits, lengths, inputs
+
+
+def case(problem: str, **settings: Any) -> tuple[list[Term], Tensor, Tensor]:
+    """An objective's terms on a batch, and both sides computed directly."""
+    logits, lengths, inputs = batch(problem)
     taught = {"match": MATCH} if settings.get("beta") else {}
     objective = Objective(ObjectiveSettings.model_validate({**taught, **settings}), problem)
     assert inputs.teacher_BTV is not None
-    parts = objective.parts(logits, lengths, inputs.targets_BL, inputs.target_lengths_B, inputs.teacher_BTV)
     label = LABEL_LOSSES[problem](logits, lengths, inputs.targets_BL, inputs.target_lengths_B)
     match = soft_targets(logits, inputs.teacher_BTV, lengths, settings=MATCH)
-    return objective, parts, label, match
+    return objective.terms(logits, lengths, inputs), label, match
 
 
 @pytest.mark.parametrize("problem", LABEL_LOSSES)
 def test_is_the_weighted_sum(problem: str) -> None:
-    objective, parts, label, match = case(problem, labels=0.3, beta=0.7)
-    torch.testing.assert_close(objective.total(parts), 0.3 * label + 0.7 * match)
-    torch.testing.assert_close(objective.total(parts, 2.0, 5.0), 0.6 * label + 3.5 * match)
+    terms, label, match = case(problem, labels=0.3, beta=0.7)
+    torch.testing.assert_close(total(terms), 0.3 * label + 0.7 * match)
+    torch.testing.assert_close(total(terms, [2.0, 5.0]), 0.6 * label + 3.5 * match)
 
 
 def test_counts_what_each_term_is_a_mean_over() -> None:
-    _, parts, _, _ = case("transcription", labels=1.0, beta=1.0)
-    assert (parts.label_count, parts.match_count) == (3, 10 + 6 + 8)
-    _, parts, _, _ = case("keyword", labels=1.0, beta=1.0)
-    assert (parts.label_count, parts.match_count) == (3, 3)
+    for problem, frames in (("transcription", 10 + 6 + 8), ("keyword", 3)):
+        terms, _, _ = case(problem, labels=1.0, beta=1.0)
+        assert [(t.name, t.count) for t in terms] == [("labels", 3), ("soft_targets", frames)]
 
 
 def test_a_term_without_weight_is_not_computed() -> None:
-    objective, parts, label, _ = case("keyword", labels=2.0, beta=0.0)
-    assert parts.match is None
-    assert not objective.uses_teacher
-    torch.testing.assert_close(objective.total(parts), 2 * label)
-    objective, parts, _, match = case("keyword", labels=0.0, beta=0.5)
-    assert parts.label is None
-    torch.testing.assert_close(objective.total(parts), 0.5 * match)
+    terms, label, _ = case("keyword", labels=2.0, beta=0.0)
+    torch.testing.assert_close(total(terms), 2 * label)
+    terms, _, match = case("keyword", labels=0.0, beta=0.5)
+    torch.testing.assert_close(total(terms), 0.5 * match)
+
+
+def test_several_losses_add_up_with_their_weights() -> None:
+    logits, lengths, inputs = batch("transcription")
+    hypotheses = Hypotheses.of([[([1], 1.0)], [([2, 3], 1.0), ([2], 1.0)], []])
+    several = [
+        {"name": "soft_targets", "weight": 2.0},
+        {"name": "guided_ctc"},
+        {"name": "hypotheses", "weight": 0.5, "n_best": 2, "beam": 2},
+    ]
+    settings = ObjectiveSettings.model_validate({"labels": 0.0, "beta": 3.0, "match": several})
+    objective = Objective(settings, "transcription")
+    assert objective.needs == {"logits", "hypotheses"}
+    terms = objective.terms(logits, lengths, replace(inputs, hypotheses=hypotheses))
+    against = (inputs.teacher_BTV, inputs.teacher_BTV, hypotheses)
+    each = [
+        MATCHING_LOSSES[m.name](logits, teacher, lengths, settings=m)
+        for m, teacher in zip(settings.matches, against, strict=True)
+    ]
+    torch.testing.assert_close(total(terms), 3.0 * (2.0 * each[0] + each[1] + 0.5 * each[2]))
+    metrics = objective.metrics({t.name: t.value.item() for t in terms})
+    assert metrics["match_loss"] == pytest.approx((2.0 * each[0] + each[1] + 0.5 * each[2]).item(), rel=1e-6)
+    assert metrics["train_loss"] == pytest.approx(3.0 * metrics["match_loss"], rel=1e-6)
+    assert metrics["guided_ctc_loss"] == pytest.approx(each[1].item(), rel=1e-6)
+
+
+def test_one_loss_in_a_list_is_that_loss() -> None:
+    logits, lengths, inputs = batch("transcription")
+    alone, listed = (
+        Objective(ObjectiveSettings.model_validate({"beta": 20.0, "match": match}), "transcription")
+        for match in (MATCH.model_dump(), [MATCH.model_dump()])
+    )
+    first, second = (total(o.terms(logits, lengths, inputs)) for o in (alone, listed))
+    assert torch.equal(first, second)
+    assert alone.metrics({"labels": 1.0, "soft_targets": 2.0}) == listed.metrics({"labels": 1.0, "soft_targets": 2.0})
+
+
+def test_schedules_go_in_a_straight_line_and_stay() -> None:
+    settings = ObjectiveSettings.model_validate({
+        "beta": {"from": 0, "to": 20, "epochs": 4},
+        "match": {"name": "soft_targets", "temperature": {"from": 4, "to": 1, "epochs": 2}},
+    })  # fmt: skip
+    objective = Objective(settings, "transcription")
+    now = [objective.at(epoch).settings for epoch in (0, 1, 2, 4, 9)]
+    assert [s.beta for s in now] == [0, 5, 10, 20, 20]
+    assert [s.matches[0].temperature for s in now] == [4, 2.5, 1, 1, 1]  # type: ignore[union-attr]
+    logits, lengths, inputs = batch("transcription")
+    assert inputs.teacher_BTV is not None
+    terms = objective.at(1).terms(logits, lengths, inputs)
+    match = soft_targets(logits, inputs.teacher_BTV, lengths, settings=SoftTargets(temperature=2.5))
+    torch.testing.assert_close(terms[1].weight * terms[1].value, 5.0 * match)
+    assert ObjectiveSettings.model_validate(settings.model_dump(mode="json")) == settings
+
+
+def test_a_schedule_from_0_still_needs_its_teacher() -> None:
+    settings = ObjectiveSettings.model_validate({"labels": 0, "beta": {"from": 0, "to": 1, "epochs": 1}})
+    assert settings.uses_teacher
+    assert settings.describe() == "teacher"
+    with pytest.raises(ValueError, match="has no value until an epoch is chosen"):
+        _ = settings.beta_now
 
 
 def test_a_missing_or_unlike_teacher_is_refused() -> None:
-    inputs = tiny_inputs("transcription", 0)
-    logits, lengths = fresh()(inputs.features_BTF, inputs.lengths_B)
+    logits, lengths, inputs = batch("transcription")
     objective = Objective(ObjectiveSettings(beta=1.0), "transcription")
-    rest = (inputs.targets_BL, inputs.target_lengths_B)
-    with pytest.raises(ValueError, match=r"teacher's term .* but the batch has no teacher output"):
-        objective.parts(logits, lengths, *rest, None)
+    with pytest.raises(ValueError, match=r"objective's soft_targets needs the logits, but the batch has none"):
+        objective.terms(logits, lengths, replace(inputs, teacher_BTV=None))
     with pytest.raises(ValueError, match=r"\(3, 10, 6\) and \(3, 9, 6\). Give both the same subsampling"):
-        objective.parts(logits, lengths, *rest, logits[:, :9])
+        objective.terms(logits, lengths, replace(inputs, teacher_BTV=logits[:, :9]))
+    text = Objective(ObjectiveSettings(beta=1.0, match=FromHypotheses(name="hypotheses")), "transcription")
+    with pytest.raises(ValueError, match="objective's hypotheses needs the hypotheses, but the batch has none"):
+        text.terms(logits, lengths, inputs)
 
 
-def test_nothing_to_learn_is_refused() -> None:
-    with pytest.raises(ValueError, match="labels and beta are both 0"):
-        ObjectiveSettings(labels=0.0, beta=0.0)
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"labels": 0.0, "beta": 0.0}, "labels and beta are both 0"),
+        ({"labels": 0.0, "beta": {"from": 0, "to": 0, "epochs": 1}}, "labels and beta are both 0"),
+        ({"beta": 1, "match": [{"name": "dist"}, {"name": "dist"}]}, "match names dist more than once"),
+        ({"beta": 1, "match": {"name": "hypotheses", "n_best": 3, "beam": 2}}, "a beam of 2 cannot give 3 hypotheses"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        ObjectiveSettings.model_validate(settings)

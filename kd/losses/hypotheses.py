@@ -1,0 +1,44 @@
+"""Sequence level: CTC against what a teacher believes was said. The only way to learn from one of other units.
+
+Legend: B utterances, T padded frames, V units (0 = blank), N hypotheses of an utterance, L padded targets,
+K hypotheses of the whole batch that count.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from kd.hypotheses import Hypotheses
+from kd.losses.frames import require_valid
+from kd.losses.labels import alignable_log_probs
+from kd.settings.losses import FromHypotheses
+
+
+def from_hypotheses(
+    student_BTV: Tensor, hypotheses: Hypotheses, lengths_B: Tensor, *, settings: FromHypotheses
+) -> Tensor:
+    """sum_n w_n * CTC(hypothesis n), in nats, mean over all utterances; 0-dim float32, differentiable in student_BTV.
+
+    Utterances without hypotheses give 0, and so do those whose every hypothesis is longer than their frames can carry;
+    of several the others' weights are made to add up to 1 again. There is no T^2: targets are hard.
+    """
+    require_valid(student_BTV, lengths_B)
+    if len(hypotheses) != len(lengths_B):
+        raise ValueError(f"hypotheses of {len(hypotheses)} utterances do not fit a batch of {len(lengths_B)}")
+    weights_BN = hypotheses.weights_BN * (frames_needed_BN(hypotheses) <= lengths_B[:, None])
+    row_K, nth_K = weights_BN.nonzero(as_tuple=True)
+    weights_BN = weights_BN / weights_BN.sum(1, keepdim=True).clamp(min=torch.finfo(weights_BN.dtype).tiny)
+    log_probs_TKV = alignable_log_probs(student_BTV, lengths_B)[:, row_K]
+    if not len(row_K):
+        return log_probs_TKV.sum()
+    targets_KL, target_lengths_K = hypotheses.targets_BNL[row_K, nth_K], hypotheses.lengths_BN[row_K, nth_K]
+    each_K = F.ctc_loss(log_probs_TKV, targets_KL, lengths_B[row_K], target_lengths_K, blank=0, reduction="none")
+    return (each_K * weights_BN[row_K, nth_K]).sum() / len(lengths_B)
+
+
+def frames_needed_BN(hypotheses: Hypotheses) -> Tensor:
+    """(B, N) frames that CTC needs at least: one a unit, and a blank between two that are alike; never less than 1."""
+    targets_BNL, lengths_BN = hypotheses.targets_BNL, hypotheses.lengths_BN
+    places = torch.arange(1, targets_BNL.shape[2], device=targets_BNL.device)
+    repeats = (targets_BNL[..., 1:] == targets_BNL[..., :-1]) & (places < lengths_BN[..., None])
+    return (lengths_BN + repeats.sum(-1)).clamp(min=1)
