@@ -6,8 +6,11 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
+from contextlib import suppress
 
 import pytest
+from project import REPO, wait_for
 
 SERVE = """
 from datetime import timedelta
@@ -45,6 +48,53 @@ def test_a_scheduled_run_fires_and_brings_everything_up_to_date(finished, tmp_pa
         output = server.communicate(timeout=60)[0]
     assert "report" in finished.noted("end"), output
     assert finished.processes() == []
+
+
+@pytest.mark.slow
+def test_the_deployment_of_prefect_yaml_fires_from_a_work_pool(finished, tmp_path_factory):
+    """With the commands that stand in prefect.yaml, but every five seconds instead of every night."""
+    finished.set("students.distilled.objective.beta", 0.75)
+    text = (REPO / "prefect.yaml").read_text()
+    nightly = 'cron: "0 3 * * *"\n        timezone: UTC\n'
+    assert nightly in text
+    (finished.root / "prefect.yaml").write_text(text.replace(nightly, "interval: 5\n"))
+    (finished.root / "flows").symlink_to(REPO / "flows")
+    port = free_port()
+    environment = {
+        **os.environ,
+        "PREFECT_HOME": str(tmp_path_factory.mktemp("prefect")),
+        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "5",
+        "PREFECT_WORKER_QUERY_SECONDS": "2",
+        "KD_ROOT": str(finished.root),
+    }
+
+    def prefect(*words):
+        return subprocess.Popen(
+            [sys.executable, "-m", "prefect", "--no-prompt", *words], cwd=finished.root, env=environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    started = [prefect("server", "start", "--host", "127.0.0.1", "--port", str(port))]
+    try:
+        wait_for(lambda: healthy(port), started[0], timeout_s=120)
+        for words in (("work-pool", "create", "--type", "process", "kd"), ("deploy", "--all")):
+            command = prefect(*words)
+            output = command.communicate(timeout=120)[0]
+            assert command.returncode == 0, output
+        started.append(prefect("worker", "start", "--pool", "kd"))
+        wait_for(lambda: "report" in finished.noted("end"), started[1], timeout_s=150)
+    finally:
+        for process in reversed(started):
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=60)
+    wait_for(lambda: not finished.processes(), timeout_s=30)
+
+
+def healthy(port):
+    with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/api/health", timeout=2) as answer:
+        return answer.status == 200
+    return False
 
 
 def free_port():
