@@ -180,6 +180,13 @@ def plan(
     return batches
 
 
+def spread_over_lengths(utterances: Sequence[Utterance], count: int) -> list[Utterance]:
+    """At most `count` utterances, evenly spread from the shortest to the longest."""
+    ordered = sorted(utterances, key=lambda u: (u.num_samples, u.id))
+    chosen = np.linspace(0, len(ordered) - 1, min(count, len(ordered))).round().astype(int)
+    return [ordered[i] for i in chosen]
+
+
 def _sizes(descending: npt.NDArray[np.float64], limit: float, at_least: int) -> list[int]:
     """Utterances of each batch: that part of the audio in which an utterance's middle lies is its batch."""
     total = descending.sum()

@@ -3,6 +3,7 @@
 Nothing here loads PyTorch, so that time and memory are those of the files.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -10,6 +11,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
+
+Feed = Mapping[str, npt.NDArray[Any]]
+"""What a session takes: arrays by the names of its inputs."""
 
 
 def open_session(path: Path, threads: int = 1) -> onnxruntime.InferenceSession:

@@ -18,6 +18,7 @@ from kd.metrics import EDITS, Edits, char_edits, error_rate
 from kd.stats import error_interval
 from tasks.checkpoint import Checkpoint, load_checkpoint
 from tasks.data import PreparedData, Utterance
+from tasks.forms.evaluation import evaluate_forms
 from tasks.params import Params
 from tasks.paths import Paths
 from tasks.watch import Silent, Watch
@@ -106,19 +107,19 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
             f"{len(data.vocabulary)}, and they are not the same. Prepare the data with the model's units, or retrain"
         )
     sizes = size_metrics(checkpoint, paths.export(name) / "model.onnx")
+    folder, confidence = paths.evaluation(name), params.evaluation.confidence
+    forms = evaluate_forms(checkpoint, data, paths.export(name), folder, confidence, watch)
     rows = (row for split in SPLITS for row in evaluate_split(checkpoint, data, split, params, watch))
     table = pd.DataFrame(rows).astype({"speaker": "str", "snr_db": "float64"})
     kind = ERROR_KINDS[checkpoint.model.settings.problem]
-    metrics = {"error_kind": kind, **error_metrics(table, params.evaluation.confidence), **sizes}
-    folder = paths.evaluation(name)
-    folder.mkdir(parents=True, exist_ok=True)
+    metrics = {"error_kind": kind, **error_metrics(table, confidence), **sizes}
     table.to_parquet(folder / "utterances.parquet", index=False)
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     watch.say(
         f"{name}: {metrics['test_error']:.1%} {kind} on test, "
         f"{metrics['test_error_low']:.1%} to {metrics['test_error_high']:.1%} by {metrics['interval_method']}"
     )
-    return {key: float(value) for key, value in metrics.items() if not isinstance(value, str)}
+    return {**{key: float(value) for key, value in metrics.items() if not isinstance(value, str)}, **forms}
 
 
 def _pooled(table: pd.DataFrame, errors: str, units: str) -> float:

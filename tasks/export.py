@@ -10,8 +10,8 @@ S samples, T' frames of the model, V units.
 
 import json
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,10 @@ from torch.nn.functional import avg_pool1d
 from kd.frontend import LogMel
 from kd.text import Vocabulary
 from tasks.checkpoint import Checkpoint, load_checkpoint
+from tasks.data import PreparedData
 from tasks.deployed import open_session
+from tasks.forms.make import make_forms, only_reference
+from tasks.forms.parity import Parity
 from tasks.onnx_files import IR_VERSION, OPSET, write_onnx
 from tasks.params import Params
 from tasks.paths import Paths
@@ -28,6 +31,7 @@ from tasks.watch import Silent, Watch
 
 FORMAT = 1
 PARITY_TOLERANCE = 1e-4
+HALF_TOLERANCE = 0.1
 PARITY_FRAMES = ((53,), (400,), (9, 16), (120, 50, 83))
 TRACED_FRAMES = (47, 31)
 SPACE = "▁"
@@ -89,19 +93,11 @@ class Exported(nn.Module):
         return log_probs_BTV.squeeze(1) if self.keyword else log_probs_BTV
 
 
-@dataclass(frozen=True)
-class Parity:
-    """How far the file's log-probabilities lie from PyTorch's, at most, and how far they may."""
-
-    difference: float
-    allowed: float
-
-
-def parity(module: Exported, path: Path) -> Parity:
+def compare(module: Exported, path: Path, tolerance: float = PARITY_TOLERANCE) -> Parity:
     """Compare PyTorch and the file over batches of many shapes.
 
-    Allowed is PARITY_TOLERANCE, or four times PyTorch's own rounding error where that is more. Raises
-    RuntimeError where lengths differ, or log-probabilities by more than that.
+    Allowed is the tolerance, or four times PyTorch's own rounding error where that is more. Raises
+    RuntimeError where lengths differ.
     """
     session, differences, roundings = open_session(path), [], []
     for seed, frames in enumerate(PARITY_FRAMES):
@@ -121,13 +117,18 @@ def parity(module: Exported, path: Path) -> Parity:
             differences.append((torch.from_numpy(found[0])[row][rows] - log_probs[row][rows]).abs().max())
             roundings.append((log_probs[row][rows] - exact[row][rows]).abs().max())
     worst = float(torch.stack(differences).max())  # NaN where any is NaN
-    allowed = max(PARITY_TOLERANCE, 4 * float(torch.stack(roundings).max()))
-    if not worst <= allowed:
+    return Parity(worst, max(tolerance, 4 * float(torch.stack(roundings).max())))
+
+
+def parity(module: Exported, path: Path) -> Parity:
+    """As `compare`; raises RuntimeError where they differ by more than is allowed."""
+    found = compare(module, path)
+    if found.fault:
         raise RuntimeError(
-            f"{path}: log-probabilities differ from PyTorch's by up to {worst:.2g}; at most {allowed:.2g} is "
-            "allowed. The file cannot be used; it stays in place to be looked into. Has the training diverged?"
+            f"{path}: {found.fault}. The file cannot be used; it stays in place to be looked into. "
+            "Has the training diverged?"
         )
-    return Parity(worst, allowed)
+    return found
 
 
 def tokens_table(vocabulary: Vocabulary) -> str:
@@ -158,6 +159,7 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
     properties = metadata(checkpoint, params.export.frontend_included)
     write_onnx(file, module, example, module.inputs(), module.outputs(), properties)
     found, size = parity(module, file), file.stat().st_size
+    forms = _forms(params, paths, name, module, checkpoint, watch)
     (folder / "tokens.txt").write_text(tokens_table(checkpoint.vocabulary), encoding="utf-8")
     description = {
         "format": FORMAT,
@@ -168,7 +170,22 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
         "ir_version": IR_VERSION,
         "size_bytes": size,
         "parity": {"max_abs_difference": found.difference, "allowed": found.allowed, "frames": PARITY_FRAMES},
+        "forms": forms,
     }
     (folder / "export.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
     watch.say(f"{name}: {size / 1e6:.2f} MB of ONNX, log-probabilities within {found.difference:.1e} of PyTorch's")
-    return {"size_bytes": float(size), "parity_max_abs_difference": found.difference}
+    sizes = {f"{form}/size_bytes": float(facts["size_bytes"]) for form, facts in forms.items()}
+    return {"size_bytes": float(size), "parity_max_abs_difference": found.difference, **sizes}
+
+
+def _forms(
+    params: Params, paths: Paths, name: str, module: Exported, checkpoint: Checkpoint, watch: Watch
+) -> dict[str, Any]:
+    """Make the smaller forms; gives what export.json says of each."""
+    folder = paths.export(name)
+    if not params.export.smaller:
+        only_reference(folder)
+        return {}
+
+    data = PreparedData.load(paths.prepared, sample_rate_hz=checkpoint.frontend.sample_rate_hz)
+    return make_forms(params, data, folder, checkpoint, lambda file: compare(module, file, HALF_TOLERANCE), watch)

@@ -1,4 +1,4 @@
-"""Stage `measure`: time and memory of every exported model, as its user would run it.
+"""Stage `measure`: time and memory of every form of every exported model, as its user would run it.
 
 One utterance at a time, ONNX Runtime, a fixed number of threads, the front end counted. It wants the machine
 for itself; the load before it began is written down beside the times.
@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +21,10 @@ import torch
 
 from kd.frontend import LogMel
 from kd.settings.frontend import FrontEndSettings
-from tasks import peak_memory
-from tasks.data import PreparedData, Utterance
+from tasks import fresh_process
+from tasks.data import PreparedData, spread_over_lengths
 from tasks.deployed import Deployed
+from tasks.forms.files import files_of
 from tasks.onnx_files import write_onnx
 from tasks.params import Params
 from tasks.paths import Paths
@@ -31,23 +32,34 @@ from tasks.watch import Silent, Watch
 
 Samples = npt.NDArray[np.float32]
 WARM_UP = 3
+Key = TypeVar("Key")
 
 
 def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -> dict[str, float]:
-    """Write reports/timings.json; gives every model's figures as `model/figure`."""
-    names, settings = ["teacher", *params.students], params.evaluation
+    """Write reports/timings.json; gives the figures of every model's float32 file as `model/figure`."""
+    settings = params.evaluation
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
-        files = {model: _files(paths.export(model), Path(folder) / f"{model}.onnx") for model in names}
+        files = {
+            (model, form): pair
+            for model in ("teacher", *params.students)
+            for form, pair in _files(paths.export(model), Path(folder) / f"{model}.onnx").items()
+        }
         data = PreparedData.load(paths.prepared, sample_rate_hz=params.frontend.sample_rate_hz)
         samples = [data.waveform(u) for u in spread_over_lengths(data.split("test"), settings.timing_utterances)]
-        models = {model: Deployed.load(*pair, settings.threads) for model, pair in files.items()}
-        seconds = time_interleaved(models, samples, settings.timing_repeats, watch)
-        memory = {model: peak_memory.measure(*pair, samples[-1], settings.threads) for model, pair in files.items()}
+        deployed = {key: Deployed.load(*pair, settings.threads) for key, pair in files.items()}
+        seconds = time_interleaved(deployed, samples, settings.timing_repeats, watch)
+        fresh = {
+            key: fresh_process.measure(*pair, samples[-1], settings.threads)
+            for key, pair in watch.progress(files.items(), len(files), "start each file afresh")
+        }
     durations = [len(s) / data.sample_rate_hz for s in samples]
-    figures = {model: {**latency_figures(seconds[model], durations), **memory[model]} for model in names}
+    figures: dict[str, dict[str, dict[str, float]]] = {}
+    for (model, form), values in seconds.items():
+        figures.setdefault(model, {})[form] = {**latency_figures(values, durations), **fresh[model, form]}
     timings = {
-        "models": figures,
+        "models": {model: forms["float32"] for model, forms in figures.items()},
+        "forms": figures,
         "utterances": len(samples),
         "repeats": settings.timing_repeats,
         "audio_seconds": sum(durations),
@@ -58,19 +70,12 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
     }
     paths.reports.mkdir(parents=True, exist_ok=True)
     (paths.reports / "timings.json").write_text(json.dumps(timings, indent=1) + "\n", encoding="utf-8")
-    return {f"{model}/{key}": value for model, row in figures.items() for key, value in row.items()}
-
-
-def spread_over_lengths(utterances: Sequence[Utterance], count: int) -> list[Utterance]:
-    """At most `count` utterances, evenly spread from the shortest to the longest."""
-    ordered = sorted(utterances, key=lambda u: (u.num_samples, u.id))
-    chosen = np.linspace(0, len(ordered) - 1, min(count, len(ordered))).round().astype(int)
-    return [ordered[i] for i in chosen]
+    return {f"{model}/{key}": value for model, forms in figures.items() for key, value in forms["float32"].items()}
 
 
 def time_interleaved(
-    models: Mapping[str, Callable[[Samples], Any]], samples: Sequence[Samples], repeats: int, watch: Watch
-) -> dict[str, npt.NDArray[np.float64]]:
+    models: Mapping[Key, Callable[[Samples], Any]], samples: Sequence[Samples], repeats: int, watch: Watch
+) -> dict[Key, npt.NDArray[np.float64]]:
     """Seconds of each model for each utterance: the median over repeats, shape (utterances,).
 
     All models hear one utterance before the next one is taken, in an order that turns, so that whatever
@@ -85,7 +90,7 @@ def time_interleaved(
     gc.collect()
     gc.disable()
     try:
-        for repeat, i in watch.progress(turns, len(turns), f"time {len(names)} models"):
+        for repeat, i in watch.progress(turns, len(turns), f"time {len(names)} files"):
             first = (repeat + i) % len(names)
             for name in names[first:] + names[:first]:
                 started = time.perf_counter()
@@ -114,16 +119,16 @@ def cpu_name() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def _files(export: Path, frontend: Path) -> tuple[Path, Path | None]:
-    """The model's file and that of its front end, written here; None where the model's holds it already."""
+def _files(export: Path, frontend: Path) -> dict[str, tuple[Path, Path | None]]:
+    """Each form's file and that of its front end, written here; None where the form's holds it already."""
     file = export / "export.json"
     if not file.is_file():
         raise ValueError(f"{file} is missing: there is nothing to time. Run the stage export for each model first")
     description = json.loads(file.read_text(encoding="utf-8"))
     if description["frontend_included"]:
-        return export / "model.onnx", None
+        return {form: (path, None) for form, path in files_of(export).items()}
     module = LogMel(FrontEndSettings.model_validate(description["frontend"]))
     example = torch.zeros(2, 8000), torch.tensor([8000, 5003])
     inputs, outputs = {"audio": ("N", "S"), "audio_lens": ("N",)}, {"x": ("N", "T"), "x_lens": ("N",)}
     write_onnx(frontend, module, example, inputs, outputs, {})
-    return export / "model.onnx", frontend
+    return {form: (path, frontend) for form, path in files_of(export).items()}

@@ -16,6 +16,7 @@ from tasks.params_checks import find_problems
 from tasks.params_corpora import CorpusParams
 from tasks.params_errors import ParamsError, explain
 from tasks.params_evaluation import EvaluationParams
+from tasks.params_export import ExportParams
 
 RESERVED_NAMES = ("teacher", "random", "none", "initial")
 
@@ -141,10 +142,6 @@ def _usable_name(name: str) -> str:
 
 
 StudentName = Annotated[str, AfterValidator(_usable_name)]
-
-
-class ExportParams(Strict):
-    frontend_included: bool = Field(False, description="true: the ONNX file takes audio; false: log-mel features")
 
 
 class Params(Strict):

@@ -44,7 +44,7 @@ def make_params(problem: str = "transcription", **changes: Any) -> Params:
         "student_training": {"epochs": 3, "batch_seconds": 60},
         "students": {"baseline": labels, "distilled": taught},
         "student_augment": {},
-        "export": {},
+        "export": {"forms": ["float32"]},
         "evaluation": {"timing_utterances": 5, "timing_repeats": 2},
         **changes,
     })  # fmt: skip

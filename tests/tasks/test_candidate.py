@@ -15,7 +15,7 @@ from kd.text import Vocabulary
 from tasks import export
 from tasks.candidate import ALIAS, register
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from tasks.params import load_params
+from tasks.params import ExportParams, load_params
 from tasks.paths import Paths
 from tasks.pipeline_run import read_results
 from tasks.reporting.choice import best_student
@@ -53,7 +53,7 @@ def test_a_student_may_be_called_na(tmp_path):
 def test_it_loads_by_alias_and_takes_any_length(tmp_path, monkeypatch):
     monkeypatch.delenv("DVC_ROOT", raising=False)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    params, paths = load_params(REPO / "params.yaml"), Paths(tmp_path)
+    params, paths = only_float32(load_params(REPO / "params.yaml")), Paths(tmp_path)
     student = next(iter(params.students))
     encoder = RNNSettings(stem=8, width=8, layers=1, hidden=(8,))
     model = build(ModelSettings(problem="transcription", num_features=80, num_outputs=3, encoder=encoder))
@@ -84,6 +84,10 @@ def test_it_loads_by_alias_and_takes_any_length(tmp_path, monkeypatch):
             np.testing.assert_allclose(
                 found["log_probs"][b, :length], logits_BTV[b, :length].log_softmax(-1).numpy(), atol=1e-4
             )
+
+
+def only_float32(params):
+    return params.model_copy(update={"export": ExportParams(forms=("float32",))})
 
 
 def write_results(root, *rows):

@@ -3,54 +3,23 @@ import subprocess
 import sys
 from hashlib import md5
 from pathlib import Path
-from typing import Any
 
 import onnx
 import onnxruntime
 import pytest
 import torch
-from pydantic import TypeAdapter
+from exportable import ENCODERS, FRONTEND, checkpoint_of
 
-from kd.models import build
 from kd.settings.frontend import FrontEndSettings
-from kd.settings.models import EncoderSettings, ModelSettings
 from kd.text import Vocabulary
 from tasks import export
-from tasks.checkpoint import Checkpoint, save_checkpoint
+from tasks.checkpoint import save_checkpoint
 from tasks.params import ExportParams, Params
 from tasks.paths import Paths
 
-ENCODERS: dict[str, dict[str, Any]] = {
-    "gru": {"family": "rnn", "cell": "gru", "stem": 4, "width": 8, "layers": 2, "hidden": 6},
-    "lstm": {"family": "rnn", "cell": "lstm", "stem": 4, "width": 8, "layers": 1, "hidden": 6},
-    "one-way gru": {"family": "rnn", "two_way": False, "stem": 4, "width": 8, "layers": 1, "hidden": [5]},
-    "cnn": {"family": "cnn", "stem": 4, "width": 8, "layers": 2, "hidden": [6, 9], "subsampling": 2},
-    "conformer": {
-        "family": "conformer", "stem": 4, "width": 8, "layers": 1, "heads": 2, "head_dim": 4,
-        "feed_forward_1": 6, "feed_forward_2": 6, "channels": 6,
-    },
-    "patch_cnn": {"family": "patch_cnn", "frames": 16, "channels": [2, 3], "hidden": 5},
-}  # fmt: skip
-FRONTEND = FrontEndSettings(num_mels=16)
-
-
-def checkpoint_of(encoder: str, problem: str) -> Checkpoint:
-    torch.manual_seed(1)
-    labels = Vocabulary.labels(["yes", "turn on", "no"])
-    vocabulary = labels if problem == "keyword" else Vocabulary.characters("abc '")
-    settings = ModelSettings(
-        problem=problem,  # type: ignore[arg-type]
-        num_features=FRONTEND.num_mels,
-        num_outputs=len(vocabulary),
-        encoder=TypeAdapter(EncoderSettings).validate_python(ENCODERS[encoder]),
-    )
-    model = build(settings)
-    model.set_statistics(torch.linspace(-9, -4, FRONTEND.num_mels), torch.full((FRONTEND.num_mels,), 3.0))
-    return Checkpoint(model, FRONTEND, vocabulary, role="student", init="random", objective="labels")
-
 
 def params_of(frontend_included: bool) -> Params:
-    return Params.model_construct(export=ExportParams(frontend_included=frontend_included))
+    return Params.model_construct(export=ExportParams(frontend_included=frontend_included, forms=("float32",)))
 
 
 def exported(root: Path, encoder: str, problem: str, frontend_included: bool) -> tuple[Path, dict[str, float]]:
@@ -110,14 +79,15 @@ def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from tasks import export; from tasks.paths import Paths;"
         "from tasks.params import ExportParams, Params;"
-        "p = Params.model_construct(export=ExportParams()); export.run(p, Paths(Path(sys.argv[1])), 'tiny')"
+        "p = Params.model_construct(export=ExportParams(forms=('float32',)));"
+        "export.run(p, Paths(Path(sys.argv[1])), 'tiny')"
     )
     sums = []
     for _ in range(2):
         subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, cwd=Path(__file__).parents[2])
         files = sorted(Paths(tmp_path).export("tiny").iterdir())
         sums.append([md5(file.read_bytes()).hexdigest() for file in files])
-    assert len(sums[0]) == 3
+    assert len(sums[0]) == 4
     assert sums[0] == sums[1]
 
 

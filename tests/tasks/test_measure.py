@@ -8,18 +8,20 @@ import torch
 from workspace import RATE_HZ, make_params, make_workspace
 
 from kd.frontend import LogMel
-from tasks import export, measure, peak_memory
+from tasks import export, fresh_process, measure
 from tasks.checkpoint import load_checkpoint
 from tasks.data import PreparedData
 from tasks.deployed import Deployed
-from tasks.params import ExportParams, Params
+from tasks.params import Params
 from tasks.paths import Paths
 from tasks.watch import Silent
 
 
-def exported(root: Path, frontend_included: bool = False) -> tuple[Params, Paths]:
+def exported(
+    root: Path, frontend_included: bool = False, forms: tuple[str, ...] = ("float32",)
+) -> tuple[Params, Paths]:
     paths = make_workspace(root)
-    params = make_params(export=ExportParams(frontend_included=frontend_included).model_dump())
+    params = make_params(export={"frontend_included": frontend_included, "forms": forms})
     for name in ("teacher", *params.students):
         export.run(params, paths, name)
     return params, paths
@@ -42,7 +44,7 @@ def test_times_every_model(tmp_path: Path, frontend_included: bool) -> None:
 @pytest.mark.parametrize("frontend_included", [False, True], ids=["features", "audio"])
 def test_what_is_timed_is_the_whole_recogniser(tmp_path: Path, frontend_included: bool) -> None:
     _, paths = exported(tmp_path, frontend_included)
-    files = measure._files(paths.export("teacher"), tmp_path / "frontend.onnx")
+    files = measure._files(paths.export("teacher"), tmp_path / "frontend.onnx")["float32"]
     assert (files[1] is None) == frontend_included
     checkpoint, data = load_checkpoint(paths.model("teacher")), PreparedData.load(paths.prepared)
     samples = data.waveform(data.split("test")[0])
@@ -50,6 +52,19 @@ def test_what_is_timed_is_the_whole_recogniser(tmp_path: Path, frontend_included
     with torch.inference_mode():
         logits_BTV, _ = checkpoint.model(*LogMel(checkpoint.frontend)(torch.from_numpy(samples)[None], lengths))
     np.testing.assert_allclose(Deployed.load(*files)(samples), logits_BTV.log_softmax(2).numpy(), atol=1e-3)
+
+
+def test_every_form_is_timed_and_the_table_takes_float32(tmp_path: Path) -> None:
+    params, paths = exported(tmp_path, forms=("float32", "float16", "int8_dynamic"))
+    measure.run(params, paths)
+    timings = json.loads((paths.reports / "timings.json").read_text(encoding="utf-8"))
+    for name in ("teacher", "baseline", "distilled"):
+        forms = timings["forms"][name]
+        assert forms.keys() >= {"float32", "float16", "int8_dynamic"}
+        assert timings["models"][name] == forms["float32"]
+        for figures in forms.values():
+            assert 0 < figures["latency_ms_p50"] < figures["startup_ms"] < 10_000
+            assert 20 < figures["baseline_memory_mb"] < figures["peak_memory_mb"] < 500
 
 
 def test_models_take_turns_and_the_slow_one_is_found() -> None:
@@ -90,15 +105,15 @@ def test_utterances_spread_over_all_lengths(tmp_path: Path) -> None:
 
 def test_peak_memory_is_the_models_and_not_its_parents(tmp_path: Path) -> None:
     _, paths = exported(tmp_path)
-    files = measure._files(paths.export("baseline"), tmp_path / "frontend.onnx")
+    files = measure._files(paths.export("baseline"), tmp_path / "frontend.onnx")["float32"]
     samples = np.zeros(RATE_HZ, np.float32)
-    small = peak_memory.measure(*files, samples, threads=1)
+    small = fresh_process.measure(*files, samples, threads=1)
     ballast = np.ones(400_000_000, np.uint8)
-    assert peak_memory.peak_mb() > 400
-    again = peak_memory.measure(*files, samples, threads=1)
+    assert fresh_process.peak_mb() > 400
+    again = fresh_process.measure(*files, samples, threads=1)
     assert ballast.sum() == 400_000_000
     assert abs(again["peak_memory_mb"] - small["peak_memory_mb"]) < 20
-    long = peak_memory.measure(*files, np.zeros(120 * RATE_HZ, np.float32), threads=1)
+    long = fresh_process.measure(*files, np.zeros(120 * RATE_HZ, np.float32), threads=1)
     assert long["peak_memory_mb"] > small["peak_memory_mb"] + 10
 
 
@@ -106,7 +121,7 @@ def test_a_file_that_cannot_run_is_named(tmp_path: Path) -> None:
     broken = tmp_path / "model.onnx"
     broken.write_bytes(b"no model")
     with pytest.raises(RuntimeError, match=r"model\.onnx cannot be run in a fresh process"):
-        peak_memory.measure(broken, None, np.zeros(10, np.float32), threads=1)
+        fresh_process.measure(broken, None, np.zeros(10, np.float32), threads=1)
 
 
 def test_a_missing_export_is_named(tmp_path: Path) -> None:

@@ -1,14 +1,16 @@
-"""Peak memory of a fresh process that loads an exported model and hears one utterance.
+"""A fresh process that loads an exported model and hears one utterance: how soon, and in how much memory.
 
-`python -m tasks.peak_memory THREADS SAMPLES.npy MODEL.onnx [FRONTEND.onnx]` prints, as JSON, the peak once
-Python, NumPy and ONNX Runtime are loaded, and the peak after the run. It is read from VmHWM of
-/proc/self/status, because ru_maxrss still counts the parent that forked the process.
+`python -m tasks.fresh_process THREADS SAMPLES.npy MODEL.onnx [FRONTEND.onnx]` prints, as JSON, the peak once
+Python, NumPy and ONNX Runtime are loaded, the peak after the run, and the time from opening the files to the
+first result. The peak is read from VmHWM of /proc/self/status, because ru_maxrss still counts the parent that
+forked the process.
 """
 
 import json
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +28,12 @@ def peak_mb() -> float:
 
 
 def measure(model: Path, frontend: Path | None, samples: npt.NDArray[np.float32], threads: int) -> dict[str, float]:
-    """`peak_memory_mb` and `baseline_memory_mb`; raises RuntimeError with what the process said if it fails."""
+    """`peak_memory_mb`, `baseline_memory_mb`, `startup_ms`; raises RuntimeError with what the process said."""
     with tempfile.NamedTemporaryFile(suffix=".npy") as file:
         np.save(file, samples)
         file.flush()
         paths = [file.name, model.resolve(), *([frontend.resolve()] if frontend else [])]
-        command = [sys.executable, "-m", "tasks.peak_memory", str(threads), *map(str, paths)]
+        command = [sys.executable, "-m", "tasks.fresh_process", str(threads), *map(str, paths)]
         done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
     if done.returncode:
         raise RuntimeError(f"{model} cannot be run in a fresh process:\n{done.stderr.strip()}")
@@ -40,9 +42,11 @@ def measure(model: Path, frontend: Path | None, samples: npt.NDArray[np.float32]
 
 def main(arguments: list[str]) -> None:
     samples, model, *frontend = map(Path, arguments[1:])
-    baseline = peak_mb()
-    Deployed.load(model, frontend[0] if frontend else None, int(arguments[0]))(np.load(samples))
-    print(json.dumps({"peak_memory_mb": peak_mb(), "baseline_memory_mb": baseline}))
+    baseline, audio = peak_mb(), np.load(samples)
+    started_s = time.perf_counter()
+    Deployed.load(model, frontend[0] if frontend else None, int(arguments[0]))(audio)
+    startup_ms = 1000 * (time.perf_counter() - started_s)
+    print(json.dumps({"peak_memory_mb": peak_mb(), "baseline_memory_mb": baseline, "startup_ms": startup_ms}))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Forms of an exported model in fewer bits: made, decoded, judged by their errors, released or refused."""

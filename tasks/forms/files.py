@@ -1,0 +1,32 @@
+"""Where the forms of a model lie in its export's folder, and what is known of them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+FILES = {
+    "float32": "model.onnx",
+    "float16": "model.fp16.onnx",
+    "int8_dynamic": "model.int8_dynamic.onnx",
+    "int8_static": "model.int8_static.onnx",
+    "int8_mixed": "model.int8_mixed.onnx",
+}
+BEST_INT8 = "model.int8.onnx"
+"""A copy of the released 8-bit form that errs least: what a user of 8 bits takes."""
+REFUSED = "refused"
+"""The folder of what the gate refused, so that nobody takes it by mistake."""
+RELEASED = "released.json"
+
+
+def read_released(export: Path) -> dict[str, Any]:
+    """released.json; raises ValueError where the export was not made by this version."""
+    file = export / RELEASED
+    if not file.is_file():
+        raise ValueError(f"{file} is missing: it says which forms of the model passed the gate. Run the stage export")
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+def files_of(export: Path) -> dict[str, Path]:
+    """Every form's file, the refused ones' too; float32 first."""
+    return {form: export / facts["file"] for form, facts in read_released(export)["forms"].items()}

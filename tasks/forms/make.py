@@ -1,0 +1,181 @@
+"""All forms of one exported model: written, held at the gate, released or put aside."""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tasks.checkpoint import Checkpoint
+from tasks.data import PreparedData, Utterance, spread_over_lengths
+from tasks.deployed import open_session
+from tasks.forms.convert import Quantiser, write_half
+from tasks.forms.files import BEST_INT8, FILES, REFUSED, RELEASED
+from tasks.forms.gate import Judgement, judge
+from tasks.forms.hearing import Ear
+from tasks.forms.layers import contents
+from tasks.forms.mixed import first_that_passes, sensitivity
+from tasks.forms.parity import Parity
+from tasks.forms.table import REFERENCE, closeness, decoded, make_table
+from tasks.params import Params
+from tasks.watch import Watch
+
+MIXED = "int8_mixed"
+
+
+@dataclass
+class Maker:
+    """Makes the forms of the float32 file in `folder`; `compare` tells how far a float16 file lies from PyTorch."""
+
+    params: Params
+    folder: Path
+    ear: Ear
+    compare: Callable[[Path], Parity]
+    tried: list[dict[str, Any]] = field(default_factory=list)
+
+    @cached_property
+    def valid(self) -> tuple[Utterance, ...]:
+        return self.ear.data.split("valid")
+
+    @cached_property
+    def calibration(self) -> list[Utterance]:
+        return spread_over_lengths(self.valid, self.params.export.calibration_utterances)
+
+    def make(self, watch: Watch) -> tuple[pd.DataFrame, dict[str, Judgement]]:
+        """Write all forms; gives their validation table, and the gate's judgements."""
+        feeds = [self.ear.feed(utterance) for utterance in self.calibration]
+        with Quantiser(self.folder / FILES[REFERENCE], feeds) as quantiser:
+            for form in watch.progress(self.params.export.smaller, label="make forms"):
+                self._write(quantiser, form)
+            table = self._table(self.params.export.smaller)
+            judgements = {form: self._judge(table, form) for form in (REFERENCE, *self.params.export.smaller)}
+            whole = [found for form, found in judgements.items() if form.startswith("int8")]
+            if whole and self.params.export.mixed and not any(found.released for found in whole):
+                best = min(whole, key=lambda found: found.valid_error)
+                watch.say(f"no 8-bit form passes ({best.form} {best.reason}): looking for layers to leave in float")
+                if (mixed := self._mix(quantiser, best.form)) is not None:
+                    table = pd.concat([table, mixed[mixed["form"] == MIXED]], ignore_index=True)
+                    judgements[MIXED] = self._judge(table, MIXED)
+        return table, judgements
+
+    def _write(self, quantiser: Quantiser, form: str) -> None:
+        target = self.folder / FILES[form]
+        if form == "float16":
+            write_half(self.folder / FILES[REFERENCE], target)
+        else:
+            quantiser.write(form, target, quantiser.layers(form))
+
+    def _table(self, forms: tuple[str, ...]) -> pd.DataFrame:
+        sessions = {form: open_session(self.folder / FILES[form]) for form in (REFERENCE, *forms)}
+        return make_table(decoded(self.ear, sessions, self.valid))
+
+    def _judge(self, table: pd.DataFrame, form: str) -> Judgement:
+        fault = self.half.fault if form == "float16" else ""
+        return judge(table, form, self.params.evaluation, fault)
+
+    @cached_property
+    def half(self) -> Parity:
+        return self.compare(self.folder / FILES["float16"])
+
+    def _mix(self, quantiser: Quantiser, form: str) -> pd.DataFrame | None:
+        """Try the form with more and more of its touchiest layers in float; gives the rows of what passed."""
+        source, target = self.folder / FILES[REFERENCE], self.folder / FILES[MIXED]
+        divergences = sensitivity(quantiser, form, source, self.ear, self.calibration)
+        passed: list[pd.DataFrame] = []
+
+        def passes(left: Any) -> bool:
+            quantiser.write(form, target, [layer for layer in divergences if layer not in left])
+            table = self._table((MIXED,))
+            found = self._judge(table, MIXED)
+            self.tried.append({"of": form, "left_in_float": list(left), **found.described()})
+            passed.append(table)
+            return found.released
+
+        left = first_that_passes(list(divergences), passes)
+        self.tried.insert(0, {"of": form, "divergence_nats_of_one_layer": divergences})
+        if left is None:
+            target.unlink(missing_ok=True)
+            return None
+        return passed[-1]
+
+
+def make_forms(
+    params: Params,
+    data: PreparedData,
+    folder: Path,
+    checkpoint: Checkpoint,
+    compare: Callable[[Path], Parity],
+    watch: Watch,
+) -> dict[str, Any]:
+    """Write the forms of folder/model.onnx beside it, and released.json; gives the facts of each for export.json."""
+    _clear(folder)
+    ear = Ear.of(data, checkpoint, params.export.frontend_included)
+    maker = Maker(params, folder, ear, compare)
+    table, judgements = maker.make(watch)
+    facts = {form: _facts(folder / FILES[form], table, form) for form in judgements}
+    if "float16" in facts:
+        facts["float16"]["parity"] = {"max_abs_difference": maker.half.difference, "allowed": maker.half.allowed}
+    files = {form: _put_away(folder, form, found.released) for form, found in judgements.items()}
+    whole = [found for form, found in judgements.items() if form.startswith("int8") and found.released]
+    best = min(whole, key=lambda found: (found.valid_error, facts[found.form]["size_bytes"]), default=None)
+    if best is not None:
+        shutil.copyfile(folder / files[best.form], folder / BEST_INT8)
+    margin = params.evaluation.margin.model_dump(mode="json")
+    described = {form: {"file": files[form], **found.described()} for form, found in judgements.items()}
+    write_released(folder, {
+        "margin": margin,
+        "confidence": params.evaluation.confidence,
+        "decided_on": f"{len(maker.valid)} validation utterances",
+        "best_int8": None if best is None else best.form,
+        "forms": described,
+        "tried": maker.tried,
+    })  # fmt: skip
+    for form, found in judgements.items():
+        if form != REFERENCE:
+            watch.say(f"{form}: {'released' if found.released else 'REFUSED'}, {found.reason}")
+    return facts
+
+
+def write_released(folder: Path, found: Mapping[str, Any]) -> None:
+    (folder / RELEASED).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def only_reference(folder: Path) -> None:
+    """released.json where float32 is the only form: nothing was held at the gate."""
+    _clear(folder)
+    forms = {REFERENCE: {"file": FILES[REFERENCE], "released": True, "reason": "the only form"}}
+    write_released(folder, {"best_int8": None, "forms": forms, "tried": []})
+
+
+def _clear(folder: Path) -> None:
+    """Take away what an earlier run has left: which forms there are may have changed."""
+    for file in (*(folder / name for form, name in FILES.items() if form != REFERENCE), folder / BEST_INT8):
+        file.unlink(missing_ok=True)
+    shutil.rmtree(folder / REFUSED, ignore_errors=True)
+
+
+def _put_away(folder: Path, form: str, released: bool) -> str:
+    """Where the form's file lies now, relative to the folder."""
+    name = FILES[form]
+    if released:
+        return name
+    (folder / REFUSED).mkdir(exist_ok=True)
+    (folder / name).replace(folder / REFUSED / name)
+    return f"{REFUSED}/{name}"
+
+
+def _facts(file: Path, table: pd.DataFrame, form: str) -> dict[str, Any]:
+    """What export.json says of a form: bytes, what stayed float, closeness to float32 (null: it gives no numbers)."""
+    found = contents(file)
+    close = {key: value if isfinite(value) else None for key, value in closeness(table, form).items()}
+    return {
+        "size_bytes": file.stat().st_size,
+        "share_of_weights_8_bit": found.share_8_bit,
+        "layers_in_float32": list(found.float_layers),
+        **close,
+    }

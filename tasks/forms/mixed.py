@@ -1,0 +1,48 @@
+"""Where whole 8-bit forms are refused: which layers suffer most, and a form with those left in float."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tasks.data import Utterance
+from tasks.deployed import open_session
+from tasks.forms.convert import Quantiser
+from tasks.forms.hearing import Ear, log_probs
+from tasks.forms.table import divergence
+
+
+def sensitivity(
+    quantiser: Quantiser, form: str, reference: Path, ear: Ear, utterances: Sequence[Utterance]
+) -> dict[str, float]:
+    """Divergence per frame from float32, in nats, when that layer alone has 8 bits; the touchiest first."""
+    session = open_session(reference)
+    feeds = [ear.feed(utterance) for utterance in utterances]
+    expected = [log_probs(session, feed) for feed in feeds]
+    frames = sum(map(len, expected))
+    target = reference.with_name("one_layer.onnx")
+    found: dict[str, float] = {}
+    for layer in quantiser.layers(form):
+        quantiser.write(form, target, [layer])
+        alone = open_session(target)
+        sums = [divergence(before, log_probs(alone, feed)) for before, feed in zip(expected, feeds, strict=True)]
+        found[layer] = float(np.sum(sums)) / frames
+    target.unlink(missing_ok=True)
+    return dict(sorted(found.items(), key=lambda item: (-_rank(item[1]), item[0])))
+
+
+def first_that_passes(order: Sequence[str], passes: Callable[[Sequence[str]], bool]) -> tuple[str, ...] | None:
+    """Fewest of 1, 2, 4, … touchiest layers that must stay in float; None where no proper part of them suffices."""
+    return next((tuple(left) for left in _more_and_more(order) if passes(left)), None)
+
+
+def _more_and_more(order: Sequence[str]) -> Iterator[Sequence[str]]:
+    count = 1
+    while count < len(order):
+        yield order[:count]
+        count *= 2
+
+
+def _rank(value: float) -> float:
+    """What is not a number is worst."""
+    return float("inf") if np.isnan(value) else value

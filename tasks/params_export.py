@@ -1,0 +1,33 @@
+"""Parameters of the exported files: which forms of a model are made, and how."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from kd.settings.base import Strict
+
+Form = Literal["float32", "float16", "int8_dynamic", "int8_static"]
+
+
+class ExportParams(Strict):
+    frontend_included: bool = Field(False, description="true: the ONNX file takes audio; false: log-mel features")
+    forms: tuple[Form, ...] = Field(
+        ("float32", "float16", "int8_dynamic", "int8_static"), description="float32 is what the others are held against"
+    )
+    calibration_utterances: int = Field(
+        64, ge=1, description="validation utterances that fix the ranges of int8_static"
+    )
+    mixed: bool = Field(True, description="where every 8-bit form is refused: try with the touchiest layers in float")
+
+    @model_validator(mode="after")
+    def _forms_fit(self) -> Self:
+        if "float32" not in self.forms:
+            raise ValueError("forms lacks float32: the others are made from it and held against it")
+        if len(set(self.forms)) < len(self.forms):
+            raise ValueError(f"forms names one twice: {', '.join(self.forms)}")
+        return self
+
+    @property
+    def smaller(self) -> tuple[Form, ...]:
+        """The forms that are made from float32."""
+        return tuple(form for form in self.forms if form != "float32")
