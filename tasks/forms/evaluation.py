@@ -12,14 +12,14 @@ from tasks.data import PreparedData
 from tasks.deployed import open_session
 from tasks.forms.files import files_of, read_released
 from tasks.forms.hearing import Ear
-from tasks.forms.table import closeness, decoded, error, make_table, rise
+from tasks.forms.table import REFERENCE, closeness, decoded, error, make_table, rise
 from tasks.watch import Watch
 
 
 def evaluate_forms(
     checkpoint: Checkpoint, data: PreparedData, export: Path, folder: Path, confidence: float, watch: Watch
 ) -> dict[str, float]:
-    """Write folder/forms.parquet (a row a form and utterance) and forms.json; gives each form's test error."""
+    """Write folder/forms.parquet (a row a form and utterance) and forms.json; gives the smaller forms' test errors."""
     description = json.loads((export / "export.json").read_text(encoding="utf-8"))
     ear = Ear.of(data, checkpoint, description["frontend_included"])
     released, files = read_released(export)["forms"], files_of(export)
@@ -40,7 +40,7 @@ def evaluate_forms(
     }
     text = json.dumps({"confidence": confidence, "forms": found}, indent=1)
     (folder / "forms.json").write_text(text + "\n", encoding="utf-8")
-    return {f"{form}/test_error": facts["test_error"] for form, facts in found.items()}
+    return {f"{form}/test_error": facts["test_error"] for form, facts in found.items() if form != REFERENCE}
 
 
 def _errors(table: pd.DataFrame, form: str, confidence: float) -> dict[str, Any]:

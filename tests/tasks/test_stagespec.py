@@ -31,6 +31,7 @@ PLUMBING = {
     "tasks.params": "holds the defaults of cheap stages, which name it; to the others it only hands on kd.settings",
     "tasks.params_corpora": "holds the corpora's settings, and the corpus stage names it",
     "tasks.params_evaluation": "holds the settings of evaluation, and the stages that read them name it",
+    "tasks.params_export": "holds the forms' settings, and the export stage names it",
 }
 
 
