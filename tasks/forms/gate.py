@@ -11,7 +11,7 @@ import pandas as pd
 
 from kd.stats import Interval
 from tasks.forms.table import REFERENCE, error, rise
-from tasks.params import EvaluationParams
+from tasks.params_evaluation import EvaluationParams
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,5 @@ class Judgement:
 
 def judge(table: pd.DataFrame, form: str, settings: EvaluationParams, fault: str = "") -> Judgement:
     """Hold one form against float32; table: `tasks.forms.table` rows of both."""
-    allowed = settings.margin.value
-    if settings.margin.kind == "relative":
-        allowed *= error(table, REFERENCE)
+    allowed = settings.margin.of(error(table, REFERENCE))
     return Judgement(form, error(table, form), rise(table, form, settings.confidence), allowed, fault)

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from tasks.forms.gate import judge
-from tasks.params import EvaluationParams, Margin
+from tasks.params_evaluation import EvaluationParams
 
 
 def table(**errors: list[int]) -> pd.DataFrame:
@@ -21,7 +21,7 @@ def table(**errors: list[int]) -> pd.DataFrame:
 
 
 def settings(kind: str, value: float) -> EvaluationParams:
-    return EvaluationParams(margin=Margin(kind=kind, value=value))  # type: ignore[arg-type]
+    return EvaluationParams.model_validate({"margin": {"kind": kind, "value": value}})
 
 
 HEARD = table(float32=[1, 2, 1, 2], int8=[1, 2, 2, 2])
