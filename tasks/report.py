@@ -30,6 +30,7 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
         card=json.loads((paths.prepared / "card.json").read_text(encoding="utf-8")),
         card_svg=(paths.prepared / "card.svg").read_text(encoding="utf-8"),
         quarantine=Counter(pd.read_csv(paths.prepared / "quarantine.csv")["reason"].tolist()),
+        prepared=paths.prepared,
     )
     page = paths.reports / "report.html"
     page.write_text(render(sources), encoding="utf-8")

@@ -10,7 +10,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from tasks.params import Params
+from tasks.reporting.breakdown import breakdowns
 from tasks.reporting.circumstances import seeds, versions
+from tasks.reporting.clips import clips
 from tasks.reporting.comparisons import Comparison
 from tasks.reporting.figures import error_chart, learning_curves, marker_symbol, themed
 from tasks.reporting.forest import verdict_section
@@ -25,7 +27,7 @@ UNCHOSEN, DISPUTED = 3, 5
 
 @dataclass(frozen=True)
 class Sources:
-    """What the page is made of."""
+    """What the page is made of; prepared: the folder with the audio."""
 
     params: Params
     models: Sequence[Model]
@@ -34,11 +36,15 @@ class Sources:
     card: Mapping[str, Any]
     card_svg: str
     quarantine: Counter[str]
+    prepared: Path
 
 
 def render(sources: Sources) -> str:
     """The whole page."""
     models = sources.models
+    verdict = conclude(models, sources.comparisons, sources.params.evaluation.confidence)
+    apart = {verdict.best, *(m.name for m in models if m.row["role"] == "teacher")}
+    disputed = most_disputed(models, DISPUTED, apart if len(apart) > 1 else ())
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
@@ -53,7 +59,9 @@ def render(sources: Sources) -> str:
         problem=sources.params.problem.kind,
         what=ERROR_WORDS[models[0].row["error_kind"]],
         confidence=sources.params.evaluation.confidence,
-        verdict=conclude(models, sources.comparisons, sources.params.evaluation.confidence),
+        verdict=verdict,
+        apart=len(apart) > 1,
+        breakdowns=breakdowns(models, verdict.best),
         models=models,
 
         **verdict_section(sources.comparisons, models, sources.params.evaluation),
@@ -68,7 +76,8 @@ def render(sources: Sources) -> str:
             )
         ] + [("Learning curves", Markup(learning_curves(models)))],
         unchosen=unchosen(models, UNCHOSEN),
-        disputed=most_disputed(models, DISPUTED),
+        disputed=disputed,
+        clips={name: Markup(uri) for name, uri in clips(sources.prepared, [one.id for one in disputed]).items()},
         timings=sources.timings,
         card=sources.card,
         card_svg=Markup(themed(sources.card_svg, "card")),

@@ -1,6 +1,6 @@
 """Transcripts of all models side by side, with what each got wrong."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,9 +54,13 @@ def unchosen(models: Sequence[Model], count: int) -> list[Transcript]:
     return [_transcript(models, int(i)) for i in dict.fromkeys(picked)]
 
 
-def most_disputed(models: Sequence[Model], count: int) -> list[Transcript]:
-    """Test utterances whose error counts differ most between models; no two of a speaker while others are left."""
-    errors = np.stack([m.test["errors"].to_numpy() for m in models])
+def most_disputed(models: Sequence[Model], count: int, between: Collection[str] = ()) -> list[Transcript]:
+    """Test utterances whose error counts differ most; no two of a speaker while others are left.
+
+    between: names of the models whose errors are looked at; all of them by default.
+    """
+    looked_at = [m for m in models if not between or m.name in between]
+    errors = np.stack([m.test["errors"].to_numpy() for m in looked_at])
     spread = errors.max(axis=0) - errors.min(axis=0)
     order = np.argsort(-spread, kind="stable")
     speakers = models[0].test["speaker"]

@@ -87,7 +87,7 @@ def test_the_page_stands_alone(done: tuple[Params, Paths]) -> None:
     page = Page(text)
     assert not {"script", "link", "img", "iframe", "object", "embed"} & {tag for tag, _ in page.tags}
     links = [v for _, attrs in page.tags for k, v in attrs.items() if k in ("href", "src", "xlink:href") and v]
-    assert all(link.startswith("#") for link in links)
+    assert all(link.startswith(("#", "data:audio/flac;base64,")) for link in links)
     assert set(re.findall(r"https?://[^\s\"'<>]+", text)) <= {
         "http://www.w3.org/2000/svg",
         "http://www.w3.org/1999/xlink",
@@ -113,11 +113,25 @@ def test_the_page_tells_what_it_should(done: tuple[Params, Paths]) -> None:
     for name in table.index:
         assert f"{100 * table.loc[name, 'test_error']:.1f} %" in text
     for words in (
-        "Error against size", "Error against latency", "Learning curves", "Where the models differ most",
+        "Error against size", "Error against latency", "Learning curves",
+        "Verdicts", "Against the teacher", "Where they err", "By length", "Words most often lost", "By noise",
         "sliced 2 layers to 1 by l2", "too long", "torch 2.", "corpus.seed" if "seed" in str(params.corpus) else "seed",
     ):  # fmt: skip
         assert words in text
     assert text.count("ONNX file in MB") == 1
+
+
+def test_what_student_and_teacher_hear_differently_can_be_listened_to(tmp_path: Path) -> None:
+    params, paths = finished(tmp_path)
+    file = paths.evaluation("teacher") / "utterances.parquet"
+    table = pd.read_parquet(file)
+    table.assign(hypothesis=table["reference"], errors=0).to_parquet(file)
+    report.run(params, paths)
+    text = (paths.reports / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert "Where distilled and the teacher differ most" in page.text
+    assert 1 <= [tag for tag, _ in page.tags].count("audio") <= 6
+    assert len(text) < 3_000_000
 
 
 def test_the_same_inputs_give_the_same_page(done: tuple[Params, Paths]) -> None:
