@@ -92,8 +92,7 @@ def _thirds(values: pd.Series, unit: str) -> pd.Series:
     edges = [values.quantile(i / PARTS) for i in range(1, PARTS)]
     low, high = (f"{edge:.1f}" for edge in (edges[0], edges[-1]))
     names = [f"up to {low} {unit}", f"{low} to {high} {unit}", f"over {high} {unit}"]
-    place = sum((values > edge).astype(int) for edge in edges)
-    return pd.Series(pd.Categorical.from_codes(place, names, ordered=True), index=values.index)
+    return _ordered([sum(value > edge for edge in edges) for value in values], names, values.index)
 
 
 def _noise(snr_db: pd.Series) -> pd.Series:
@@ -103,5 +102,11 @@ def _noise(snr_db: pd.Series) -> pd.Series:
         return pd.Series("no level known", index=snr_db.index)
     thirds = _thirds(known, "dB SNR")
     names = [*thirds.cat.categories, "no level known"]
-    codes = thirds.cat.codes.reindex(snr_db.index).fillna(PARTS).astype(int)
-    return pd.Series(pd.Categorical.from_codes(codes, names, ordered=True), index=snr_db.index)
+    codes = thirds.cat.codes.reindex(snr_db.index).fillna(PARTS)
+    return _ordered([int(code) for code in codes], names, snr_db.index)
+
+
+def _ordered(places: Sequence[int], names: Sequence[str], index: pd.Index) -> pd.Series:
+    """Names by their places, to be sorted in the order of the names."""
+    labels = pd.Categorical([names[place] for place in places], categories=list(names), ordered=True)
+    return pd.Series(labels, index=index)

@@ -18,10 +18,11 @@ def clips(prepared: Path, ids: Iterable[str]) -> dict[str, str]:
     rate_hz = int(json.loads((prepared / "prepared.json").read_text(encoding="utf-8"))["sample_rate_hz"])
     table = pd.read_parquet(prepared / "utterances.parquet", columns=["id", "offset", "num_samples"]).set_index("id")
     audio = np.memmap(prepared / "audio.i16", dtype="<i2", mode="r")
-    return {
-        name: _data_uri(audio[offset : offset + min(count, int(LONGEST_S * rate_hz))], rate_hz)
-        for name, (offset, count) in ((name, table.loc[name]) for name in ids)
-    }
+    found = {}
+    for name in ids:
+        start, count = (int(value) for value in table.loc[name].to_numpy())
+        found[name] = _data_uri(audio[start : start + min(count, int(LONGEST_S * rate_hz))], rate_hz)
+    return found
 
 
 def _data_uri(samples: "np.ndarray[tuple[int], np.dtype[np.int16]]", rate_hz: int) -> str:
