@@ -47,5 +47,9 @@ class Hypotheses:
     def to(self, device: torch.device | str) -> Self:
         return type(self)(self.targets_BNL.to(device), self.lengths_BN.to(device), self.weights_BN.to(device))
 
+    def twice(self) -> Self:
+        """Those of a batch that holds each utterance twice: all, and then all again."""
+        return type(self)(*(torch.cat([x, x]) for x in (self.targets_BNL, self.lengths_BN, self.weights_BN)))
+
     def __len__(self) -> int:
         return len(self.weights_BN)

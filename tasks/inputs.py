@@ -14,6 +14,7 @@ from kd import augment
 from kd.frontend import LogMel
 from kd.models import Recogniser
 from kd.settings.frontend import AugmentSettings
+from kd.settings.itself import ConsistencyCTC
 from kd.text import frames_needed
 from kd.training import Inputs
 from tasks.data import Batch, PreparedData, Utterance
@@ -34,6 +35,7 @@ class TrainingInputs:
     """Batches of one split, epoch by epoch; `teacher` gives logits of the clean view, or is None.
 
     hypotheses: what a teacher believes was said, for losses that ask for it; speed does not change it.
+    two_views: each batch is masked twice, as these settings say; None: once.
     cache: features of the utterances, for settings that leave the waveform as it is.
     """
 
@@ -49,6 +51,7 @@ class TrainingInputs:
         device: torch.device,
         teacher: "TeacherOutputs | None" = None,
         hypotheses: HypothesisTable | None = None,
+        two_views: ConsistencyCTC | None = None,
         cache: FeatureCache | None = None,
         share: Share = Share(),
         output_lengths: Callable[[Tensor], Tensor],
@@ -56,7 +59,8 @@ class TrainingInputs:
         self.data, self.utterances, self.frontend, self.settings = data, utterances, frontend, settings
         self.batch_seconds, self.seed, self.device, self.share = batch_seconds, seed, device, share
         self.teacher, self.hypotheses, self.cache = teacher, hypotheses, cache
-        self.output_lengths = output_lengths
+        self.output_lengths, self.two_views = output_lengths, two_views is not None
+        self.masking = settings if two_views is None else settings.with_time_masking(two_views.time_masking)
         self.needed = torch.tensor([frames_needed(u.units) for u in utterances])
 
     @property
@@ -80,33 +84,42 @@ class TrainingInputs:
         """Stored features of unmoved audio; only masks are drawn."""
         assert self.cache is not None
         features, frames_B = self.cache.read(batch.indices)
-        features = self._masks(features, frames_B, generator)
+        views = self._views(features, frames_B, generator)
         teacher = None if self.teacher is None else self.teacher.cached(batch)
-        return self._inputs(features, frames_B, batch, teacher)
+        return self._inputs(views, frames_B, batch, teacher)
 
     def _augmented(self, batch: Batch, generator: torch.Generator) -> Inputs:
         moved, lengths_B = self._moved(batch, generator)
         noisy = augment.add_noise(moved, lengths_B, settings=self.settings, generator=generator)
         features, frames_B = self.frontend(noisy.to(self.device), lengths_B.to(self.device))
-        features = self._masks(features, frames_B, generator)
+        views = self._views(features, frames_B, generator)
         teacher = None
         if self.teacher is not None:
             moves = moves_time(self.settings)
             teacher = self.teacher.live(moved, lengths_B) if moves else self.teacher.cached(batch)
-        return self._inputs(features, frames_B, batch, teacher)
+        return self._inputs(views, frames_B, batch, teacher)
 
-    def _masks(self, features: Tensor, frames_B: Tensor, generator: torch.Generator) -> Tensor:
-        filtered = augment.change_filter(features, frames_B, settings=self.settings, generator=generator)
-        return augment.spec_augment(filtered, frames_B, settings=self.settings, generator=generator)
+    def _views(self, features: Tensor, frames_B: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        """One masked view of the same features, or two."""
+        first = self._masked_once(features, frames_B, generator)
+        return first, self._masked_once(features, frames_B, generator) if self.two_views else None
 
-    def _inputs(self, features: Tensor, frames_B: Tensor, batch: Batch, teacher: Tensor | None) -> Inputs:
+    def _masked_once(self, features: Tensor, frames_B: Tensor, generator: torch.Generator) -> Tensor:
+        filtered = augment.change_filter(features, frames_B, settings=self.masking, generator=generator)
+        return augment.spec_augment(filtered, frames_B, settings=self.masking, generator=generator)
+
+    def _inputs(
+        self, views: tuple[Tensor, Tensor | None], frames_B: Tensor, batch: Batch, teacher: Tensor | None
+    ) -> Inputs:
+        first, second = views
         return Inputs(
-            features.to(self.device),
+            first.to(self.device),
             frames_B.to(self.device),
             batch.targets_BL.to(self.device),
             batch.target_lengths_B.to(self.device),
             teacher,
             None if self.hypotheses is None else self.hypotheses.batch(batch.ids).to(self.device),
+            None if second is None else second.to(self.device),
         )
 
     def _moved(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -87,6 +87,15 @@ class TrainedTeacher(Strict):
     model: EncoderSettings
     training: TrainingSettings
     augment: AugmentSettings = AugmentSettings()
+    objective: ObjectiveSettings = Field(
+        ObjectiveSettings(), description="labels, and itself: a teacher has no teacher"
+    )
+
+    @model_validator(mode="after")
+    def _has_no_teacher(self) -> Self:
+        if self.objective.uses_teacher:
+            raise ValueError("objective.beta is for students: a teacher that is trained here has no teacher")
+        return self
 
 
 class CheckpointTeacher(Strict):

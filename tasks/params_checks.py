@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from kd.settings.itself import inner_layers
 from kd.settings.losses import NEEDS_BLANK
 from kd.settings.models import EncoderSettings, ModelSettings
 from tasks.params_operators import operator_problems
@@ -21,6 +22,7 @@ def find_problems(params: "Params") -> Iterator[str]:
     yield from operator_problems(params)
     yield from _frame_problems(params)
     yield from _loss_problems(params)
+    yield from _self_problems(params)
     yield from _text_problems(params)
 
 
@@ -125,3 +127,21 @@ def _text_problems(params: "Params") -> Iterator[str]:
             f"preprocess.too_long: {params.preprocess.too_long} would part transcripts from their audio; "
             "use quarantine, or problem.kind: keyword"
         )
+
+
+def _self_problems(params: "Params") -> Iterator[str]:
+    """Self-distillation looks at CTC's frames, at two views that differ, and at layers that are there."""
+    learners = {f"students.{n}": (r.objective, params.student_augment, r.model) for n, r in params.students.items()}
+    if params.teacher.source == "train":
+        learners["teacher"] = (params.teacher.objective, params.teacher.augment, params.teacher.model)
+    for key, (objective, augment, encoder) in learners.items():
+        if objective.itself and params.problem.kind == "keyword":
+            yield f"{key}.objective.itself: {objective.itself[0].name} is for CTC, which a keyword problem has not"
+        if objective.two_views and not augment.masks_features:
+            where = "teacher.augment" if key == "teacher" else "student_augment"
+            yield f"{key}.objective.itself: cr_ctc compares two masked views, but {where} masks nothing"
+        if objective.intermediate and encoder is not None:
+            try:
+                inner_layers(objective.intermediate, getattr(encoder, "layers", 0))
+            except ValueError as error:
+                yield f"{key}.objective.itself: {error}"

@@ -4,7 +4,6 @@ import torch
 
 from kd.frontend import LogMel
 from kd.models import build
-from kd.settings.losses import ObjectiveSettings
 from kd.settings.models import EncoderSettings, ModelSettings
 from kd.text import Vocabulary
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -39,14 +38,18 @@ def _train(params: Params, teacher: TrainedTeacher, paths: Paths, data: Prepared
     torch.manual_seed(teacher.training.seed)
     model = build(model_settings(params, teacher.model, data.vocabulary))
     model.set_statistics(*feature_statistics(data, frontend, teacher.training.batch_seconds))
-    objective = ObjectiveSettings()
     trained = train(
-        Run(model, frontend, data, objective, teacher.training, teacher.augment),
+        Run(model, frontend, data, teacher.objective, teacher.training, teacher.augment),
         watch,
     )
     if trained.writes:
         checkpoint = Checkpoint(
-            trained.model, params.frontend, data.vocabulary, role="teacher", init="random", objective="labels"
+            trained.model,
+            params.frontend,
+            data.vocabulary,
+            role="teacher",
+            init="random",
+            objective=teacher.objective.describe(),
         )
         save_checkpoint(paths.model("teacher"), checkpoint)
         write_history(paths.model("teacher"), trained.history)

@@ -102,6 +102,7 @@ def _epochs(
         device=device,
         teacher=teacher,
         hypotheses=hypotheses,
+        two_views=run.objective.two_views,
         cache=_feature_cache(run, utterances, accelerator, watch),
         share=Share(accelerator.process_index, accelerator.num_processes),
         output_lengths=model.output_lengths,

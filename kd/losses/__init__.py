@@ -1,4 +1,4 @@
-"""Losses as pure functions of tensors, in two tables that fit one screen."""
+"""Losses as pure functions of tensors, in three tables that fit one screen."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from kd.losses.blank_selected import blank_selected
+from kd.losses.consistency import consistency, intermediate_ctc
 from kd.losses.decoupled import decoupled
 from kd.losses.dist import dist
 from kd.losses.guided_ctc import guided_ctc
@@ -15,7 +16,7 @@ from kd.losses.labels import cross_entropy, ctc
 from kd.losses.shift_tolerant import shift_tolerant
 from kd.losses.soft_targets import soft_targets
 
-__all__ = ["LABEL_LOSSES", "MATCHING_LOSSES", "MatchingLoss", "cross_entropy", "ctc", "soft_targets"]
+__all__ = ["LABEL_LOSSES", "MATCHING_LOSSES", "SELF_LOSSES", "MatchingLoss", "cross_entropy", "ctc", "soft_targets"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,17 @@ class MatchingLoss:
         return self.function(student_BTV, teacher, lengths_B, settings=settings)
 
 
+@dataclass(frozen=True)
+class SelfLoss:
+    """An entry: `function` of a model's own logits gives a 0-dim tensor, mean over utterances.
+
+    needs: what it takes beside the logits of one view and their lengths.
+    """
+
+    function: Callable[..., Tensor]
+    needs: tuple[Literal["second view", "inner layers", "targets"], ...]
+
+
 MATCHING_LOSSES = {
     "soft_targets": MatchingLoss(soft_targets, counts="frames", zero_at_identity=True),
     "blank_selected": MatchingLoss(blank_selected, counts="frames", zero_at_identity=True),
@@ -45,6 +57,11 @@ MATCHING_LOSSES = {
     "decoupled": MatchingLoss(decoupled, counts="frames", zero_at_identity=True),
     "dist": MatchingLoss(dist, counts="batch", zero_at_identity=True),
     "hypotheses": MatchingLoss(from_hypotheses, counts="utterances", zero_at_identity=False, needs="hypotheses"),
+}
+
+SELF_LOSSES = {
+    "cr_ctc": SelfLoss(consistency, needs=("second view",)),
+    "intermediate_ctc": SelfLoss(intermediate_ctc, needs=("inner layers", "targets")),
 }
 
 # By problem: (logits_BTV, lengths_B, targets_BL, target_lengths_B) -> 0-dim tensor, mean over utterances.

@@ -97,3 +97,17 @@ class AugmentSettings(Strict):
     noise_snr_db: Annotated[tuple[float, float], AfterValidator(_in_order)] = Field(
         (5.0, 25.0), description="range of the noise's SNR"
     )
+
+    def with_time_masking(self, times: float) -> Self:
+        """The same with so many times as much time masked: by more masks, each of a suitable length."""
+        if self.time_masks == 0:
+            return self
+        masks = max(1, round(self.time_masks * times))
+        share = min(1.0, self.time_mask_share * self.time_masks * times / masks)
+        return self.model_copy(update={"time_masks": masks, "time_mask_share": share})
+
+    @property
+    def masks_features(self) -> bool:
+        """Whether two draws give two views of the same audio."""
+        time = self.time_masks > 0 and self.time_mask_share > 0
+        return time or (self.frequency_masks > 0 and self.frequency_mask_bins > 0) or self.filter_db > 0

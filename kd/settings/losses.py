@@ -1,4 +1,4 @@
-"""Settings of the objective: min E[ labels * L(f_s(x), y) + beta * sum_i w_i * L_i(f_s(x), f_t(x)) ]."""
+"""Settings of the objective: min E[ labels * L(f_s(x), y) + beta * sum_i w_i * L_i(f_s(x), f_t(x)) ] + itself."""
 
 from collections import Counter
 from typing import Annotated, Any, Literal, Self
@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Discriminator, Field, SerializerFunctionWrapHandler, Tag, model_serializer, model_validator
 
 from kd.settings.base import Strict
+from kd.settings.itself import ConsistencyCTC, IntermediateCTC, Itself
 from kd.settings.schedules import Ramp, Temperature, Weight, at, fixed, largest
 
 
@@ -103,11 +104,12 @@ NEEDS_BLANK = ("blank_selected", "guided_ctc", "shift_tolerant", "hypotheses")
 
 
 class ObjectiveSettings(Strict):
-    """What a student learns from: its labels, its teacher, or both."""
+    """What a model learns from: its labels, its teacher, itself."""
 
     labels: float = Field(1.0, ge=0, description="weight of the loss against the transcript or label")
     beta: Weight = Field(0.0, description="weight of the losses against the teacher")
     match: Match = SoftTargets()
+    itself: tuple[Itself, ...] = Field((), description="self-distillation")
 
     @model_validator(mode="after")
     def _learns_from_something(self) -> Self:
@@ -125,14 +127,22 @@ class ObjectiveSettings(Strict):
 
     @model_validator(mode="after")
     def _each_loss_once(self) -> Self:
-        if again := [name for name, count in Counter(m.name for m in self.matches).items() if count > 1]:
-            raise ValueError(f"match names {again[0]} more than once: write it once, with a larger weight")
+        for key, losses in (("match", self.matches), ("itself", self.itself)):
+            if again := [name for name, count in Counter(loss.name for loss in losses).items() if count > 1]:
+                raise ValueError(f"{key} names {again[0]} more than once: write it once, with a larger weight")
+        return self
+
+    @model_validator(mode="after")
+    def _inner_layers_have_labels(self) -> Self:
+        if self.labels == 0 and self.intermediate is not None:
+            raise ValueError("intermediate_ctc learns from labels, but labels is 0: set labels, or remove it")
         return self
 
     @model_serializer(mode="wrap")
     def _without_what_is_unused(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
         data: dict[str, Any] = whole(self)
-        return data if self.uses_teacher else {key: value for key, value in data.items() if key != "match"}
+        unused = [key for key, used in (("match", self.uses_teacher), ("itself", self.itself)) if not used]
+        return {key: value for key, value in data.items() if key not in unused}
 
     @property
     def matches(self) -> tuple[OneMatch, ...]:
@@ -142,6 +152,16 @@ class ObjectiveSettings(Strict):
     @property
     def uses_teacher(self) -> bool:
         return largest(self.beta) > 0
+
+    @property
+    def two_views(self) -> ConsistencyCTC | None:
+        """Settings of the consistency between two views, if they are to be compared."""
+        return next((one for one in self.itself if isinstance(one, ConsistencyCTC)), None)
+
+    @property
+    def intermediate(self) -> IntermediateCTC | None:
+        """Settings of CTC at inner layers, if there is any."""
+        return next((one for one in self.itself if isinstance(one, IntermediateCTC)), None)
 
     @property
     def beta_now(self) -> float:
@@ -154,9 +174,9 @@ class ObjectiveSettings(Strict):
         return self.model_copy(update={**beta, "match": tuple(_at(m, epoch) for m in self.matches)})
 
     def describe(self) -> str:
-        """A few words for tables: labels, teacher, or labels + teacher."""
-        parts = ["labels"] * (self.labels > 0) + ["teacher"] * self.uses_teacher
-        return " + ".join(parts)
+        """A few words for tables: labels, teacher, labels + teacher, labels + itself."""
+        parts = (("labels", self.labels > 0), ("teacher", self.uses_teacher), ("itself", bool(self.itself)))
+        return " + ".join(name for name, used in parts if used)
 
 
 def _at(match: OneMatch, epoch: int) -> OneMatch:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from kd.hypotheses import Hypotheses
@@ -13,6 +14,7 @@ class Inputs:
 
     teacher_BTV: a teacher's logits, of the student's frames and units; None without one that gives any.
     hypotheses: what teachers believe was said; None where no loss asks for it.
+    second_BTF: another view of the same audio, of the same frames; None where no loss compares two.
     """
 
     features_BTF: Tensor
@@ -21,3 +23,21 @@ class Inputs:
     target_lengths_B: Tensor
     teacher_BTV: Tensor | None = None
     hypotheses: Hypotheses | None = None
+    second_BTF: Tensor | None = None
+
+    def both_views(self) -> "Inputs":
+        """A batch of twice as many utterances: all in the first view, then all in the second."""
+        if self.second_BTF is None:
+            raise ValueError("the objective compares two views of a batch, but the batch has only one")
+        return Inputs(
+            torch.cat([self.features_BTF, self.second_BTF]),
+            _twice(self.lengths_B),
+            _twice(self.targets_BL),
+            _twice(self.target_lengths_B),
+            None if self.teacher_BTV is None else _twice(self.teacher_BTV),
+            None if self.hypotheses is None else self.hypotheses.twice(),
+        )
+
+
+def _twice(x: Tensor) -> Tensor:
+    return torch.cat([x, x])

@@ -22,6 +22,7 @@ from kd.training.inputs import Inputs
 from kd.training.meters import Meters, shares
 from kd.training.objective import Objective, Term, total
 from kd.training.optim import make_optimiser, make_schedule
+from kd.training.trainee import Trainee
 
 
 @dataclass(frozen=True)
@@ -73,17 +74,19 @@ def fit(
     after `patience` epochs without a better one the run ends. Raises TrainingDivergedError.
     """
     masks = masks or {}
-    optimiser = make_optimiser(model.parameters(), settings.optimiser)
+    trainee = Trainee(model, objective.schedule, settings.seed)
+    optimiser = make_optimiser(trainee.parameters(), settings.optimiser)
     schedule = make_schedule(optimiser, settings.schedule, settings.epochs * batches.per_epoch)
     first, record = 0, _Best()
     if resume is not None:
         model.load_state_dict(resume["model"])
+        trainee.beside.load_state_dict(resume["beside"])
         optimiser.load_state_dict(resume["optimiser"])
         schedule.load_state_dict(resume["schedule"])
         first, record = resume["epoch"] + 1, _Best.restored(resume)
         if resume["finished"]:
             return
-    wrapped, optimiser = accelerator.prepare(model, optimiser)
+    wrapped, optimiser = accelerator.prepare(trainee, optimiser)
     if resume is not None and accelerator.scaler is not None:
         accelerator.scaler.load_state_dict(resume["scaler"])
     for index in range(first, settings.epochs):
@@ -104,6 +107,7 @@ def fit(
         finished = index + 1 == settings.epochs or record.stale(index, settings.patience)
         state = {
             "model": model.state_dict(),
+            "beside": trainee.beside.state_dict(),
             "optimiser": optimiser.state_dict(),
             "schedule": schedule.state_dict(),
             "scaler": None if accelerator.scaler is None else accelerator.scaler.state_dict(),
@@ -117,7 +121,7 @@ def fit(
 
 
 def _step(
-    model: torch.nn.Module,
+    trainee: torch.nn.Module,
     objective: Objective,
     inputs: Inputs,
     optimiser: Any,
@@ -125,13 +129,15 @@ def _step(
     accelerator: Accelerator,
 ) -> list[Term]:
     """One step of the optimiser on this process's share of a batch; returns the terms of its objective."""
+    if objective.settings.two_views is not None:
+        inputs = inputs.both_views()
     with accelerator.autocast():
-        logits_BTV, lengths_B = model(inputs.features_BTF, inputs.lengths_B)
-    terms = objective.terms(logits_BTV, lengths_B, inputs)
+        outputs = trainee(inputs.features_BTF, inputs.lengths_B)
+    terms = objective.terms(outputs, inputs)
     optimiser.zero_grad()
     accelerator.backward(total(terms, shares(terms, accelerator)))
     if settings.clip_norm is not None:
-        accelerator.clip_grad_norm_(model.parameters(), settings.clip_norm)
+        accelerator.clip_grad_norm_(trainee.parameters(), settings.clip_norm)
     optimiser.step()
     return terms
 

@@ -1,4 +1,4 @@
-"""min E[ labels * L(f_s(x), y) + beta * sum_i w_i * L_i(f_s(x), f_t(x)) ]: one number, and its terms for the meters."""
+"""min E[ labels * L(f_s(x), y) + beta * sum_i w_i * L_i(f_s(x), f_t(x)) ] + itself: one number, and its terms."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from kd.hypotheses import Hypotheses
-from kd.losses import LABEL_LOSSES, MATCHING_LOSSES
+from kd.losses import LABEL_LOSSES, MATCHING_LOSSES, SELF_LOSSES
+from kd.settings.itself import ConsistencyCTC, Itself
 from kd.settings.losses import FromHypotheses, ObjectiveSettings, OneMatch
 from kd.training.inputs import Inputs
+from kd.training.trainee import Outputs
 
 Given = TypeVar("Given")
 
@@ -24,7 +26,7 @@ class Term:
     """
 
     name: str
-    kind: Literal["label", "match"]
+    kind: Literal["label", "match", "itself"]
     weight: float
     value: Tensor
     count: int
@@ -54,15 +56,19 @@ class Objective:
         """The objective of another epoch (from 0): weights and temperatures may follow schedules."""
         return Objective(self.schedule, self.problem, epoch)
 
-    def terms(self, logits_BTV: Tensor, lengths_B: Tensor, inputs: Inputs) -> list[Term]:
-        """All terms for one batch, labels first; what has no weight at any time is not computed."""
+    def terms(self, outputs: Outputs, inputs: Inputs) -> list[Term]:
+        """All terms for one batch, labels first; what has no weight at any time is not computed.
+
+        Where two views are compared, outputs and inputs are those of `Inputs.both_views`.
+        """
+        logits_BTV, lengths_B = outputs.logits_BTV, outputs.lengths_B
         terms = []
         if self.settings.labels > 0:
             label = self.label_loss(logits_BTV, lengths_B, inputs.targets_BL, inputs.target_lengths_B)
             terms.append(Term("labels", "label", self.settings.labels, label, len(lengths_B)))
         if self.schedule.uses_teacher:
             terms += [self._match(match, logits_BTV, lengths_B, inputs) for match in self.settings.matches]
-        return terms
+        return terms + [self._itself(loss, outputs, inputs) for loss in self.settings.itself]
 
     def _match(self, match: OneMatch, logits_BTV: Tensor, lengths_B: Tensor, inputs: Inputs) -> Term:
         loss = MATCHING_LOSSES[match.name]
@@ -76,20 +82,36 @@ class Objective:
         counts = {"frames": int(lengths_B.sum()), "utterances": len(lengths_B), "batch": 1}
         return Term(match.name, "match", self.settings.beta_now * match.weight, value, counts[loss.counts])
 
-    def metrics(self, means: Mapping[str, float]) -> dict[str, float]:
-        """What an epoch's history says, from the mean of each term: the loss, its two sides, and each of several.
+    def _itself(self, loss: Itself, outputs: Outputs, inputs: Inputs) -> Term:
+        lengths_B, function = outputs.lengths_B, SELF_LOSSES[loss.name].function
+        if isinstance(loss, ConsistencyCTC):
+            first, second = outputs.logits_BTV.chunk(2)
+            value = function(first, second, lengths_B[: len(first)])
+        else:
+            targets = inputs.targets_BL, inputs.target_lengths_B
+            each = [
+                function(inner_BTV, outputs.logits_BTV, lengths_B, *targets, settings=loss)
+                for inner_BTV in outputs.inner_BTV
+            ]
+            value = torch.stack(each).mean()
+        return Term(loss.name, "itself", loss.weight, value, len(lengths_B))
 
-        match_loss is sum_i w_i * L_i, so that train_loss is labels * label_loss + beta * match_loss.
+    def metrics(self, means: Mapping[str, float]) -> dict[str, float]:
+        """What an epoch's history says, from the mean of each term: the loss, its sides, and each of several.
+
+        match_loss is sum_i w_i * L_i, and train_loss is labels * label_loss + beta * match_loss + itself_loss.
         """
         label, beta = means.get("labels", 0.0), self.settings.beta_now
-        matches = {m.name: means[m.name] for m in self.settings.matches if m.name in means}
-        match = sum(m.weight * means[m.name] for m in self.settings.matches if m.name in means)
-        several = {f"{name}_loss": value for name, value in matches.items()} if len(matches) > 1 else {}
+        matches = {m.name: m.weight * means[m.name] for m in self.settings.matches if m.name in means}
+        itself = {s.name: s.weight * means[s.name] for s in self.settings.itself}
+        match, beside = sum(matches.values()), sum(itself.values())
+        several = [*(matches if len(matches) > 1 else ()), *(itself if len(itself) > 1 else ())]
         return {
-            "train_loss": self.settings.labels * label + beta * match,
+            "train_loss": self.settings.labels * label + beta * match + beside,
             "label_loss": label,
             "match_loss": float(match),
-            **several,
+            **({"itself_loss": beside} if itself else {}),
+            **{f"{name}_loss": means[name] for name in several},
         }
 
 

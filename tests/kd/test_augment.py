@@ -208,3 +208,20 @@ def test_masks_reach_both_ends() -> None:
     share_T, share_F = changed_BTF.all(2).float().mean(0), changed_BTF.all(1).float().mean(0)
     assert share_T.min() > 0.05
     assert share_F.min() > 0.05
+
+
+@pytest.mark.parametrize(("masks", "share"), [(1, 0.1), (2, 0.1), (3, 0.2), (0, 0.5)])
+def test_more_time_masking_masks_so_many_times_as_much(masks: int, share: float) -> None:
+    """Masks times their longest share, which is twice what each hides in the mean."""
+    settings = AugmentSettings(time_masks=masks, time_mask_share=share)
+    more = settings.with_time_masking(2.5)
+    assert more.time_masks * more.time_mask_share == pytest.approx(2.5 * masks * share)
+    assert (more.frequency_masks, more.frequency_mask_bins) == (settings.frequency_masks, settings.frequency_mask_bins)
+
+
+def test_what_masks_nothing_says_so() -> None:
+    off = {"time_masks": 0, "frequency_masks": 0}
+    assert AugmentSettings().masks_features
+    assert not AugmentSettings.model_validate({**off, "noise_share": 1.0}).masks_features
+    assert not AugmentSettings(time_masks=2, time_mask_share=0, frequency_mask_bins=0).masks_features
+    assert AugmentSettings.model_validate({**off, "filter_db": 3}).masks_features

@@ -28,9 +28,17 @@ from tasks.watch import Silent
 GRU = {**ENCODERS["teacher"], "cell": "gru", "dropout": 0.0}
 CNN = {"family": "cnn", "stem": 8, "width": 12, "layers": 2, "hidden": 10, "kernel": 5, "dropout": 0.0}
 OFF = AugmentSettings(time_masks=0, frequency_masks=0)
+TAUGHT = ObjectiveSettings(labels=1.0, beta=0.5)
+BESIDE = ObjectiveSettings.model_validate({
+    "beta": 0.5,
+    "match": [{"name": "soft_targets"}, {"name": "hypotheses", "n_best": 2, "beam": 4}],
+    "itself": [{"name": "intermediate_ctc", "head": "own", "imitate": 0.5}],
+})  # fmt: skip
 
 
-def train_student(root: Path, problem: str, encoder: dict[str, Any], **changes: Any) -> Trained:
+def train_student(
+    root: Path, problem: str, encoder: dict[str, Any], objective: ObjectiveSettings = TAUGHT, **changes: Any
+) -> Trained:
     paths = Paths(root)
     data, frontend = PreparedData.load(paths.prepared), LogMel(FRONTEND)
     teacher = load_checkpoint(paths.model("teacher")).model
@@ -42,17 +50,19 @@ def train_student(root: Path, problem: str, encoder: dict[str, Any], **changes: 
         "epochs": 3, "batch_seconds": 2.0, "device": "cpu", "clip_norm": 1.0,
         "optimiser": {"name": "sgd", "rate": 0.05}, "schedule": {"name": "constant"}, **changes,
     }  # fmt: skip
-    objective = ObjectiveSettings(labels=1.0, beta=0.5)
     run = Run(model, frontend, data, objective, TrainingSettings.model_validate(training), OFF, teacher)
     return train(run, Silent())
 
 
 def main(folder: Path, name: str) -> None:
-    """`gru-RANK` has no batch statistics; `cnn-RANK` has."""
+    """`gru-RANK` has no batch statistics, `cnn-RANK` has; `beside-RANK` trains several losses and a head beside it."""
     for problem in ("transcription", "keyword"):
         root = folder / problem
         save(root / name, "gru", train_student(root, problem, GRU))
         save(root / name, "cnn", train_student(root, problem, CNN))
+    save(
+        folder / "transcription" / name, "beside", train_student(folder / "transcription", "transcription", GRU, BESIDE)
+    )
 
 
 def save(out: Path, name: str, result: Trained) -> None:

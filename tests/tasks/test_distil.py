@@ -78,12 +78,15 @@ def test_a_killed_run_ends_as_if_never_killed(problem: str, name: str, tmp_path:
     assert [(paths.model(name) / file).read_bytes() for file in files] == expected
 
 
+TWO_LAYERS = {**ENCODERS["baseline"], "layers": 2}
 HYPOTHESES = {"name": "hypotheses", "n_best": 2, "beam": 4}
 OBJECTIVES: dict[str, dict[str, Any]] = {
     "several losses and schedules": {
         "beta": {"from": 0.1, "to": 1, "epochs": 2},
         "match": [{"name": "soft_targets", "temperature": {"from": 4, "to": 1, "epochs": 3}}, HYPOTHESES],
     },
+    "two views": {"beta": 0.5, "itself": [{"name": "cr_ctc"}]},
+    "inner layers": {"beta": 0.5, "itself": [{"name": "intermediate_ctc", "head": "own"}]},
     "hypotheses alone": {"labels": 0, "beta": 1, "match": HYPOTHESES},
 }
 
@@ -91,12 +94,15 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("case", OBJECTIVES)
 def test_every_objective_learns_and_ends_the_same_killed_or_not(case: str, tmp_path: Path) -> None:
     paths = make_workspace(tmp_path)
-    recipe = {"init": "random", "model": ENCODERS["baseline"], "teacher": "teacher", "objective": OBJECTIVES[case]}
+    recipe = {"init": "random", "model": TWO_LAYERS, "teacher": "teacher", "objective": OBJECTIVES[case]}
     params = stage_params("transcription", students={"one": recipe})
     run_student(params, paths, "one")
     files = ("model.safetensors", "config.json", "history.csv")
     expected = [(paths.model("one") / file).read_bytes() for file in files]
     assert not same(weights(paths.model("one")), weights(paths.initial("one")))
+    assert weights(paths.model("one")).keys() == weights(paths.initial("one")).keys(), (
+        "nothing beside the model is kept"
+    )
     with pytest.raises(Killed):
         distil.run(params, paths, "one", KillingWatch(tmp_path / "scratch", 2))
     watch = KillingWatch(tmp_path / "scratch")

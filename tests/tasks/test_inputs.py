@@ -9,6 +9,7 @@ from workspace import FRONTEND, make_workspace
 
 from kd.frontend import LogMel
 from kd.settings.frontend import AugmentSettings
+from kd.settings.itself import ConsistencyCTC
 from kd.text import frames_needed
 from tasks.checkpoint import load_checkpoint
 from tasks.data import PreparedData
@@ -154,3 +155,19 @@ def test_stored_features_are_masked_as_fresh_ones(setup: Setup, tmp_path: Path) 
     for fresh, stored in batches:
         torch.testing.assert_close(stored.features_BTF, fresh.features_BTF, atol=0.01, rtol=0)
         assert torch.equal(stored.lengths_B, fresh.lengths_B)
+
+
+def test_two_views_differ_in_their_masks_alone(setup: Setup, tmp_path: Path) -> None:
+    """Of the same speed and noise, stored or fresh; outside of masks they are the same features."""
+    two = ConsistencyCTC(name="cr_ctc", time_masking=2.0)
+    cache = FeatureCache.build(tmp_path / "features.f16", setup.data, setup.utterances, setup.frontend)
+    noisy = {"speeds": [0.9, 1.1], "noise_share": 1.0, "time_masks": 1, "frequency_masks": 0}
+    for augment, stored in ((noisy, None), ({"time_masks": 1, "frequency_masks": 0}, cache)):
+        inputs = setup.inputs(augment, two_views=two, cache=stored)
+        assert inputs.masking.time_masks == 2
+        for batch in inputs.epoch(0):
+            assert batch.second_BTF is not None
+            same_BT = (batch.features_BTF == batch.second_BTF).all(-1)
+            assert same_BT.float().mean() > 0.5
+            assert not same_BT.all()
+    assert all(batch.second_BTF is None for batch in setup.inputs({}).epoch(0))

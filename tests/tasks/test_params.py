@@ -238,6 +238,22 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         {"students.cut.objective.beta": "much"},
         "students.cut.objective.beta: input should be a valid number, ",
     ),
+    # self-distillation
+    "a teacher of the teacher": (
+        {"teacher.objective": {"beta": 1}},
+        "teacher: objective.beta is for students: a teacher that is trained here has no teacher",
+    ),
+    "one view": (
+        {
+            "students.small.objective": {"itself": [{"name": "cr_ctc"}]},
+            "student_augment": {"time_masks": 0, "frequency_masks": 0},
+        },
+        "students.small.objective.itself: cr_ctc compares two masked views, but student_augment masks nothing",
+    ),
+    "no inner layer": (
+        {"teacher.objective": {"itself": [{"name": "intermediate_ctc", "layers": [2]}]}},
+        "teacher.objective.itself: intermediate_ctc names layer 2, but the inner ones of 2 are 1 to 1",
+    ),
     # corpora
     "validation speaker alone": (
         {"corpus": {**FSDD, "valid_speaker": "theo"}},
@@ -469,6 +485,18 @@ def test_what_only_a_checkpoint_tells_waits_for_it() -> None:
     params = parse_params(changed(checkpoint))
     assert params.teacher.source == "checkpoint"
     assert params.students["cut"].operators[0].keep == {"heads": 1}  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("objective", "problem"),
+    [
+        ({"beta": 1, "match": [{"name": "dist"}, {"name": "hypotheses"}]}, "match: hypotheses looks for CTC's blank"),
+        ({"beta": 1, "itself": [{"name": "cr_ctc"}]}, "itself: cr_ctc is for CTC, which a keyword problem has not"),
+    ],
+)
+def test_what_needs_ctc_is_not_for_keywords(objective: dict[str, Any], problem: str) -> None:
+    (line,) = lines(**{"problem": {"kind": "keyword"}, "students.cut.objective": objective})
+    assert line.startswith(f"students.cut.objective.{problem}")
 
 
 def test_keyword_students_may_differ_in_frames() -> None:

@@ -46,12 +46,18 @@ def test_writes_a_model_and_its_history(problem: str, tmp_path: Path) -> None:
     assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
 
 
-@pytest.mark.parametrize(
-    "augment", [{}, {"speeds": [0.9, 1.0, 1.1], "noise_share": 0.5}], ids=["stored features", "fresh features"]
-)
-def test_a_killed_run_ends_as_if_never_killed(augment: dict[str, Any], tmp_path: Path) -> None:
+ITSELF = {"itself": [{"name": "cr_ctc"}, {"name": "intermediate_ctc", "head": "own"}]}
+CHANGES: dict[str, dict[str, Any]] = {
+    "stored features": {"augment": {}},
+    "fresh features": {"augment": {"speeds": [0.9, 1.0, 1.1], "noise_share": 0.5}},
+    "itself": {"objective": ITSELF},
+}
+
+
+@pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
+def test_a_killed_run_ends_as_if_never_killed(changes: dict[str, Any], tmp_path: Path) -> None:
     """Killed in the middle of epochs 0, 2 and 3, and just before the files are written."""
-    trained = {"source": "train", "model": ENCODERS["teacher"], "training": TRAINING, "augment": augment}
+    trained = {"source": "train", "model": ENCODERS["teacher"], "training": TRAINING, **changes}
     params = stage_params("transcription", teacher=trained)
     whole = make_workspace(tmp_path / "whole")
     teacher.run(params, whole, watch=KillingWatch(tmp_path / "scratch of the whole"))
@@ -134,3 +140,14 @@ def test_data_at_another_rate_are_refused(tmp_path: Path) -> None:
     other = FrontEndSettings(sample_rate_hz=16_000, num_mels=16).model_dump()
     with pytest.raises(ValueError, match="holds audio at 8000 Hz, but the front end expects 16000 Hz"):
         teacher.run(stage_params("transcription", frontend=other), paths)
+
+
+def test_learns_from_itself(tmp_path: Path) -> None:
+    trained = {"source": "train", "model": ENCODERS["teacher"], "training": TRAINING, "objective": ITSELF}
+    paths, watch = make_workspace(tmp_path), KillingWatch()
+    teacher.run(stage_params("transcription", teacher=trained), paths, watch=watch)
+    assert json.loads((paths.model("teacher") / "config.json").read_text())["objective"] == "labels + itself"
+    first, *_, last = watch.curves.values()
+    assert last["itself_loss"] < first["itself_loss"]
+    assert first.keys() >= {"cr_ctc_loss", "intermediate_ctc_loss"}
+    assert "head_1.weight" not in weights(paths.model("teacher"))

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -88,8 +89,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("problem", ["transcription", "keyword"])
-@pytest.mark.parametrize("family", ["gru", "cnn"])
+@pytest.mark.parametrize(
+    ("family", "problem"),
+    [*product(["gru", "cnn"], ["transcription", "keyword"]), ("beside", "transcription")],
+)
 def test_two_processes_do_what_one_does(family: str, problem: str, trained: Path) -> None:
     """Shares of unequal utterances and frames, labels and a teacher, clipping; the cnn has batch statistics."""
     folder = trained / problem

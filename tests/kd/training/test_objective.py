@@ -11,9 +11,11 @@ from torch import Tensor
 
 from kd.hypotheses import Hypotheses
 from kd.losses import LABEL_LOSSES, MATCHING_LOSSES, soft_targets
+from kd.losses.consistency import consistency
 from kd.settings.losses import FromHypotheses, ObjectiveSettings, SoftTargets
 from kd.training import Inputs, Objective
 from kd.training.objective import Term, total
+from kd.training.trainee import Outputs
 
 MATCH = SoftTargets(temperature=2.0)
 
@@ -32,7 +34,7 @@ def case(problem: str, **settings: Any) -> tuple[list[Term], Tensor, Tensor]:
     assert inputs.teacher_BTV is not None
     label = LABEL_LOSSES[problem](logits, lengths, inputs.targets_BL, inputs.target_lengths_B)
     match = soft_targets(logits, inputs.teacher_BTV, lengths, settings=MATCH)
-    return objective.terms(logits, lengths, inputs), label, match
+    return objective.terms(Outputs(logits, lengths), inputs), label, match
 
 
 @pytest.mark.parametrize("problem", LABEL_LOSSES)
@@ -66,7 +68,7 @@ def test_several_losses_add_up_with_their_weights() -> None:
     settings = ObjectiveSettings.model_validate({"labels": 0.0, "beta": 3.0, "match": several})
     objective = Objective(settings, "transcription")
     assert objective.needs == {"logits", "hypotheses"}
-    terms = objective.terms(logits, lengths, replace(inputs, hypotheses=hypotheses))
+    terms = objective.terms(Outputs(logits, lengths), replace(inputs, hypotheses=hypotheses))
     against = (inputs.teacher_BTV, inputs.teacher_BTV, hypotheses)
     each = [
         MATCHING_LOSSES[m.name](logits, teacher, lengths, settings=m)
@@ -85,7 +87,7 @@ def test_one_loss_in_a_list_is_that_loss() -> None:
         Objective(ObjectiveSettings.model_validate({"beta": 20.0, "match": match}), "transcription")
         for match in (MATCH.model_dump(), [MATCH.model_dump()])
     )
-    first, second = (total(o.terms(logits, lengths, inputs)) for o in (alone, listed))
+    first, second = (total(o.terms(Outputs(logits, lengths), inputs)) for o in (alone, listed))
     assert torch.equal(first, second)
     assert alone.metrics({"labels": 1.0, "soft_targets": 2.0}) == listed.metrics({"labels": 1.0, "soft_targets": 2.0})
 
@@ -101,7 +103,7 @@ def test_schedules_go_in_a_straight_line_and_stay() -> None:
     assert [s.matches[0].temperature for s in now] == [4, 2.5, 1, 1, 1]  # type: ignore[union-attr]
     logits, lengths, inputs = batch("transcription")
     assert inputs.teacher_BTV is not None
-    terms = objective.at(1).terms(logits, lengths, inputs)
+    terms = objective.at(1).terms(Outputs(logits, lengths), inputs)
     match = soft_targets(logits, inputs.teacher_BTV, lengths, settings=SoftTargets(temperature=2.5))
     torch.testing.assert_close(terms[1].weight * terms[1].value, 5.0 * match)
     assert ObjectiveSettings.model_validate(settings.model_dump(mode="json")) == settings
@@ -119,12 +121,36 @@ def test_a_missing_or_unlike_teacher_is_refused() -> None:
     logits, lengths, inputs = batch("transcription")
     objective = Objective(ObjectiveSettings(beta=1.0), "transcription")
     with pytest.raises(ValueError, match=r"objective's soft_targets needs the logits, but the batch has none"):
-        objective.terms(logits, lengths, replace(inputs, teacher_BTV=None))
+        objective.terms(Outputs(logits, lengths), replace(inputs, teacher_BTV=None))
     with pytest.raises(ValueError, match=r"\(3, 10, 6\) and \(3, 9, 6\). Give both the same subsampling"):
-        objective.terms(logits, lengths, replace(inputs, teacher_BTV=logits[:, :9]))
+        objective.terms(Outputs(logits, lengths), replace(inputs, teacher_BTV=logits[:, :9]))
     text = Objective(ObjectiveSettings(beta=1.0, match=FromHypotheses(name="hypotheses")), "transcription")
     with pytest.raises(ValueError, match="objective's hypotheses needs the hypotheses, but the batch has none"):
-        text.terms(logits, lengths, inputs)
+        text.terms(Outputs(logits, lengths), inputs)
+
+
+def test_two_views_are_one_batch_of_twice_the_size() -> None:
+    """Labels count half for each view, and so does the teacher; the weight is that of the consistency."""
+    model, inputs = fresh("cnn"), tiny_inputs("transcription", 0, teacher=fresh("gru"))
+    both = replace(inputs, second_BTF=inputs.features_BTF.flip(2)).both_views()
+    settings = ObjectiveSettings.model_validate({"beta": 2, "itself": [{"name": "cr_ctc", "weight": 0.3}]})
+    terms = Objective(settings, "transcription").terms(Outputs(*model(both.features_BTF, both.lengths_B)), both)
+    assert [(t.name, t.weight) for t in terms] == [("labels", 1.0), ("soft_targets", 2.0), ("cr_ctc", 0.3)]
+    views = [model(x, inputs.lengths_B) for x in (inputs.features_BTF, inputs.features_BTF.flip(2))]
+    labels = [LABEL_LOSSES["transcription"](*view, inputs.targets_BL, inputs.target_lengths_B) for view in views]
+    torch.testing.assert_close(terms[0].value, (labels[0] + labels[1]) / 2)
+    expected = consistency(views[0][0], views[1][0], views[0][1])
+    torch.testing.assert_close(terms[2].value, expected)
+    with pytest.raises(ValueError, match="compares two views of a batch, but the batch has only one"):
+        inputs.both_views()
+
+
+def test_hypotheses_of_two_views_are_the_same_twice() -> None:
+    table = Hypotheses.of([[([1, 2], 1.0)], [([3], 3.0), ([1], 1.0)]])
+    twice = table.twice()
+    assert len(twice) == 4
+    assert torch.equal(twice.targets_BNL[2:], table.targets_BNL)
+    assert torch.equal(twice.weights_BN[:2], twice.weights_BN[2:])
 
 
 @pytest.mark.parametrize(
@@ -133,6 +159,11 @@ def test_a_missing_or_unlike_teacher_is_refused() -> None:
         ({"labels": 0.0, "beta": 0.0}, "labels and beta are both 0"),
         ({"labels": 0.0, "beta": {"from": 0, "to": 0, "epochs": 1}}, "labels and beta are both 0"),
         ({"beta": 1, "match": [{"name": "dist"}, {"name": "dist"}]}, "match names dist more than once"),
+        ({"itself": [{"name": "cr_ctc"}, {"name": "cr_ctc"}]}, "itself names cr_ctc more than once"),
+        (
+            {"labels": 0, "beta": 1, "itself": [{"name": "intermediate_ctc"}]},
+            "intermediate_ctc learns from labels, but labels is 0",
+        ),
         ({"beta": 1, "match": {"name": "hypotheses", "n_best": 3, "beam": 2}}, "a beam of 2 cannot give 3 hypotheses"),
     ],
 )
