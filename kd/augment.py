@@ -5,6 +5,7 @@ padding at what it was (zero where lengths change), and returns its very input w
 """
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 
 import torch
@@ -13,6 +14,7 @@ from torchaudio.functional import resample
 
 from kd.settings.frontend import AugmentSettings
 
+AS_RECORDED = Fraction(1)
 FILTER_KNOTS = 5
 NATS_PER_DB = math.log(10) / 10
 
@@ -28,29 +30,49 @@ def perturb(
 def change_speed(
     waveform_BN: Tensor, lengths_B: Tensor, *, settings: AugmentSettings, generator: Generator
 ) -> tuple[Tensor, Tensor]:
-    """Resample each utterance by a factor drawn from `speeds`: at 1.1 it is 1.1 times as fast, and higher.
+    """Each utterance at a speed drawn from `speeds`; see `at_speeds`."""
+    return at_speeds(waveform_BN, lengths_B, draw_speeds(lengths_B, settings=settings, generator=generator))
 
-    Ko et al. 2015, "Audio augmentation for speech recognition", sec. 2. Factors are rounded to hundredths.
-    The faster an utterance, the fewer frames CTC has for its units.
+
+def draw_speeds(lengths_B: Tensor, *, settings: AugmentSettings, generator: Generator) -> tuple[Fraction, ...]:
+    """A speed for each utterance, all as likely; 1, without drawing, where the settings leave time alone."""
+    speeds = tuple(map(as_fraction, settings.speeds))
+    if set(speeds) <= {AS_RECORDED}:
+        return (AS_RECORDED,) * len(lengths_B)
+    drawn_B = torch.randint(len(speeds), lengths_B.shape, generator=generator, device=generator.device)
+    return tuple(speeds[index] for index in drawn_B.tolist())
+
+
+def as_fraction(speed: float) -> Fraction:
+    """A speed as a ratio whose denominator is at most 100: what it is resampled by."""
+    return Fraction(speed).limit_denominator(100)
+
+
+def at_speeds(waveform_BN: Tensor, lengths_B: Tensor, speeds: Sequence[Fraction]) -> tuple[Tensor, Tensor]:
+    """Each utterance resampled to its speed: at 1.1 it is 1.1 times as fast, and higher.
+
+    Ko et al. 2015, "Audio augmentation for speech recognition", sec. 2. The faster an utterance, the fewer frames
+    CTC has for its units. An utterance comes out the same, but for rounding, whatever its batch-mates.
     """
-    if not settings.speeds or set(settings.speeds) == {1.0}:
+    if set(speeds) <= {AS_RECORDED}:
         return waveform_BN, lengths_B
-    drawn_B = torch.randint(len(settings.speeds), lengths_B.shape, generator=generator, device=generator.device)
-    drawn_B = drawn_B.to(lengths_B.device)
     clean_BN = waveform_BN.masked_fill(~_inside(lengths_B, waveform_BN.shape[1]), 0.0)
-    new_lengths_B = lengths_B.clone()
+    new_lengths_B = lengths_at(lengths_B, speeds)
     rows_of: list[tuple[Tensor, Tensor]] = []
-    for index, speed in enumerate(settings.speeds):
-        rows = (drawn_B == index).nonzero()[:, 0]
-        ratio = Fraction(speed).limit_denominator(100)
-        old, new = ratio.numerator, ratio.denominator
-        new_lengths_B[rows] = -(-lengths_B[rows] * new // old)
-        rows_of.append((rows, resample(clean_BN[rows], old, new) if len(rows) else clean_BN[rows]))
+    for speed in sorted(set(speeds)):
+        rows = torch.tensor([row for row, own in enumerate(speeds) if own == speed], device=lengths_B.device)
+        rows_of.append((rows, resample(clean_BN[rows], speed.numerator, speed.denominator)))
     changed_BN = waveform_BN.new_zeros(len(lengths_B), int(new_lengths_B.max()))
     for rows, resampled_BN in rows_of:
         width = min(resampled_BN.shape[1], changed_BN.shape[1])
         changed_BN[rows, :width] = resampled_BN[:, :width]
     return changed_BN.masked_fill(~_inside(new_lengths_B, changed_BN.shape[1]), 0.0), new_lengths_B
+
+
+def lengths_at(lengths_B: Tensor, speeds: Sequence[Fraction]) -> Tensor:
+    """Samples of each utterance at its speed, rounded up."""
+    samples = [-(-n * s.denominator // s.numerator) for n, s in zip(lengths_B.tolist(), speeds, strict=True)]
+    return torch.tensor(samples, device=lengths_B.device)
 
 
 def add_noise(waveform_BN: Tensor, lengths_B: Tensor, *, settings: AugmentSettings, generator: Generator) -> Tensor:

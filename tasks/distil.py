@@ -1,24 +1,32 @@
 """Stage `distil NAME`: train a student's first weights on labels, on its teacher, or on both."""
 
+from collections.abc import Callable
+
+from accelerate import Accelerator
+
 from kd.frontend import LogMel
 from kd.models import Recogniser
+from kd.posteriors import Codec
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tasks.data import PreparedData
+from tasks.frame_teacher import ModelTeacher, load_frame_teacher
+from tasks.inputs import TeacherOutputs
+from tasks.output_store import OutputStore
 from tasks.params import Params, Recipe
 from tasks.paths import Paths
 from tasks.teacher import best_metrics
+from tasks.teacher_outputs import open_stored
+from tasks.teacher_pass import views
 from tasks.training import Run, train, write_history
 from tasks.watch import Silent, Watch
 
 
 def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -> dict[str, float]:
-    """Writes models/NAME/; returns the metrics of its best epoch."""
+    """Writes models/NAME/ and an empty outputs/NAME/; returns the metrics of its best epoch."""
     recipe = params.students[name]
     data = PreparedData.load(paths.prepared, sample_rate_hz=params.frontend.sample_rate_hz)
+    codec = Codec.of(len(data.vocabulary), params.outputs.keep)
     initial = load_checkpoint(paths.initial(name))
-    teacher = None if recipe.teacher == "none" else load_checkpoint(paths.model(recipe.teacher)).model
-    if teacher is not None:
-        require_matching_frames(name, initial.model, recipe.teacher, teacher)
     masks = {key: mask.bool() for key, mask in initial.masks.items()}
     trained = train(
         Run(
@@ -28,7 +36,7 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
             recipe.objective,
             params.training_of(name),
             params.student_augment,
-            teacher,
+            None if recipe.teacher == "none" else _teacher(params, paths, name, initial.model, data, codec, watch),
             masks,
         ),
         watch,
@@ -47,7 +55,25 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
         )
         save_checkpoint(paths.model(name), student)
         write_history(paths.model(name), trained.history)
+        OutputStore.begin(paths.outputs(name), codec)
     return best_metrics(trained.history)
+
+
+def _teacher(
+    params: Params, paths: Paths, name: str, student: Recogniser, data: PreparedData, codec: Codec, watch: Watch
+) -> Callable[[Accelerator], TeacherOutputs]:
+    """Opens the stored outputs of a student's teacher; the first process computes those that are missing."""
+    source = params.students[name].teacher
+    teacher = load_frame_teacher(paths, source)
+    if isinstance(teacher, ModelTeacher):
+        require_matching_frames(name, student, source, teacher.model)
+
+    def outputs(accelerator: Accelerator) -> TeacherOutputs:
+        with accelerator.main_process_first():
+            there = teacher.to(accelerator.device)
+            return open_stored(paths.outputs(source), codec, there, data, views(params.student_augment), watch)
+
+    return outputs
 
 
 def role(recipe: Recipe) -> str:

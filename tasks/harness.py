@@ -32,6 +32,7 @@ STAGES = {
     "corpus": "tasks.corpus",
     "preprocess": "tasks.preprocess",
     "teacher": "tasks.teacher",
+    "outputs": "tasks.outputs",
     "propagate": "tasks.propagate",
     "distil": "tasks.distil",
     "export": "tasks.export",

@@ -1,18 +1,19 @@
 """What a training loop takes in: features of augmented audio, targets, and the teacher's outputs.
 
-The student sees the augmented view. The teacher sees the clean one, moved in time where the student's
-is (speed), so that their frames stay together. Legend: B utterances, N samples, T frames, V units.
+The student hears the augmented view, the teacher the clean one, moved in time (speed) where the student's is.
+Legend: B utterances, N samples, T frames, V units.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
 
 from kd import augment
 from kd.frontend import LogMel
-from kd.models import Recogniser
 from kd.settings.frontend import AugmentSettings
 from kd.settings.itself import ConsistencyCTC
 from kd.text import frames_needed
@@ -20,7 +21,6 @@ from kd.training import Inputs
 from tasks.data import Batch, PreparedData, Utterance
 from tasks.features import FeatureCache
 from tasks.hypothesis_table import HypothesisTable
-from tasks.watch import Watch
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,31 @@ class Share:
     world_size: int = 1
 
 
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """A batch as a teacher hears it: at the student's speeds, so that frames stay together, but without its noise."""
+
+    utterances: Sequence[Utterance]
+    speeds: Sequence[Fraction]
+    waveform_BN: Tensor
+    lengths_B: Tensor
+
+    @classmethod
+    def as_recorded(cls, batch: Batch, utterances: Sequence[Utterance]) -> Self:
+        """A batch of these utterances at its own speed."""
+        chosen = [utterances[index] for index in batch.indices]
+        return cls(chosen, (augment.AS_RECORDED,) * len(chosen), batch.waveform_BN, batch.lengths_B)
+
+
+class TeacherOutputs(Protocol):
+    """Where a teacher's outputs come from; see tasks.teacher_outputs."""
+
+    def of(self, heard: Heard) -> tuple[Tensor, Tensor]:
+        """log_probs_BTV, and their lengths_B in frames."""
+
+
 class TrainingInputs:
-    """Batches of one split, epoch by epoch; `teacher` gives logits of the clean view, or is None.
+    """Batches of one split, epoch by epoch; `teacher` gives what a teacher says of them, or is None.
 
     hypotheses: what a teacher believes was said, for losses that ask for it; speed does not change it.
     two_views: each batch is masked twice, as these settings say; None: once.
@@ -49,7 +72,7 @@ class TrainingInputs:
         batch_seconds: float,
         seed: int,
         device: torch.device,
-        teacher: "TeacherOutputs | None" = None,
+        teacher: TeacherOutputs | None = None,
         hypotheses: HypothesisTable | None = None,
         two_views: ConsistencyCTC | None = None,
         cache: FeatureCache | None = None,
@@ -85,19 +108,13 @@ class TrainingInputs:
         assert self.cache is not None
         features, frames_B = self.cache.read(batch.indices)
         views = self._views(features, frames_B, generator)
-        teacher = None if self.teacher is None else self.teacher.cached(batch)
-        return self._inputs(views, frames_B, batch, teacher)
+        return self._inputs(views, frames_B, batch, Heard.as_recorded(batch, self.utterances))
 
     def _augmented(self, batch: Batch, generator: torch.Generator) -> Inputs:
-        moved, lengths_B = self._moved(batch, generator)
-        noisy = augment.add_noise(moved, lengths_B, settings=self.settings, generator=generator)
-        features, frames_B = self.frontend(noisy.to(self.device), lengths_B.to(self.device))
-        views = self._views(features, frames_B, generator)
-        teacher = None
-        if self.teacher is not None:
-            moves = moves_time(self.settings)
-            teacher = self.teacher.live(moved, lengths_B) if moves else self.teacher.cached(batch)
-        return self._inputs(views, frames_B, batch, teacher)
+        heard = self._moved(batch, generator)
+        noisy = augment.add_noise(heard.waveform_BN, heard.lengths_B, settings=self.settings, generator=generator)
+        features, frames_B = self.frontend(noisy.to(self.device), heard.lengths_B.to(self.device))
+        return self._inputs(self._views(features, frames_B, generator), frames_B, batch, heard)
 
     def _views(self, features: Tensor, frames_B: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
         """One masked view of the same features, or two."""
@@ -108,68 +125,24 @@ class TrainingInputs:
         filtered = augment.change_filter(features, frames_B, settings=self.masking, generator=generator)
         return augment.spec_augment(filtered, frames_B, settings=self.masking, generator=generator)
 
-    def _inputs(
-        self, views: tuple[Tensor, Tensor | None], frames_B: Tensor, batch: Batch, teacher: Tensor | None
-    ) -> Inputs:
+    def _inputs(self, views: tuple[Tensor, Tensor | None], frames_B: Tensor, batch: Batch, heard: Heard) -> Inputs:
         first, second = views
+        teacher_BTV = None if self.teacher is None else self.teacher.of(heard)[0].to(self.device)
         return Inputs(
             first.to(self.device),
             frames_B.to(self.device),
             batch.targets_BL.to(self.device),
             batch.target_lengths_B.to(self.device),
-            teacher,
+            teacher_BTV,
             None if self.hypotheses is None else self.hypotheses.batch(batch.ids).to(self.device),
             None if second is None else second.to(self.device),
         )
 
-    def _moved(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Each utterance at another speed, unless that leaves it fewer frames than CTC needs."""
-        moved_BN, lengths_B = augment.change_speed(
-            batch.waveform_BN, batch.lengths_B, settings=self.settings, generator=generator
-        )
-        frames_B = self.output_lengths(self.frontend.output_lengths(lengths_B))
+    def _moved(self, batch: Batch, generator: torch.Generator) -> Heard:
+        """Each utterance at a drawn speed, unless that leaves it fewer frames than CTC needs."""
+        drawn = augment.draw_speeds(batch.lengths_B, settings=self.settings, generator=generator)
+        frames_B = self.output_lengths(self.frontend.output_lengths(augment.lengths_at(batch.lengths_B, drawn)))
         fits_B = frames_B >= self.needed[list(batch.indices)]
-        if fits_B.all():
-            return moved_BN, lengths_B
-        kept_B = torch.where(fits_B, lengths_B, batch.lengths_B)
-        rows = [(moved_BN if fits else batch.waveform_BN)[row, : kept_B[row]] for row, fits in enumerate(fits_B)]
-        return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), kept_B
-
-
-def moves_time(settings: AugmentSettings) -> bool:
-    """Whether augmentation moves frames, so that a teacher's outputs on the clean view do not fit any more."""
-    return not set(settings.speeds) <= {1.0}
-
-
-class TeacherOutputs:
-    """A teacher's logits on the clean view: computed once for each utterance, or live for moved audio.
-
-    Kept as float16 in memory: frames times units times two bytes.
-    """
-
-    def __init__(self, model: Recogniser, frontend: LogMel, device: torch.device) -> None:
-        self.model = model.to(device).eval()
-        self.frontend = frontend
-        self.device = device
-        self.stored: dict[str, Tensor] = {}
-
-    @torch.no_grad()
-    def live(self, waveform_BN: Tensor, lengths_B: Tensor) -> Tensor:
-        """logits_BTV of a batch of waveforms."""
-        features, frames_B = self.frontend(waveform_BN.to(self.device), lengths_B.to(self.device))
-        logits: Tensor = self.model(features, frames_B)[0]
-        return logits
-
-    def compute(self, data: PreparedData, utterances: Sequence[Utterance], seconds: float, watch: Watch) -> None:
-        """Store the outputs for all utterances, in one pass."""
-        total = data.num_batches(utterances, seconds)
-        for batch in watch.progress(data.batches(utterances, seconds), total, "teacher's outputs"):
-            lengths_B = self.model.output_lengths(self.frontend.output_lengths(batch.lengths_B))
-            logits = self.live(batch.waveform_BN, batch.lengths_B).half().cpu()
-            for row, audio_id in enumerate(batch.ids):
-                self.stored[audio_id] = logits[row, : int(lengths_B[row])].clone()
-
-    def cached(self, batch: Batch) -> Tensor:
-        """logits_BTV of a batch whose audio is as it was; padding is zero."""
-        rows = [self.stored[audio_id].float() for audio_id in batch.ids]
-        return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(self.device)
+        speeds = [speed if fits else augment.AS_RECORDED for speed, fits in zip(drawn, fits_B.tolist(), strict=True)]
+        chosen = [self.utterances[index] for index in batch.indices]
+        return Heard(chosen, speeds, *augment.at_speeds(batch.waveform_BN, batch.lengths_B, speeds))

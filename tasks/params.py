@@ -153,6 +153,14 @@ def _usable_name(name: str) -> str:
 StudentName = Annotated[str, AfterValidator(_usable_name)]
 
 
+class OutputParams(Strict):
+    """How a teacher's outputs are stored for its students."""
+
+    keep: int | None = Field(
+        64, ge=1, description="likeliest units of a frame, beside the mass of the rest; null, or where smaller: all"
+    )
+
+
 class Params(Strict):
     name: str = Field("default", description="the experiment's name in MLflow")
     problem: Annotated[Transcription | Keyword, Field(discriminator="kind")]
@@ -162,6 +170,7 @@ class Params(Strict):
     teacher: Teacher
     student_training: TrainingSettings
     student_augment: AugmentSettings
+    outputs: OutputParams = OutputParams()
     students: dict[StudentName, Recipe] = Field(min_length=1)
     export: ExportParams
     evaluation: EvaluationParams
@@ -202,4 +211,6 @@ def load_params(path: Path) -> Params:
     params = parse_params(data)
     if "path" not in data["teacher"]:  # has a default, but DVC reads the file alone
         raise ParamsError([f"teacher.path: missing: dvc.yaml depends on it; write {NO_TEACHER} for source: train"])
+    if "outputs" not in data:  # the same
+        raise ParamsError(["outputs: missing: dvc.yaml depends on it; write outputs: {} for the defaults"])
     return params

@@ -28,6 +28,9 @@ class Paths:
     def initial(self, name: str) -> Path:
         return self.root / "models" / "initial" / name
 
+    def outputs(self, name: str) -> Path:
+        return self.root / "outputs" / name
+
     def export(self, name: str) -> Path:
         return self.root / "exports" / name
 

@@ -97,7 +97,7 @@ def run_cell(cell: Cell) -> None:
 
 
 def _run_cell(cell: Cell) -> None:
-    from tasks import distil, propagate, teacher
+    from tasks import distil, outputs, propagate, teacher
 
     paths = Paths(cell.root)
     _prepare(cell, paths)
@@ -107,6 +107,7 @@ def _run_cell(cell: Cell) -> None:
             continue
         if model == "teacher":
             teacher.run(cell.params, paths, "", _watch(cell, model))
+            outputs.run(cell.params, paths, "", _watch(cell, "outputs"))
         else:
             propagate.run(cell.params, paths, model, _watch(cell, f"initial-{model}"))
             distil.run(cell.params, paths, model, _watch(cell, model))

@@ -2,7 +2,7 @@
 
 import csv
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +21,7 @@ from kd.training import Batches, Epoch, Objective, fit
 from tasks.data import Batch, PreparedData, Utterance
 from tasks.features import FeatureCache, cacheable
 from tasks.hypothesis_table import HypothesisTable, search
-from tasks.inputs import Share, TeacherOutputs, TrainingInputs, moves_time
+from tasks.inputs import Heard, Share, TeacherOutputs, TrainingInputs
 from tasks.validation import Validation
 from tasks.watch import Watch
 
@@ -31,7 +31,10 @@ FEATURES_FILE = "features.f16"
 
 @dataclass(frozen=True)
 class Run:
-    """What is trained, on what, and how; hypotheses: those of a teacher that gives text, and no logits."""
+    """What is trained, on what, and how.
+
+    teacher: opens what its teacher says of the training part; hypotheses: those of a teacher that gives text alone.
+    """
 
     model: Recogniser
     frontend: LogMel
@@ -39,7 +42,7 @@ class Run:
     objective: ObjectiveSettings
     settings: TrainingSettings
     augment: AugmentSettings
-    teacher: Recogniser | None = None
+    teacher: Callable[[Accelerator], TeacherOutputs] | None = None
     masks: Mapping[str, Tensor] | None = None
     hypotheses: HypothesisTable | None = None
 
@@ -91,7 +94,7 @@ def _epochs(
     device = accelerator.device
     utterances = run.data.split("train")
     objective = Objective(run.objective, model.settings.problem)
-    teacher, hypotheses = _teaching(run, objective, frontend, device, watch)
+    teacher, hypotheses = _teaching(run, objective, accelerator, watch)
     inputs = TrainingInputs(
         run.data,
         utterances,
@@ -120,23 +123,20 @@ def _epochs(
 
 
 def _teaching(
-    run: Run, objective: Objective, frontend: LogMel, device: torch.device, watch: Watch
+    run: Run, objective: Objective, accelerator: Accelerator, watch: Watch
 ) -> tuple[TeacherOutputs | None, HypothesisTable | None]:
-    """What the objective needs of its teacher: logits of each batch, transcripts, or both."""
+    """What the objective needs of its teacher: log-probabilities of each batch, transcripts, or both."""
     if run.teacher is None:
         return None, run.hypotheses
-    utterances, seconds = run.data.split("train"), run.settings.batch_seconds
-    model, outputs = run.teacher, TeacherOutputs(run.teacher, frontend, device)
-    asked = objective.hypotheses
-    if asked is not None or not moves_time(run.augment):
-        outputs.compute(run.data, utterances, seconds, watch)
+    outputs, asked = run.teacher(accelerator), objective.hypotheses
     if asked is None:
         return outputs, run.hypotheses
+    utterances = run.data.split("train")
 
     def logits(batch: Batch) -> tuple[Tensor, Tensor]:
-        return outputs.cached(batch), model.output_lengths(frontend.output_lengths(batch.lengths_B))
+        return outputs.of(Heard.as_recorded(batch, utterances))
 
-    table = search(logits, run.data, utterances, asked, seconds, watch)
+    table = search(logits, run.data, utterances, asked, run.settings.batch_seconds, watch)
     return outputs if "logits" in objective.needs else None, table
 
 

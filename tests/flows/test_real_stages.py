@@ -11,7 +11,9 @@ from project import TRAINING, Project, kill_family, make_tiny_project, wait_for
 from flows.graph import look
 from tasks.spool import SpoolReader
 
-KINDS = ("corpus", "preprocess", "teacher", "propagate", "distil", "export", "evaluate", "measure", "report")
+KINDS = (
+    "corpus", "preprocess", "teacher", "outputs", "propagate", "distil", "export", "evaluate", "measure", "report",
+)  # fmt: skip
 TRAINED = ("teacher", "distil")
 
 

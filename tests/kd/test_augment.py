@@ -7,7 +7,17 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from kd.augment import add_noise, change_filter, change_speed, perturb, spec_augment
+from kd.augment import (
+    add_noise,
+    as_fraction,
+    at_speeds,
+    change_filter,
+    change_speed,
+    draw_speeds,
+    lengths_at,
+    perturb,
+    spec_augment,
+)
 from kd.settings.frontend import AugmentSettings
 
 OFF = AugmentSettings(time_masks=0, frequency_masks=0)
@@ -225,3 +235,25 @@ def test_what_masks_nothing_says_so() -> None:
     assert not AugmentSettings.model_validate({**off, "noise_share": 1.0}).masks_features
     assert not AugmentSettings(time_masks=2, time_mask_share=0, frequency_mask_bins=0).masks_features
     assert AugmentSettings.model_validate({**off, "filter_db": 3}).masks_features
+
+
+def test_an_utterance_at_a_speed_is_the_same_alone_and_in_any_batch() -> None:
+    lengths_B = torch.tensor([4_000, 900, 2_511, 1_600])
+    waveform_BN = tones(lengths_B, padding=0.0)
+    speeds = (as_fraction(0.9), as_fraction(1.0), as_fraction(1.1), as_fraction(0.9))
+    moved_BN, moved_B = at_speeds(waveform_BN, lengths_B, speeds)
+    assert moved_B.tolist() == lengths_at(lengths_B, speeds).tolist() == [4_445, 900, 2_283, 1_778]
+    for row, speed in enumerate(speeds):
+        alone_1N, length_1 = at_speeds(waveform_BN[row : row + 1, : lengths_B[row]], lengths_B[row : row + 1], [speed])
+        assert length_1 == moved_B[row]
+        torch.testing.assert_close(moved_BN[row, : moved_B[row]], alone_1N[0], atol=1e-5, rtol=0)
+
+
+def test_changing_speed_is_drawing_and_moving() -> None:
+    waveform_BN = tones(padding=0.0)
+    drawn = draw_speeds(LENGTHS, settings=SPEEDS, generator=seeded(4))
+    assert len(set(drawn)) > 1
+    expected_BN, expected_B = at_speeds(waveform_BN, LENGTHS, drawn)
+    found_BN, found_B = change_speed(waveform_BN, LENGTHS, settings=SPEEDS, generator=seeded(4))
+    assert torch.equal(found_BN, expected_BN)
+    assert torch.equal(found_B, expected_B)

@@ -21,7 +21,10 @@ KD = [sys.executable, "-c", "from flows.cli import main; main()"]
 TIMED = {"measure", "report"}
 """Stages whose outputs hold times, and so differ from run to run."""
 
-OWN_FILES = (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "dvc.yaml", "models/random", "models/none")
+OWN_FILES = (
+    ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "dvc.yaml", "models/random", "models/none",
+    "outputs/none",
+)  # fmt: skip
 OWN_FOLDERS = ("corpora", "kd", "tasks", "flows")
 
 SMALL = {"family": "cnn", "stem": 4, "width": 6, "layers": 1, "hidden": 8, "kernel": 3}

@@ -9,19 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from accelerate.state import PartialState
 from safetensors.torch import save_file
 from workspace import ENCODERS, FRONTEND
 
 from kd.frontend import LogMel
 from kd.models import build
+from kd.posteriors import Codec
 from kd.settings.frontend import AugmentSettings
 from kd.settings.losses import ObjectiveSettings
 from kd.settings.models import ModelSettings
 from kd.settings.training import TrainingSettings
-from tasks.checkpoint import load_checkpoint
 from tasks.data import PreparedData
+from tasks.frame_teacher import load_frame_teacher
 from tasks.paths import Paths
+from tasks.teacher_outputs import StoredOutputs, open_stored
+from tasks.teacher_pass import views
 from tasks.training import Run, Trained, feature_statistics, train
 from tasks.watch import Silent
 
@@ -41,7 +45,7 @@ def train_student(
 ) -> Trained:
     paths = Paths(root)
     data, frontend = PreparedData.load(paths.prepared), LogMel(FRONTEND)
-    teacher = load_checkpoint(paths.model("teacher")).model
+    teacher, codec = load_frame_teacher(paths, "teacher"), Codec.of(len(data.vocabulary), None)
     settings = {"problem": problem, "num_features": 16, "num_outputs": len(data.vocabulary), "encoder": encoder}
     torch.manual_seed(5)
     model = build(ModelSettings.model_validate(settings))
@@ -50,7 +54,11 @@ def train_student(
         "epochs": 3, "batch_seconds": 2.0, "device": "cpu", "clip_norm": 1.0,
         "optimiser": {"name": "sgd", "rate": 0.05}, "schedule": {"name": "constant"}, **changes,
     }  # fmt: skip
-    run = Run(model, frontend, data, objective, TrainingSettings.model_validate(training), OFF, teacher)
+
+    def outputs(_: Accelerator) -> StoredOutputs:
+        return open_stored(paths.outputs("teacher"), codec, teacher, data, views(OFF), Silent())
+
+    run = Run(model, frontend, data, objective, TrainingSettings.model_validate(training), OFF, outputs)
     return train(run, Silent())
 
 

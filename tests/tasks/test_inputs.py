@@ -8,13 +8,18 @@ import torch
 from workspace import FRONTEND, make_workspace
 
 from kd.frontend import LogMel
+from kd.posteriors import Codec
 from kd.settings.frontend import AugmentSettings
 from kd.settings.itself import ConsistencyCTC
 from kd.text import frames_needed
 from tasks.checkpoint import load_checkpoint
 from tasks.data import PreparedData
 from tasks.features import FeatureCache
-from tasks.inputs import Inputs, Share, TeacherOutputs, TrainingInputs
+from tasks.frame_teacher import ModelTeacher
+from tasks.inputs import Inputs, Share, TrainingInputs
+from tasks.output_store import OutputStore
+from tasks.teacher_outputs import LiveOutputs, StoredOutputs
+from tasks.teacher_pass import fill, views
 from tasks.watch import Silent
 
 OFF = {"time_masks": 0, "frequency_masks": 0}
@@ -22,11 +27,12 @@ OFF = {"time_masks": 0, "frequency_masks": 0}
 
 class Setup:
     def __init__(self, folder: Path) -> None:
-        self.paths = make_workspace(folder)
+        self.folder, self.paths = folder, make_workspace(folder)
         self.data = PreparedData.load(self.paths.prepared)
         self.utterances = self.data.split("train")
         self.frontend = LogMel(FRONTEND)
-        self.model = load_checkpoint(self.paths.model("teacher")).model
+        self.teacher = ModelTeacher(load_checkpoint(self.paths.model("teacher")))
+        self.model = self.teacher.model
 
     def inputs(self, augment: dict[str, Any], **changes: Any) -> TrainingInputs:
         arguments: dict[str, Any] = {
@@ -40,10 +46,13 @@ class Setup:
             self.data, self.utterances, self.frontend, AugmentSettings.model_validate(augment), **arguments
         )
 
-    def teacher(self) -> TeacherOutputs:
-        outputs = TeacherOutputs(self.model, self.frontend, torch.device("cpu"))
-        outputs.compute(self.data, self.utterances, 2.5, Silent())
-        return outputs
+    def stored(self, augment: dict[str, Any]) -> StoredOutputs:
+        """All outputs that a student needs under this augmentation, and no others."""
+        speeds = views(AugmentSettings.model_validate(augment))
+        codec = Codec.of(len(self.data.vocabulary), None)
+        store = OutputStore.begin(self.folder / "stores" / str(speeds), codec)
+        fill(store, self.teacher, self.data, self.utterances, speeds, Silent())
+        return StoredOutputs(store, self.teacher.key)
 
     def clean_logits(self, index: int) -> torch.Tensor:
         waveform = torch.from_numpy(self.data.waveform(self.utterances[index]))[None]
@@ -94,41 +103,63 @@ def test_processes_share_every_batch(setup: Setup) -> None:
 
 def test_the_teacher_hears_the_clean_view(setup: Setup) -> None:
     """Whatever masks and noise the student hears; kept in half precision."""
-    teacher = setup.teacher()
     rows = {u.units: [] for u in setup.utterances}  # type: ignore[var-annotated]
     for i, utterance in enumerate(setup.utterances):
         rows[utterance.units].append(setup.clean_logits(i))
     for augment in ({"noise_share": 1.0, "noise_snr_db": [0, 0]}, {}):
-        for batch in setup.inputs(augment, teacher=teacher).epoch(0):
+        for batch in setup.inputs(augment, teacher=setup.stored(augment)).epoch(0):
             assert batch.teacher_BTV is not None
             frames = setup.model.output_lengths(batch.lengths_B)
             assert batch.teacher_BTV.shape[1] == setup.model(batch.features_BTF, batch.lengths_B)[0].shape[1]
             for row, n in enumerate(frames.tolist()):
                 units = tuple(batch.targets_BL[row, : batch.target_lengths_B[row]].tolist())
-                candidates = [c for c in rows[units] if len(c) == n]
+                candidates = [c.log_softmax(-1) for c in rows[units] if len(c) == n]
                 assert any(torch.allclose(batch.teacher_BTV[row, :n], c, atol=2e-3) for c in candidates)
 
 
 def test_a_teacher_of_moved_audio_moves_along(setup: Setup) -> None:
     """At another speed the teacher hears the same speed, without the student's noise: same frames."""
-    teacher = setup.teacher()
     fast = {"speeds": [0.8], **OFF}
     noisy = {**fast, "noise_share": 1.0, "noise_snr_db": [0, 0]}
-    for plain, loud in zip(*(setup.inputs(a, teacher=teacher).epoch(0) for a in (fast, noisy)), strict=True):
+    for plain, loud in zip(*(setup.inputs(a, teacher=setup.stored(fast)).epoch(0) for a in (fast, noisy)), strict=True):
         assert plain.teacher_BTV is not None
         assert loud.teacher_BTV is not None
         assert torch.equal(plain.teacher_BTV, loud.teacher_BTV)
         assert not torch.equal(plain.features_BTF, loud.features_BTF)
         with torch.no_grad():
             expected, _ = setup.model(plain.features_BTF, plain.lengths_B)
-        torch.testing.assert_close(plain.teacher_BTV, expected)
+        close(plain.teacher_BTV, expected.log_softmax(-1), setup.model.output_lengths(plain.lengths_B))
+
+
+def close(found_BTV: torch.Tensor, expected_BTV: torch.Tensor, lengths_B: torch.Tensor) -> None:
+    """Within what half precision moves log-probabilities by, and up to the lengths."""
+    for found, expected, n in zip(found_BTV, expected_BTV, lengths_B.tolist(), strict=True):
+        torch.testing.assert_close(found[:n], expected[:n], atol=4e-3, rtol=0)
+
+
+@pytest.mark.parametrize("speeds", [[], [0.9, 1.0, 1.1], [0.8, 2.0]])
+def test_stored_outputs_are_those_of_a_live_teacher(setup: Setup, speeds: list[float]) -> None:
+    """Whatever each row's speed was, and wherever its batch put it."""
+    augment = {"speeds": speeds, "noise_share": 0.5}
+    live, stored = (
+        setup.inputs(augment, teacher=t, output_lengths=coarse)
+        for t in (LiveOutputs(setup.teacher), setup.stored(augment))
+    )
+    for epoch in (0, 1):
+        for a, b in zip(live.epoch(epoch), stored.epoch(epoch), strict=True):
+            assert equal(a, b)
+            assert a.teacher_BTV is not None
+            assert b.teacher_BTV is not None
+            close(b.teacher_BTV, a.teacher_BTV, setup.model.output_lengths(a.lengths_B))
+
+
+def coarse(frames: torch.Tensor) -> torch.Tensor:
+    """So few frames that some utterances do not fit at twice their speed."""
+    return frames // 6
 
 
 def test_an_utterance_that_would_not_fit_keeps_its_speed(setup: Setup) -> None:
     """Twice as fast, some utterances have too few frames for CTC: they alone stay as they are."""
-
-    def coarse(frames: torch.Tensor) -> torch.Tensor:
-        return frames // 6
 
     inputs = setup.inputs({"speeds": [2.0], **OFF}, batch_seconds=60.0, output_lengths=coarse)
     batch = next(setup.data.batches(setup.utterances, 60.0, shuffle=(3, 0)))

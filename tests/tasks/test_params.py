@@ -520,6 +520,9 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match=r"teacher\.path: missing: dvc\.yaml depends on it; write models/none"):
         load_params(tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(changed({"teacher.path": "models/none"})))
+    with pytest.raises(ParamsError, match=r"outputs: missing: dvc\.yaml depends on it; write outputs: \{\}"):
+        load_params(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(changed({"teacher.path": "models/none", "outputs": {}})))
     assert load_params(tmp_path / "params.yaml") == parse_params(GOOD)
 
 

@@ -39,7 +39,7 @@ def invocations() -> list[tuple[str, str]]:
     """Every command and name that dvc.yaml has."""
     students = list(load_params(REPO / "params.yaml").students)
     per_student = [(stage, name) for stage in ("propagate", "distil", "export", "evaluate") for name in students]
-    once = [(stage, "") for stage in ("corpus", "preprocess", "teacher", "measure", "report")]
+    once = [(stage, "") for stage in ("corpus", "preprocess", "teacher", "outputs", "measure", "report")]
     return [*once, ("export", "teacher"), ("evaluate", "teacher"), *per_student]
 
 

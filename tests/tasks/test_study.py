@@ -65,9 +65,9 @@ class Stages:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.ran: list[str] = []
         self.fail_at = ""
-        from tasks import corpus, distil, preprocess, propagate, teacher
+        from tasks import corpus, distil, outputs, preprocess, propagate, teacher
 
-        for module in (corpus, preprocess, teacher, propagate, distil):
+        for module in (corpus, preprocess, teacher, outputs, propagate, distil):
             monkeypatch.setattr(module, "run", self._stage(module.__name__.removeprefix("tasks.")))
         monkeypatch.setattr(study_module, "_score", self._score)
 
@@ -103,7 +103,7 @@ def test_a_stopped_cell_does_only_what_is_missing(
     assert cell not in missing_cells(design, tmp_path)
     again = stages.ran[before:]
     assert again[:2] == ["propagate distilled", "distil distilled"]
-    assert not {"corpus", "preprocess", "teacher", "distil baseline"} & set(again)
+    assert not {"corpus", "preprocess", "teacher", "outputs", "distil baseline"} & set(again)
     assert collect(design, tmp_path)["model"].tolist() == models_in_order(cell.params)
 
 

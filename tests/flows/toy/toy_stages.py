@@ -55,6 +55,7 @@ def write(paths: Paths, command: str, name: str, content: str, mib: int) -> None
         "corpus": paths.raw,
         "preprocess": paths.prepared,
         "teacher": paths.model("teacher"),
+        "outputs": paths.outputs("teacher"),
         "propagate": paths.initial(name),
         "distil": paths.model(name),
         "export": paths.export(name),
@@ -62,6 +63,9 @@ def write(paths: Paths, command: str, name: str, content: str, mib: int) -> None
         "measure": paths.reports,
         "report": paths.reports,
     }
+    if command == "distil":
+        paths.outputs(name).mkdir(parents=True, exist_ok=True)
+        (paths.outputs(name) / "content").write_text("none")
     folder = folders[command]
     folder.mkdir(parents=True, exist_ok=True)
     if command == "evaluate":

@@ -1,0 +1,48 @@
+"""Stage `outputs`: one pass of the teacher over the training part, kept for all who learn from it."""
+
+from kd.posteriors import Codec
+from tasks.data import PreparedData
+from tasks.frame_teacher import load_frame_teacher
+from tasks.output_store import OutputStore
+from tasks.params import Params
+from tasks.paths import Paths
+from tasks.teacher_pass import fill, output_keys, views
+from tasks.watch import Silent, Watch
+
+LARGEST_RATIO = 2.0
+"""Bytes of the store for each byte of 16-bit audio, beyond which the stage says how to lower it."""
+
+
+def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -> dict[str, float]:
+    """Writes outputs/NAME/ (of `teacher`, if no name is given), empty where no student reads it; returns its size.
+
+    Whatever was computed stays in scratch too, and is found there by its key: after a kill, or when the corpus has
+    grown, only what is missing is computed.
+    """
+    name = name or "teacher"
+    data = PreparedData.load(paths.prepared, sample_rate_hz=params.frontend.sample_rate_hz)
+    codec = Codec.of(len(data.vocabulary), params.outputs.keep)
+    if not is_read(params, name):
+        OutputStore.begin(paths.outputs(name), codec)
+        return {"outputs": 0.0, "computed": 0.0, "bytes": 0.0, "bytes_per_audio_byte": 0.0}
+    teacher, utterances, speeds = load_frame_teacher(paths, name), data.split("train"), views(params.student_augment)
+    found = OutputStore.to_fill(paths.scratch / "outputs" / name, codec)
+    computed = fill(found, teacher, data, utterances, speeds, watch)
+    keys = output_keys(utterances, speeds, teacher.key)
+    written = found.copy(keys, paths.outputs(name))
+    if len(found) > len(written):  # other teachers, other audio
+        written.copy(keys, found.folder)
+    ratio = written.num_bytes / (2 * sum(u.num_samples for u in utterances))
+    if ratio > LARGEST_RATIO:
+        watch.say(f"stored outputs take {ratio:.1f} bytes for each byte of audio: a lower outputs.keep takes less")
+    return {
+        "outputs": float(len(written)),
+        "computed": float(computed),
+        "bytes": float(written.num_bytes),
+        "bytes_per_audio_byte": ratio,
+    }
+
+
+def is_read(params: Params, name: str) -> bool:
+    """Whether any student learns from this teacher's stored outputs."""
+    return any(recipe.teacher == name for recipe in params.students.values())

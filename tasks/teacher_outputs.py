@@ -1,0 +1,59 @@
+"""What a teacher says of a batch: read from a store, or computed as the batch comes."""
+
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
+from fractions import Fraction
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from torch import Tensor
+
+from kd.posteriors import Codec
+from tasks.data import PreparedData
+from tasks.frame_teacher import FrameTeacher
+from tasks.inputs import Heard
+from tasks.output_store import OutputStore
+from tasks.teacher_pass import fill, output_key, output_keys
+from tasks.watch import Watch
+
+
+class StoredOutputs:
+    """A teacher's outputs from a store, found by the hash of the audio and its view."""
+
+    def __init__(self, store: OutputStore, teacher: str) -> None:
+        self.store, self.teacher = store, teacher
+
+    def of(self, heard: Heard) -> tuple[Tensor, Tensor]:
+        pairs = zip(heard.utterances, heard.speeds, strict=True)
+        return self.store.read([output_key(utterance, speed, self.teacher) for utterance, speed in pairs])
+
+
+class LiveOutputs:
+    """A teacher that runs on every batch anew."""
+
+    def __init__(self, teacher: FrameTeacher) -> None:
+        self.teacher = teacher
+
+    def of(self, heard: Heard) -> tuple[Tensor, Tensor]:
+        return self.teacher.posteriors(heard.waveform_BN, heard.lengths_B)
+
+
+def open_stored(
+    ready: Path,
+    codec: Codec,
+    teacher: FrameTeacher,
+    data: PreparedData,
+    speeds: Sequence[Fraction],
+    watch: Watch,
+) -> StoredOutputs:
+    """Outputs for the training part: from `ready` where it has them all, else from a store in scratch, filled first."""
+    utterances = data.split("train")
+    with suppress(ValueError):
+        store = OutputStore(ready)
+        if all(key in store for key in output_keys(utterances, speeds, teacher.key)):
+            return StoredOutputs(store, teacher.key)
+    scratch = TemporaryDirectory(prefix="outputs-") if watch.scratch is None else nullcontext(watch.scratch)
+    with scratch as folder:  # a mapped file outlives its name
+        store = OutputStore.to_fill(Path(folder) / "outputs", codec)
+        fill(store, teacher, data, utterances, speeds, watch)
+    return StoredOutputs(store, teacher.key)
