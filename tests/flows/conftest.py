@@ -62,7 +62,7 @@ def make_toy(root: Path) -> Toy:
 def stage_environment() -> Iterator[None]:
     """Stages started from here know no run, and are toys in the folders of toy projects."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(TOY))
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(TOY), str(REPO)]))
         patch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
         patch.setenv("OMP_NUM_THREADS", "1")
         for variable in ("DVC_ROOT", "DVC_STAGE", "KD_EVENTS", "KD_FLOW_PID", "PIPELINE_RUN_ID", "MLFLOW_TRACKING_URI"):

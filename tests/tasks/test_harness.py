@@ -43,7 +43,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "toy_stage.py").write_text(STAGES)
     patch = "import sys\nif 'tasks' in sys.orig_argv:\n import tasks.harness as h\n"
     (tmp_path / "sitecustomize.py").write_text(f"{patch} h.STAGES.update(dict.fromkeys(h.STAGES, 'toy_stage'))\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{REPO}")
     for variable in ("DVC_ROOT", "KD_EVENTS", "KD_FLOW_PID", "PIPELINE_RUN_ID", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(variable, raising=False)
     return tmp_path
