@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
-from kd.decode import DECODERS
-from kd.frontend import LogMel
 from kd.macs import count_params, frontend_macs_per_audio_second, macs_per_audio_second
 from kd.metrics import EDITS, Edits, char_edits, error_rate
 from kd.stats import error_interval
 from tasks.checkpoint import Checkpoint, load_checkpoint
-from tasks.data import PreparedData, Utterance
+from tasks.conditions import condition_errors, condition_table
+from tasks.data import PreparedData
+from tasks.decoding import hypotheses
 from tasks.forms.evaluation import evaluate_forms
 from tasks.params import Params
 from tasks.paths import Paths
@@ -25,18 +24,6 @@ from tasks.watch import Silent, Watch
 
 SPLITS = ("valid", "test")
 ERROR_KINDS = {"transcription": "wer", "keyword": "keyword_error"}
-
-
-def hypotheses(
-    checkpoint: Checkpoint, data: PreparedData, utterances: tuple[Utterance, ...], batch_seconds: float
-) -> Iterator[tuple[Utterance, str]]:
-    """Utterances with what the model hears in them, longest first."""
-    frontend, decode = LogMel(checkpoint.frontend), DECODERS[checkpoint.model.settings.problem]
-    for batch in data.batches(utterances, batch_seconds):
-        with torch.inference_mode():
-            logits_BTV, lengths_B = checkpoint.model(*frontend(batch.waveform_BN, batch.lengths_B))
-        for index, units in zip(batch.indices, decode(logits_BTV, lengths_B), strict=True):
-            yield utterances[index], data.vocabulary.decode(units)
 
 
 def evaluate_split(
@@ -98,7 +85,7 @@ def size_metrics(checkpoint: Checkpoint, onnx_file: Path) -> dict[str, float]:
 
 
 def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -> dict[str, float]:
-    """Write evaluation/NAME/utterances.parquet and metrics.json; gives the metrics that are numbers."""
+    """Write evaluation/NAME/: what was heard, as recorded, under conditions and by each form; metrics.json."""
     checkpoint = load_checkpoint(paths.model(name))
     data = PreparedData.load(paths.prepared, sample_rate_hz=checkpoint.frontend.sample_rate_hz)
     if data.vocabulary != checkpoint.vocabulary:
@@ -114,12 +101,15 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
     kind = ERROR_KINDS[checkpoint.model.settings.problem]
     metrics = {"error_kind": kind, **error_metrics(table, confidence), **sizes}
     table.to_parquet(folder / "utterances.parquet", index=False)
+    conditions = condition_table(checkpoint, data, params.evaluation, watch)
+    conditions.to_parquet(folder / "conditions.parquet", index=False)
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     watch.say(
         f"{name}: {metrics['test_error']:.1%} {kind} on test, "
         f"{metrics['test_error_low']:.1%} to {metrics['test_error_high']:.1%} by {metrics['interval_method']}"
     )
-    return {**{key: float(value) for key, value in metrics.items() if not isinstance(value, str)}, **forms}
+    numbers = {key: float(value) for key, value in metrics.items() if not isinstance(value, str)}
+    return {**numbers, **forms, **condition_errors(conditions)}
 
 
 def _pooled(table: pd.DataFrame, errors: str, units: str) -> float:

@@ -1,10 +1,11 @@
-"""How models are judged: confidence, the margin that still counts as not worse, what is timed."""
+"""How models are judged: confidence, the margin that still counts as not worse, conditions, what is timed."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from kd.settings.base import Strict
+from kd.settings.conditions import Condition, Level, Noise, Rate, Reverberation, Telephone
 
 
 class AbsoluteMargin(Strict):
@@ -28,10 +29,32 @@ class RelativeMargin(Strict):
 Margin = Annotated[AbsoluteMargin | RelativeMargin, Field(discriminator="kind")]
 
 
+CONDITIONS: tuple[Condition, ...] = (
+    Noise(kind="noise", snr_db=20),
+    Noise(kind="noise", snr_db=10),
+    Noise(kind="noise", snr_db=0),
+    Reverberation(kind="reverberation"),
+    Rate(kind="rate", factor=0.85),
+    Rate(kind="rate", factor=1.15),
+    Level(kind="level", gain_db=-20),
+    Telephone(kind="telephone"),
+)
+
+
 class EvaluationParams(Strict):
     batch_seconds: float = Field(120.0, gt=0)
     confidence: float = Field(0.95, gt=0.5, lt=1, description="of each interval, and of all claims together")
     margin: Margin = AbsoluteMargin(kind="absolute", value=0.01)
+    conditions: tuple[Condition, ...] = Field(CONDITIONS, description="what every model is tried under; []: nothing")
+    condition_utterances: int = Field(120, ge=1, description="test utterances, evenly spread, under each condition")
+    condition_seed: int = Field(1, ge=0)
     timing_utterances: int = Field(40, ge=5, description="test utterances that are timed")
     timing_repeats: int = Field(3, ge=1)
     threads: int = Field(1, ge=1)
+
+    @model_validator(mode="after")
+    def _conditions_differ(self) -> Self:
+        names = [condition.name for condition in self.conditions]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"conditions holds {', '.join(twice)} more than once: remove one of each")
+        return self

@@ -23,7 +23,7 @@ def seeds(params: Params) -> dict[str, int]:
 def _seeds(value: Any, at: str) -> Iterator[tuple[str, int]]:
     if isinstance(value, Mapping):
         for key, part in value.items():
-            yield from [(f"{at}{key}", part)] if key == "seed" else _seeds(part, f"{at}{key}.")
+            yield from [(f"{at}{key}", part)] if key.endswith("seed") else _seeds(part, f"{at}{key}.")
     elif isinstance(value, Sequence) and not isinstance(value, str):
         for i, part in enumerate(value):
             yield from _seeds(part, f"{at}{i}.")

@@ -84,6 +84,22 @@ def learning_curves(models: Sequence[Model]) -> str:
         return _finish(figure, "curves")
 
 
+def noise_chart(curves: Sequence[tuple[list[float], list[float], float]]) -> str:
+    """Error against SNR in dB, one curve a model, with the error of the audio as it is at the right."""
+    with mpl.rc_context({**STYLE, "svg.hashsalt": "noise"}):
+        figure = Figure(figsize=SIZE_INCHES, layout="constrained")
+        axes = figure.subplots()
+        levels = curves[0][0]
+        clean = levels[-1] + max((levels[-1] - levels[0]) / len(levels), 1.0)
+        for i, (snr_db, errors, as_recorded) in enumerate(curves):
+            places, heights = [*snr_db, clean], [100 * e for e in (*errors, as_recorded)]
+            axes.plot(places, heights, color=colour(i), marker=MARKERS[i % len(MARKERS)], markersize=7, linewidth=1.8)
+        axes.set_ylim(bottom=0)
+        axes.set_xticks([*levels, clean], [*(f"{level:g}" for level in levels), "as recorded"])
+        axes.set(xlabel="signal-to-noise ratio in dB", ylabel="test error in %")
+        return _finish(figure, "noise")
+
+
 def marker_symbol(index: int) -> str:
     """The sign of a model as in the charts: an SVG symbol `sign-INDEX`, to be used beside its name."""
     with mpl.rc_context({**STYLE, "svg.hashsalt": f"marker {index}"}):

@@ -17,6 +17,7 @@ from tasks.reporting.comparisons import Comparison
 from tasks.reporting.figures import error_chart, learning_curves, marker_symbol, themed
 from tasks.reporting.forest import verdict_section
 from tasks.reporting.results import Model
+from tasks.reporting.robustness import robustness_section
 from tasks.reporting.transcripts import most_disputed, unchosen
 from tasks.reporting.verdict import conclude
 from tasks.reporting.wording import ERROR_WORDS, compact, percent, points_of
@@ -62,6 +63,7 @@ def render(sources: Sources) -> str:
         verdict=verdict,
         apart=len(apart) > 1,
         breakdowns=breakdowns(models, verdict.best),
+        **robustness_section(models),
         models=models,
 
         **verdict_section(sources.comparisons, models, sources.params.evaluation),

@@ -23,7 +23,7 @@ class Model:
     """All that the report says of one model.
 
     row: COLUMNS to values; curve: its history, one row an epoch; utterances: its evaluation's table;
-    encoder: the settings of its shape.
+    encoder: the settings of its shape; conditions: what it hears under each.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Model:
     curve: pd.DataFrame
     utterances: pd.DataFrame
     encoder: Mapping[str, Any] = field(default_factory=dict)
+    conditions: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def test(self) -> pd.DataFrame:
@@ -68,6 +69,7 @@ def read_model(paths: Paths, name: str, timings: dict[str, Any]) -> Model:
         curve=pd.read_csv(history) if history.is_file() else pd.DataFrame(columns=["epoch", "valid_error"]),
         utterances=pd.read_parquet(paths.evaluation(name) / "utterances.parquet"),
         encoder=config["model"]["encoder"],
+        conditions=pd.read_parquet(paths.evaluation(name) / "conditions.parquet"),
     )
 
 

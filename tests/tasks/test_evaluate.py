@@ -8,6 +8,7 @@ import pytest
 import torch
 from workspace import make_params, make_workspace
 
+from kd.decode import DECODERS
 from kd.frontend import LogMel
 from kd.stats import error_interval
 from kd.text import Vocabulary
@@ -76,7 +77,7 @@ def test_a_batch_decodes_as_one_utterance_alone_does(tmp_path: Path) -> None:
             logits_BTV, lengths_B = checkpoint.model(
                 *LogMel(checkpoint.frontend)(waveform, torch.tensor([waveform.shape[1]]))
             )
-        ((*units,),) = evaluate.DECODERS["transcription"](logits_BTV, lengths_B)
+        ((*units,),) = DECODERS["transcription"](logits_BTV, lengths_B)
         assert data.vocabulary.decode(units) == table.loc[utterance.id, "hypothesis"]
 
 

@@ -1,0 +1,64 @@
+"""Conditions under which recognisers are tried: what is done to the audio of the test part."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from kd.settings.base import Strict
+
+
+class Noise(Strict):
+    """Steady noise; its level is that of the whole utterance over that of the noise."""
+
+    kind: Literal["noise"]
+    snr_db: float = Field(ge=-30, le=60)
+    colour: Literal["white", "pink"] = "pink"
+
+    @property
+    def name(self) -> str:
+        return f"{self.colour} noise at {self.snr_db:g} dB"
+
+
+class Reverberation(Strict):
+    kind: Literal["reverberation"]
+    rt60_s: float = Field(0.6, gt=0, le=10, description="time in which echoes fall by 60 dB")
+    direct_to_echo_db: float = Field(0.0, ge=-30, le=30)
+
+    @property
+    def name(self) -> str:
+        return f"echoes of {self.rt60_s:g} s"
+
+
+class Rate(Strict):
+    """Played faster, and so higher; below 1 slower and lower."""
+
+    kind: Literal["rate"]
+    factor: float = Field(ge=0.5, le=2)
+
+    @property
+    def name(self) -> str:
+        return f"{self.factor:g} times as fast"
+
+
+class Level(Strict):
+    """Louder or quieter in 16 bits: what is too loud is clipped, what is too quiet loses bits."""
+
+    kind: Literal["level"]
+    gain_db: float = Field(ge=-90, le=60)
+
+    @property
+    def name(self) -> str:
+        return f"{abs(self.gain_db):g} dB {'louder' if self.gain_db > 0 else 'quieter'}"
+
+
+class Telephone(Strict):
+    """300 to 3400 Hz, 8000 samples a second, 8-bit μ-law."""
+
+    kind: Literal["telephone"]
+
+    @property
+    def name(self) -> str:
+        return "telephone"
+
+
+Condition = Annotated[Noise | Reverberation | Rate | Level | Telephone, Field(discriminator="kind")]
