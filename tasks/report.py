@@ -8,6 +8,7 @@ import pandas as pd
 from tasks.params import Params
 from tasks.paths import Paths
 from tasks.reporting.comparisons import compare_all, verdicts
+from tasks.reporting.forms import read_forms
 from tasks.reporting.page import Sources, render
 from tasks.reporting.results import read_model, write_results
 from tasks.watch import Silent, Watch
@@ -26,6 +27,7 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
         params=params,
         models=models,
         comparisons=comparisons,
+        forms=[row for model in models for row in read_forms(paths, model.name, timings)],
         timings=timings,
         card=json.loads((paths.prepared / "card.json").read_text(encoding="utf-8")),
         card_svg=(paths.prepared / "card.svg").read_text(encoding="utf-8"),

@@ -16,6 +16,7 @@ from tasks.reporting.clips import clips
 from tasks.reporting.comparisons import Comparison
 from tasks.reporting.figures import error_chart, learning_curves, marker_symbol, themed
 from tasks.reporting.forest import verdict_section
+from tasks.reporting.forms import FormRow
 from tasks.reporting.results import Model
 from tasks.reporting.robustness import robustness_section
 from tasks.reporting.transcripts import most_disputed, unchosen
@@ -33,6 +34,7 @@ class Sources:
     params: Params
     models: Sequence[Model]
     comparisons: Sequence[Comparison]
+    forms: Sequence[FormRow]
     timings: Mapping[str, Any]
     card: Mapping[str, Any]
     card_svg: str
@@ -80,6 +82,7 @@ def render(sources: Sources) -> str:
         unchosen=unchosen(models, UNCHOSEN),
         disputed=disputed,
         clips={name: Markup(uri) for name, uri in clips(sources.prepared, [one.id for one in disputed]).items()},
+        forms=sources.forms,
         timings=sources.timings,
         card=sources.card,
         card_svg=Markup(themed(sources.card_svg, "card")),

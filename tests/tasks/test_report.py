@@ -11,6 +11,7 @@ from workspace import make_params, make_workspace
 from tasks import evaluate, export, measure, report
 from tasks.params import Params
 from tasks.paths import Paths
+from tasks.reporting.forms import read_forms
 
 REQUIRED = [
     "model", "role", "init", "objective", "params", "nonzero_params", "size_bytes", "macs_per_audio_second",
@@ -61,7 +62,8 @@ def finished(root: Path, problem: str = "transcription", **changes: Any) -> tupl
 
 @pytest.fixture(scope="module", params=["transcription", "keyword"])
 def done(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Params, Paths]:
-    params, paths = finished(tmp_path_factory.mktemp("report"), request.param)
+    forms = {"forms": ["float32", "float16", "int8_dynamic"]}
+    params, paths = finished(tmp_path_factory.mktemp("report"), request.param, export=forms)
     report.run(params, paths)
     return params, paths
 
@@ -132,6 +134,19 @@ def test_what_student_and_teacher_hear_differently_can_be_listened_to(tmp_path: 
     assert "Where distilled and the teacher differ most" in page.text
     assert 1 <= [tag for tag, _ in page.tags].count("audio") <= 6
     assert len(text) < 3_000_000
+
+
+def test_every_form_is_told_with_its_gate(done: tuple[Params, Paths]) -> None:
+    text = Page((done[1].reports / "report.html").read_text(encoding="utf-8")).text
+    for model in ("teacher", "baseline", "distilled"):
+        rows = read_forms(done[1], model, json.loads((done[1].reports / "timings.json").read_text(encoding="utf-8")))
+        assert [row.form for row in rows][:3] == ["float32", "float16", "int8_dynamic"]
+        for row in rows:
+            assert row.title in text
+            assert f"{row.timing['startup_ms']:.0f}" in text
+            assert f"{100 * row.errors['test_error']:.1f} %" in text
+            assert ("✓ released" if row.gate["released"] else row.gate["reason"]) in text
+    assert "in 32 bits: 2 Conv, 4 GRU" in text, "the teacher's two layers of two ways, and its stem"
 
 
 def test_the_same_inputs_give_the_same_page(done: tuple[Params, Paths]) -> None:
