@@ -7,9 +7,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 from workspace import make_params, make_workspace
 
+from kd.frontend import LogMel
 from tasks import evaluate, export
+from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from tasks.data import PreparedData, Utterance
 from tasks.forms.files import files_of, read_released
 from tasks.forms.mixed import first_that_passes
 from tasks.params import Params
@@ -129,3 +133,54 @@ def test_an_export_of_before_is_named(tmp_path: Path) -> None:
     (paths.export("teacher") / "released.json").unlink()
     with pytest.raises(ValueError, match=r"released\.json is missing.*Run the stage export"):
         files_of(paths.export("teacher"))
+
+
+def balanced_and_spoiled(paths: Paths) -> None:
+    """A model that hears each keyword now and then, is right about all, and has one layer that 8 bits ruin.
+
+    A hidden unit that is always 0 meets weights so large that the others of their channel vanish beside them.
+    """
+    checkpoint, data = load_checkpoint(paths.model("teacher")), PreparedData.load(paths.prepared)
+    layer = checkpoint.model.encoder.layers[1]
+    hidden = layer.ahead.hidden_size
+    with torch.no_grad():
+        for tensor in layer.ahead.parameters():
+            tensor[[0, hidden, 2 * hidden]] = 0
+        layer.project.weight *= 8
+        layer.project.weight[:, 0] = 1e5
+        logits_NV = torch.cat([heard(checkpoint, data, u) for u in data.utterances])
+        checkpoint.model.head.bias -= logits_NV.mean(0)
+    save_checkpoint(paths.model("teacher"), checkpoint)
+    table = pd.read_parquet(paths.prepared / "utterances.parquet")
+    said = [data.vocabulary.tokens[int(heard(checkpoint, data, u).argmax())] for u in data.utterances]
+    table.assign(text=said).to_parquet(paths.prepared / "utterances.parquet")
+
+
+def heard(checkpoint: Checkpoint, data: PreparedData, utterance: Utterance) -> torch.Tensor:
+    samples = torch.from_numpy(data.waveform(utterance))[None]
+    with torch.inference_mode():
+        logits: torch.Tensor = checkpoint.model(
+            *LogMel(checkpoint.frontend)(samples, torch.tensor([samples.shape[1]]))
+        )[0]
+    return logits[:, 0]
+
+
+def test_a_touchy_layer_is_found_and_left_in_float(tmp_path: Path) -> None:
+    params, paths = params_of("keyword", {"kind": "absolute", "value": 0.1}), make_workspace(tmp_path, "keyword", 48)
+    balanced_and_spoiled(paths)
+    export.run(params, paths, "teacher")
+    folder, touchy = paths.export("teacher"), "/model/encoder/layers.1/project/MatMul"
+    released = read_released(folder)
+    assert {form: facts["released"] for form, facts in released["forms"].items()} == {
+        "float32": True, "float16": False, "int8_dynamic": False, "int8_static": False, "int8_mixed": True,
+    }  # fmt: skip
+    assert "differ from PyTorch's by up to nan" in released["forms"]["float16"]["reason"], "1e5 has no 16 bits"
+    ranks, attempt = released["tried"]
+    touchiest, second, *_ = ranks["divergence_nats_of_one_layer"].items()
+    assert touchiest[0] == touchy
+    assert touchiest[1] > 100 * second[1]
+    assert (attempt["left_in_float"], attempt["released"]) == ([touchy], True)
+    described = json.loads((folder / "export.json").read_text(encoding="utf-8"))["forms"]["int8_mixed"]
+    assert touchy in described["layers_in_float32"]
+    assert 0 < described["share_of_weights_8_bit"] < 0.9
+    assert (folder / "model.int8.onnx").read_bytes() == (folder / "model.int8_mixed.onnx").read_bytes()
