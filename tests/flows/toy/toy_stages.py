@@ -70,6 +70,8 @@ def write(paths: Paths, command: str, name: str, content: str, mib: int) -> None
     folder.mkdir(parents=True, exist_ok=True)
     if command == "evaluate":
         (folder / "utterances.parquet").write_text(content)
+        for file in ("forms.parquet", "forms.json"):
+            (folder / file).write_text(content)
         error = int(content[:4], 16) / 2**16
         (folder / "metrics.json").write_text(json.dumps({"valid_error": error, "test_error": error, "size_bytes": 9}))
     elif command == "measure":
@@ -89,6 +91,8 @@ def write(paths: Paths, command: str, name: str, content: str, mib: int) -> None
         write_identity(folder / "model.onnx", content)
         (folder / "tokens.txt").write_text("<blk> 0\na 1\n")
         (folder / "export.json").write_text("{}")
+        released = {"best_int8": None, "forms": {"float32": {"file": "model.onnx", "released": True}}, "tried": []}
+        (folder / "released.json").write_text(json.dumps(released))
     else:
         (folder / "content").write_text(content)
         (folder / "ballast").write_bytes(b"\0" * mib * 2**20)
