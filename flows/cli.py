@@ -133,6 +133,25 @@ def study(
         raise typer.Exit(1)
 
 
+@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def transcribe(context: typer.Context) -> None:
+    """Turn audio into text by an exported model: `kd transcribe exports/teacher my.wav`; --help for all options."""
+    _runtime("transcribe", context.args)
+
+
+@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def spot(context: typer.Context) -> None:
+    """Find phrases in audio: `kd spot exports/teacher --keywords phrases.txt my.wav`; --help for all options."""
+    _runtime("spot", context.args)
+
+
+def _runtime(command: str, arguments: list[str]) -> None:
+    """Hand over to the runtime, which has its own command line, so that it runs where typer is not."""
+    from kd.runtime.program import main as run_command
+
+    raise typer.Exit(run_command([command, *arguments], program="kd"))
+
+
 def main() -> None:
     app()
 

@@ -22,6 +22,7 @@ from kd.text import Vocabulary
 from tasks.checkpoint import Checkpoint, load_checkpoint
 from tasks.data import PreparedData
 from tasks.deployed import open_session
+from tasks.export_stream import export_stream
 from tasks.forms.make import make_forms, only_reference
 from tasks.forms.parity import Parity
 from tasks.onnx_files import IR_VERSION, OPSET, write_onnx
@@ -151,6 +152,15 @@ def metadata(checkpoint: Checkpoint, frontend_included: bool) -> dict[str, str]:
     }
 
 
+def reach(checkpoint: Checkpoint) -> dict[str, Any]:
+    """How output frames lie upon feature frames, which tells where long audio may be cut: see kd.runtime.bundle."""
+    encoder, settings = checkpoint.model.encoder, checkpoint.model.settings.encoder
+    if settings.family == "patch_cnn":
+        return {"subsampling": 1, "block_frames": 1, "reach_frames": None}
+    frames = encoder.reach()  # type: ignore[operator]
+    return {"subsampling": settings.subsampling, "block_frames": settings.block_frames, "reach_frames": frames}
+
+
 def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -> dict[str, float]:
     """Export models/NAME to exports/NAME and prove parity; gives the file's size and the difference."""
     checkpoint, folder = load_checkpoint(paths.model(name)), paths.export(name)
@@ -166,6 +176,8 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
         "problem": checkpoint.model.settings.problem,
         "frontend_included": params.export.frontend_included,
         "frontend": checkpoint.frontend.model_dump(mode="json"),
+        **reach(checkpoint),
+        "streaming": None if params.export.frontend_included else export_stream(checkpoint, folder, properties),
         "opset": OPSET,
         "ir_version": IR_VERSION,
         "size_bytes": size,

@@ -2,31 +2,42 @@
 
 One block: x + W2 relu(W1 norm(depthwise(x))), after QuartzNet (Kriman et al. 2020, arXiv:1910.10261)
 and ConvNeXt's inverted bottleneck; unlike both, statistics and convolutions see valid frames only.
+Convolutions are centred or causal.
 """
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kd.models.dimensions import Dimension, reads, writes
-from kd.models.parts import BATCH_NORM_TENSORS, FrameBatchNorm, Stem, frame_mask
+from kd.models.memory import Memory, Shapes
+from kd.models.parts import BATCH_NORM_TENSORS, FrameBatchNorm, Stem, all_frames, frame_mask
 from kd.settings.models import CNNSettings
 
 
 class Block(nn.Module):
     """(B, T, D) -> (B, T, D)."""
 
-    def __init__(self, width: int, hidden: int, kernel: int, dropout: float) -> None:
+    def __init__(self, width: int, hidden: int, kernel: int, dropout: float, causal: bool) -> None:
         super().__init__()
-        self.depthwise = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width, bias=False)
+        self.past = kernel - 1 if causal else 0
+        centred = 0 if causal else kernel // 2
+        self.depthwise = nn.Conv1d(width, width, kernel, padding=centred, groups=width, bias=False)
         self.norm = FrameBatchNorm(width)
         self.expand = nn.Linear(width, hidden)
         self.contract = nn.Linear(hidden, width)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x_BTD: Tensor, mask_BT: Tensor) -> Tensor:
-        y_BTD = self.depthwise(x_BTD.transpose(1, 2)).transpose(1, 2)
+        y_BTD = self.depthwise(F.pad(x_BTD.transpose(1, 2), (self.past, 0))).transpose(1, 2)
         y_BTD = self.contract(F.relu(self.expand(self.norm(y_BTD, mask_BT))))
         return (x_BTD + self.dropout(y_BTD)) * mask_BT[..., None]  # type: ignore[no-any-return]
+
+    def step(self, x_BTD: Tensor, memory: Memory, name: str) -> Tensor:
+        longer_BDT = x_BTD.transpose(1, 2)
+        if self.past:
+            longer_BDT = memory.extend(f"{name}.depthwise", longer_BDT, 2)
+        y_BTD = self.norm(self.depthwise(longer_BDT).transpose(1, 2), all_frames(x_BTD))
+        return x_BTD + self.contract(F.relu(self.expand(y_BTD)))  # type: ignore[no-any-return]
 
 
 class CNNEncoder(nn.Module):
@@ -37,9 +48,10 @@ class CNNEncoder(nn.Module):
     def __init__(self, settings: CNNSettings, num_features: int) -> None:
         super().__init__()
         self.settings = settings
-        self.stem = Stem(num_features, settings.stem, settings.width, settings.subsampling)
+        self.stem = Stem(num_features, settings.stem, settings.width, settings.subsampling, settings.causal)
         self.layers = nn.ModuleList(
-            Block(settings.width, hidden, settings.kernel, settings.dropout) for hidden in settings.hidden
+            Block(settings.width, hidden, settings.kernel, settings.dropout, settings.causal)
+            for hidden in settings.hidden
         )
         self.num_outputs = settings.width
 
@@ -49,6 +61,24 @@ class CNNEncoder(nn.Module):
         for layer in self.layers:
             x_BTD = layer(x_BTD, mask_BT)
         return x_BTD, lengths_B
+
+    def step(self, features_BTF: Tensor, position_B: Tensor, memory: Memory) -> Tensor:
+        x_BTD = self.stem.step(features_BTF, position_B, memory)
+        for i, layer in enumerate(self.layers):
+            x_BTD = layer.step(x_BTD, memory, f"layers.{i}")  # type: ignore[operator]
+        return x_BTD
+
+    def memory(self) -> Shapes:
+        width, past = self.settings.width, self.settings.kernel - 1
+        layers = {f"layers.{i}.depthwise": (width, past) for i in range(self.settings.layers) if past}
+        return {**self.stem.memory(), **layers}
+
+    def reach(self) -> tuple[int, int]:
+        """Feature frames that an output frame hears before and after its own."""
+        stem_before, stem_after = self.stem.reach()
+        sides = (self.settings.kernel - 1) * self.settings.layers * self.settings.subsampling
+        before, after = (sides, 0) if self.settings.causal else (sides // 2, sides // 2)
+        return stem_before + before, stem_after + after
 
     def output_lengths(self, lengths_B: Tensor) -> Tensor:
         return self.stem.output_lengths(lengths_B)

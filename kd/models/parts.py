@@ -9,6 +9,7 @@ from torch.distributed.nn.functional import all_reduce
 from torch.nn import functional as F
 
 from kd.models.dimensions import Dimension, reads, writes
+from kd.models.memory import Memory, Shapes
 
 STRIDES = {1: (1, 1), 2: (2, 1), 4: (2, 2)}
 
@@ -18,29 +19,60 @@ def frame_mask(lengths_B: Tensor, num_frames: int) -> Tensor:
     return torch.arange(num_frames, device=lengths_B.device) < lengths_B[:, None]
 
 
+def all_frames(x_BTC: Tensor) -> Tensor:
+    """(B, T) bool, true on all frames: a block of a stream has no padding."""
+    return torch.ones(x_BTC.shape[:2], dtype=torch.bool, device=x_BTC.device)
+
+
 def halved(lengths_B: Tensor, stride: int) -> Tensor:
     """Frames after a centred convolution of kernel 3: ceil(length / stride)."""
     return torch.div(lengths_B + (stride - 1), stride, rounding_mode="floor")
 
 
 class Stem(nn.Module):
-    """Two convolutions over time, (B, T, F) -> (B, ceil(T / subsampling), D), padding kept at zero."""
+    """Two convolutions over time, (B, T, F) -> (B, ceil(T / subsampling), D), padding kept at zero.
 
-    def __init__(self, num_features: int, stem: int, width: int, subsampling: int) -> None:
+    Centred, or causal: then output frame i hears features up to i * subsampling, and none behind.
+    """
+
+    def __init__(self, num_features: int, stem: int, width: int, subsampling: int, causal: bool = False) -> None:
         super().__init__()
-        self.strides = STRIDES[subsampling]
-        self.conv1 = nn.Conv1d(num_features, stem, 3, self.strides[0], padding=1)
-        self.conv2 = nn.Conv1d(stem, width, 3, self.strides[1], padding=1)
+        self.strides, self.causal = STRIDES[subsampling], causal
+        self.conv1 = nn.Conv1d(num_features, stem, 3, self.strides[0], padding=0 if causal else 1)
+        self.conv2 = nn.Conv1d(stem, width, 3, self.strides[1], padding=0 if causal else 1)
 
     def forward(self, features_BTF: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
         x_BCT = features_BTF.transpose(1, 2)
-        x_BCT = F.relu(self.conv1(x_BCT))
-        lengths_B = halved(lengths_B, self.strides[0])
-        x_BCT = x_BCT * frame_mask(lengths_B, x_BCT.shape[2])[:, None]
-        x_BCT = self.conv2(x_BCT)
-        lengths_B = halved(lengths_B, self.strides[1])
-        x_BCT = x_BCT * frame_mask(lengths_B, x_BCT.shape[2])[:, None]
+        for convolve, stride in ((self._first, self.strides[0]), (self.conv2, self.strides[1])):
+            x_BCT = convolve(F.pad(x_BCT, (2, 0)) if self.causal else x_BCT)
+            lengths_B = halved(lengths_B, stride)
+            x_BCT = x_BCT * frame_mask(lengths_B, x_BCT.shape[2])[:, None]
         return x_BCT.transpose(1, 2), lengths_B
+
+    def step(self, features_BTF: Tensor, position_B: Tensor, memory: Memory) -> Tensor:
+        """The next output frames of a stream, of which each takes `subsampling` features, its own last.
+
+        position_B: output frames that were there before. Of the first block, all features but the last stand for
+        none; they must be zero.
+        """
+        x_BCT = self._first(memory.extend("stem.conv1", features_BTF.transpose(1, 2), 2))
+        index_BT = position_B[:, None] * self.strides[1] + torch.arange(x_BCT.shape[2], device=position_B.device)
+        index_BT = index_BT - (self.strides[1] - 1)
+        x_BCT = x_BCT * (index_BT >= 0)[:, None]
+        return self.conv2(memory.extend("stem.conv2", x_BCT, 2)).transpose(1, 2)  # type: ignore[no-any-return]
+
+    def memory(self) -> Shapes:
+        """A window of 3 that moves on by `stride` goes on with 3 - stride frames of the last one."""
+        first, second = (3 - stride for stride in self.strides)
+        return {"stem.conv1": (self.conv1.in_channels, first), "stem.conv2": (self.conv2.in_channels, second)}
+
+    def reach(self) -> tuple[int, int]:
+        """Feature frames that an output frame hears before and after its own."""
+        side = 1 + self.strides[0]
+        return (2 * side, 0) if self.causal else (side, side)
+
+    def _first(self, x_BCT: Tensor) -> Tensor:
+        return F.relu(self.conv1(x_BCT))
 
     def output_lengths(self, lengths_B: Tensor) -> Tensor:
         return halved(halved(lengths_B, self.strides[0]), self.strides[1])

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from kd.models.dimensions import Dimension, reads, writes
+from kd.models.memory import Memory, Shapes
 from kd.models.parts import Stem, frame_mask
 from kd.settings.models import RNNSettings
 
 CELLS: dict[str, type[nn.GRU] | type[nn.LSTM]] = {"gru": nn.GRU, "lstm": nn.LSTM}
 GATES = {"gru": 3, "lstm": 4}
+STATES = {"gru": ("hidden",), "lstm": ("hidden", "cell")}
 MIXES = "LayerNorm divides by the number of features: taking one away rescales the others"
 
 
@@ -30,6 +32,7 @@ class Layer(nn.Module):
     def __init__(self, settings: RNNSettings, hidden: int) -> None:
         super().__init__()
         cell = CELLS[settings.cell]
+        self.parts = STATES[settings.cell]
         self.norm = nn.LayerNorm(settings.width)
         self.ahead = cell(settings.width, hidden, batch_first=True)
         self.back = cell(settings.width, hidden, batch_first=True) if settings.two_way else None
@@ -46,6 +49,13 @@ class Layer(nn.Module):
             y_BTH = torch.cat([y_BTH, back_BTH], dim=2)
         return x_BTD + self.dropout(self.project(y_BTH))  # type: ignore[no-any-return]
 
+    def step(self, x_BTD: Tensor, memory: Memory, name: str) -> Tensor:
+        before = [memory.recall(f"{name}.{part}")[None].contiguous() for part in self.parts]
+        y_BTH, after = self.ahead(self.norm(x_BTD), tuple(before) if len(before) > 1 else before[0])
+        for part, tensor_1BH in zip(self.parts, after if len(before) > 1 else [after], strict=True):
+            memory.keep(f"{name}.{part}", tensor_1BH[0])
+        return x_BTD + self.project(y_BTH)  # type: ignore[no-any-return]
+
 
 class RNNEncoder(nn.Module):
     """features_BTF, lengths_B -> x_BTD, lengths_B."""
@@ -55,7 +65,7 @@ class RNNEncoder(nn.Module):
     def __init__(self, settings: RNNSettings, num_features: int) -> None:
         super().__init__()
         self.settings = settings
-        self.stem = Stem(num_features, settings.stem, settings.width, settings.subsampling)
+        self.stem = Stem(num_features, settings.stem, settings.width, settings.subsampling, settings.causal)
         self.layers = nn.ModuleList(Layer(settings, hidden) for hidden in settings.hidden)
         self.norm = nn.LayerNorm(settings.width)
         self.num_outputs = settings.width
@@ -66,6 +76,21 @@ class RNNEncoder(nn.Module):
         for layer in self.layers:
             x_BTD = layer(x_BTD, mirror_BT)
         return self.norm(x_BTD) * frame_mask(lengths_B, x_BTD.shape[1])[..., None], lengths_B
+
+    def step(self, features_BTF: Tensor, position_B: Tensor, memory: Memory) -> Tensor:
+        x_BTD = self.stem.step(features_BTF, position_B, memory)
+        for i, layer in enumerate(self.layers):
+            x_BTD = layer.step(x_BTD, memory, f"layers.{i}")  # type: ignore[operator]
+        return self.norm(x_BTD)  # type: ignore[no-any-return]
+
+    def memory(self) -> Shapes:
+        parts, sizes = STATES[self.settings.cell], enumerate(self.settings.hidden)
+        layers = {f"layers.{i}.{part}": (size,) for i, size in sizes for part in parts}
+        return {**self.stem.memory(), **layers}
+
+    def reach(self) -> None:
+        """A recurrent layer hears all that was before."""
+        return
 
     def output_lengths(self, lengths_B: Tensor) -> Tensor:
         return self.stem.output_lengths(lengths_B)

@@ -23,7 +23,13 @@ class _Layered(Strict):
     width: Size = Field(description="features of the residual stream")
     layers: Size
     subsampling: Literal[1, 2, 4] = 4
+    causal: bool = Field(False, description="true: no frame hears what comes later, so that the model can stream")
     dropout: float = Field(0.1, ge=0, lt=1)
+
+    @property
+    def block_frames(self) -> int:
+        """Output frames that a stream must give at a time."""
+        return 1
 
     @model_validator(mode="before")
     @classmethod
@@ -74,6 +80,12 @@ class RNNSettings(_Layered):
     two_way: bool = True
     hidden: Widths = Field(description="units of each direction of each layer")
 
+    @model_validator(mode="after")
+    def _causal_one_way(self) -> Self:
+        if self.causal and self.two_way:
+            raise ValueError("causal: true hears nothing that comes later, two_way: true all of it: set two_way: false")
+        return self
+
 
 class ConformerSettings(_Layered):
     """Conformer (Gulati et al. 2020) with rotary positions."""
@@ -88,6 +100,22 @@ class ConformerSettings(_Layered):
     feed_forward_2: Widths = Field(description="units of each layer's second feed-forward")
     channels: Widths = Field(description="channels of each layer's depthwise convolution")
     kernel: Size = 15
+    chunk_frames: Size | None = Field(None, description="output frames that attend to one another; with causal")
+    left_chunks: Size | None = Field(None, description="chunks before its own that a frame attends to; with causal")
+
+    @property
+    def block_frames(self) -> int:
+        return self.chunk_frames or 1
+
+    @model_validator(mode="after")
+    def _chunks_where_causal(self) -> Self:
+        for name in ("chunk_frames", "left_chunks"):
+            given = getattr(self, name)
+            if self.causal and given is None:
+                raise ValueError(f"causal: true attends by chunks: give {name}, such as 8")
+            if not self.causal and given is not None:
+                raise ValueError(f"{name} is for causal: true, but causal is false: remove {name}")
+        return self
 
     @model_validator(mode="after")
     def _odd_kernel(self) -> Self:

@@ -25,6 +25,16 @@ ENCODERS: dict[str, dict[str, Any]] = {
         "family": "conformer", "stem": 8, "width": 12, "layers": 3, "heads": [3, 4, 3], "head_dim": 4,
         "feed_forward_1": 9, "feed_forward_2": [11, 8, 7], "channels": [5, 6, 8], "kernel": 5,
     },
+    "cnn-causal": {
+        "family": "cnn", "causal": True, "stem": 8, "width": 12, "layers": 2, "hidden": [10, 7], "kernel": 5,
+    },
+    "gru-causal": {
+        "family": "rnn", "causal": True, "two_way": False, "stem": 8, "width": 12, "layers": 2, "hidden": [10, 7],
+    },
+    "conformer-causal": {
+        "family": "conformer", "causal": True, "chunk_frames": 2, "left_chunks": 2, "stem": 8, "width": 12, "layers": 2,
+        "heads": [3, 4], "head_dim": 4, "feed_forward_1": 9, "feed_forward_2": [11, 8], "channels": [5, 6], "kernel": 5,
+    },
     "patch_cnn": {"family": "patch_cnn", "frames": 16, "channels": (3, 5), "hidden": 9},
 }  # fmt: skip
 

@@ -1,0 +1,64 @@
+"""Audio from files, folders and raw streams: mono float32 in [-1, 1] at the model's rate."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from kd.runtime.errors import RefusedError
+from kd.runtime.resample import Resampler, Samples, resample
+
+SUFFIXES = (".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".w64", ".wav")
+STREAM = "-"
+READ_S = 0.1  # of a raw stream at a time
+
+
+def find(places: Iterable[str]) -> list[str]:
+    """Files as they are, and all audio within folders, in order. `-` is standard input. Raises RefusedError."""
+    found: list[str] = []
+    for place in places:
+        path = Path(place)
+        if place == STREAM or path.is_file():
+            found.append(place)
+        elif path.is_dir():
+            inside = sorted(str(file) for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+            if not inside:
+                raise RefusedError(f"{place} holds no audio: files ending in {', '.join(SUFFIXES)} are looked for")
+            found += inside
+        else:
+            raise RefusedError(f"{place}: no such file or folder. Raw samples on standard input are named by -")
+    return found
+
+
+def read(file: str, rate_hz: int) -> Samples:
+    """A file's samples, channels averaged, at `rate_hz`. Raises RefusedError."""
+    import soundfile
+
+    try:
+        samples_NC, from_hz = soundfile.read(file, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise RefusedError(f"{file} cannot be read: {error.error_string} Convert it to WAV or FLAC first") from None
+    return resample(samples_NC.mean(axis=1, dtype=np.float32), from_hz, rate_hz)
+
+
+def raw(stream: BinaryIO, from_hz: int, rate_hz: int) -> Iterator[Samples]:
+    """Little-endian 16-bit mono samples from a stream, as they come, at `rate_hz`."""
+    resampler, left = Resampler(from_hz, rate_hz), b""
+    size = 2 * max(1, round(READ_S * from_hz))
+    while data := stream.read(size):
+        data = left + data
+        whole = len(data) // 2 * 2
+        left = data[whole:]
+        yield resampler.push(from_int16(data[:whole]))
+    yield resampler.push(np.zeros(0, np.float32), last=True)
+
+
+def from_int16(data: bytes) -> Samples:
+    return np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768)
+
+
+def level(samples_N: Samples, dbfs: float) -> Samples:
+    """At this root-mean-square level; digital silence stays."""
+    rms = float(np.sqrt(np.mean(np.square(samples_N, dtype=np.float64)))) if len(samples_N) else 0.0
+    return samples_N if rms == 0 else samples_N * np.float32(10 ** (dbfs / 20) / rms)

@@ -1,0 +1,54 @@
+"""An export in the real sherpa-onnx, which runs on phones, boards and in browsers, against `kd transcribe`."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sherpa_onnx
+
+from spoken_digits import RATE_HZ, Spoken, exported, strings
+
+from kd.runtime.greedy import Greedy
+from kd.runtime.recogniser import Recogniser
+from kd.runtime.words import to_words
+
+GRU = {"family": "rnn", "stem": 24, "width": 48, "layers": 2, "hidden": 40, "dropout": 0.0}
+
+
+def ours(recogniser: Recogniser, spoken: Spoken) -> str:
+    search = Greedy()
+    search.push(recogniser.log_probs(spoken.samples_N))
+    return " ".join(word.text for word in to_words(search.units(), recogniser.bundle.tokens, recogniser.bundle.step_s))
+
+
+def theirs(recogniser: sherpa_onnx.OfflineRecognizer, spoken: Spoken) -> str:
+    stream = recogniser.create_stream()
+    stream.accept_waveform(RATE_HZ, spoken.samples_N)
+    recogniser.decode_stream(stream)
+    return " ".join(stream.result.text.split())
+
+
+def compare(folder: Path) -> None:
+    """On 150 strings of real recordings, of speakers heard in training and of one who was not."""
+    sherpa = sherpa_onnx.OfflineRecognizer.from_zipformer_ctc(
+        model=str(folder / "model.onnx"), tokens=str(folder / "tokens.txt"), num_threads=1
+    )
+    recogniser = Recogniser.load(folder)
+    spoken = strings(150, (1, 6), seed=7, speakers=("jackson", "theo", "lucas"))
+    found = [ours(recogniser, one) for one in spoken]
+    assert found == [theirs(sherpa, one) for one in spoken]
+    assert len(set(found)) > 50
+    assert np.mean([one.text == text for one, text in zip(spoken, found, strict=True)]) > 0.1
+
+
+def test_sherpa_hears_the_same_from_a_centred_model(digits_export: Path) -> None:
+    compare(digits_export)
+
+
+def test_sherpa_hears_the_same_from_a_causal_model(causal_export: Path) -> None:
+    compare(causal_export)
+
+
+@pytest.mark.slow
+def test_sherpa_hears_the_same_from_a_recurrent_model(tmp_path: Path) -> None:
+    compare(exported(tmp_path, "gru", GRU, epochs=14))
