@@ -48,7 +48,7 @@ def test_gain_is_one_below_and_nothing_above(from_hz: int, to_hz: int) -> None:
             assert level_db(resample(tone(freq_hz, from_hz), from_hz, to_hz)) < -90
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     pair=st.sampled_from([*PAIRS, (16_000, 16_000), (9_999, 16_000)]),
     pieces=st.lists(st.integers(0, 1_500), min_size=1, max_size=6),

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sherpa_onnx
-
 from spoken_digits import RATE_HZ, Spoken, exported, strings
 
 from kd.runtime.greedy import Greedy
