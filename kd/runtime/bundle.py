@@ -10,7 +10,7 @@ import onnxruntime
 from kd.runtime.errors import RefusedError
 from kd.runtime.frontend import FrontEnd
 
-FORMS = {"float": "model.onnx", "int8": "model.int8.onnx", "fp16": "model.fp16.onnx"}
+FORMS = {"float32": "model.onnx", "float16": "model.fp16.onnx", "int8": "model.int8.onnx"}
 STREAMING = "streaming.onnx"
 FORMAT = 1
 KEYS = ("problem", "frontend_included", "frontend", "subsampling", "block_frames", "reach_frames")

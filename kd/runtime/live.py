@@ -52,7 +52,7 @@ def run(options: Namespace) -> None:
         "--beam": options.beam,
         "--out": options.out,
         "--level": options.level,
-        "--form": options.form != "float",
+        "--form": options.form != "float32",
         f"--format {options.format}": options.format in ("srt", "vtt"),
     }
     if refused := [name for name, given in unfit.items() if given]:

@@ -37,7 +37,12 @@ class Recogniser:
 
     @classmethod
     def load(
-        cls, folder: Path, form: str = "float", threads: int = 1, chunk_s: float = CHUNK_S, context_s: float = CONTEXT_S
+        cls,
+        folder: Path,
+        form: str = "float32",
+        threads: int = 1,
+        chunk_s: float = CHUNK_S,
+        context_s: float = CONTEXT_S,
     ) -> Self:
         if not (chunk_s > 0 and context_s >= 0):
             raise RefusedError(f"chunks of {chunk_s:g} s with {context_s:g} s of context: expected more than 0, and 0")

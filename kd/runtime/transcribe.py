@@ -45,7 +45,7 @@ def add_model_options(parser: ArgumentParser) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL", help="an exported model's folder, such as exports/teacher")
     parser.add_argument("audio", nargs="+", metavar="AUDIO", help="files, folders, or - for raw samples on stdin")
     parser.add_argument("--rate", type=int, metavar="HZ", help="of the raw 16-bit mono samples; default: the model's")
-    parser.add_argument("--form", choices=FORMS, default="float", help="which of the folder's ONNX files")
+    parser.add_argument("--form", choices=FORMS, default="float32", help="which of the folder's ONNX files")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
         "--level", type=float, metavar="DBFS", help="scale to this level, such as -23; default: not at all"

@@ -47,7 +47,7 @@ def exported(root: Path, name: str, encoder: dict[str, Any], epochs: int) -> Pat
     need_recordings()
     paths = Paths(root)
     save_checkpoint(paths.model(name), train(encoder, strings(240, (1, 4), seed=1), epochs))
-    export.run(Params.model_construct(export=ExportParams()), paths, name)
+    export.run(Params.model_construct(export=ExportParams(forms=("float32",))), paths, name)
     return paths.export(name)
 
 

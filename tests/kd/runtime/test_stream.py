@@ -49,7 +49,7 @@ def small_export(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     model = build(ModelSettings(problem="transcription", num_features=16, num_outputs=len(vocabulary), encoder=encoder))
     model.set_statistics(torch.linspace(-9, -4, 16), torch.full((16,), 3.0))
     save_checkpoint(paths.model("tiny"), Checkpoint(model, FRONTEND, vocabulary, "student", "random", "labels"))
-    export.run(Params.model_construct(export=ExportParams()), paths, "tiny")
+    export.run(Params.model_construct(export=ExportParams(forms=("float32",))), paths, "tiny")
     return paths.export("tiny")
 
 

@@ -229,7 +229,7 @@ def test_a_file_with_the_front_end_within_gives_the_same(
     from tasks.paths import Paths
 
     paths = Paths(digits_export.parents[1])
-    params = Params.model_construct(export=ExportParams(frontend_included=True))
+    params = Params.model_construct(export=ExportParams(frontend_included=True, forms=("float32",)))
     (tmp_path / "models").symlink_to(paths.root / "models")
     export.run(params, Paths(tmp_path), digits_export.name)
     folder = Paths(tmp_path).export(digits_export.name)
