@@ -1,5 +1,7 @@
 """Stage `corpus`: find or make audio, and write the table of what lies where."""
 
+from dataclasses import replace
+
 from tasks.corpora import CORPORA
 from tasks.corpora.raw import Place, write_raw
 from tasks.fresh import fresh_folder
@@ -13,6 +15,7 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
     corpus = params.corpus
     with fresh_folder(paths.raw) as out:
         rows = CORPORA[corpus.kind](corpus, Place(paths.root, out, watch))
+        rows = (row if row.part else replace(row, part=corpus.kind) for row in rows)
         count = write_raw(out / "utterances.parquet", rows)
         if count == 0:
             raise ValueError(f"the corpus ({corpus.kind} in {corpus.root}) has no utterance")

@@ -19,14 +19,18 @@ from torch import Tensor
 
 from kd.text import Vocabulary
 
-COLUMNS = ("id", "text", "speaker", "split", "offset", "num_samples", "audio_hash", "snr_db")
+COLUMNS = ("id", "text", "speaker", "split", "offset", "num_samples", "audio_hash", "snr_db", "source", "part")
 FULL_SCALE = 32_768.0
 LENGTH_JITTER = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One row of the table, and its text as unit indices. `offset` counts samples from the file's start."""
+    """One row of the table, and its text as unit indices; both are empty where nobody transcribed it.
+
+    `offset` counts samples from the file's start; `source` is the path below the corpus's root, `part` the part of
+    the corpus.
+    """
 
     id: str
     text: str
@@ -36,6 +40,8 @@ class Utterance:
     num_samples: int
     audio_hash: str
     snr_db: float | None
+    source: str
+    part: str
     units: tuple[int, ...]
 
 
@@ -213,10 +219,10 @@ def _read_table(file: Path, vocabulary: Vocabulary) -> Iterator[Utterance]:
     for row in table[list(COLUMNS)].to_dict("records"):
         values: dict[str, Any] = {str(k): None if pd.isna(v) else v for k, v in row.items()}
         try:
-            units = tuple(vocabulary.encode(values["text"]))
+            units = tuple(vocabulary.encode(values["text"])) if values["text"] else ()
         except ValueError as error:
             raise ValueError(f"{file}: utterance {values['id']}: {error}. Run the stage preprocess again") from None
-        yield Utterance(**values, units=units)
+        yield Utterance(**{**values, "text": values["text"] or ""}, units=units)
 
 
 def _check_size(folder: Path, utterances: Sequence[Utterance]) -> None:

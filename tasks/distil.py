@@ -1,16 +1,21 @@
 """Stage `distil NAME`: train a student's first weights on labels, on its teacher, or on both."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from accelerate import Accelerator
+from torch import Tensor
 
 from kd.frontend import LogMel
 from kd.models import Recogniser
 from kd.posteriors import Codec
+from tasks.answers import gives_text, read_answers
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from tasks.data import PreparedData
+from tasks.data import PreparedData, Utterance
 from tasks.frame_teacher import ModelTeacher, load_frame_teacher
+from tasks.hearing import heard, teachable
+from tasks.hypothesis_table import HypothesisTable
 from tasks.inputs import TeacherOutputs
+from tasks.labels import Labels, choose_labels, write_labels
 from tasks.output_store import OutputStore
 from tasks.params import Params, Recipe
 from tasks.paths import Paths
@@ -27,17 +32,28 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
     data = PreparedData.load(paths.prepared, sample_rate_hz=params.frontend.sample_rate_hz)
     codec = Codec.of(len(data.vocabulary), params.outputs.keep)
     initial = load_checkpoint(paths.initial(name))
+    frontend, by_text = LogMel(params.frontend), recipe.teacher != "none" and gives_text(paths.model(recipe.teacher))
+    by_outputs = recipe.teacher != "none" and not by_text
+    utterances = heard(data, recipe.hears)
+    labels = _labels(recipe, paths, data, utterances, initial.model, frontend) if by_text else None
     masks = {key: mask.bool() for key, mask in initial.masks.items()}
     trained = train(
         Run(
             initial.model,
-            LogMel(params.frontend),
+            frontend,
             data,
             recipe.objective,
             params.training_of(name),
             params.student_augment,
-            None if recipe.teacher == "none" else _teacher(params, paths, name, initial.model, data, codec, watch),
+            _teacher(params, paths, name, initial.model, data, codec, watch) if by_outputs else None,
             masks,
+            None if labels is None else HypothesisTable(labels.rows),
+            teachable(
+                utterances,
+                by_labels=recipe.objective.labels > 0,
+                by_outputs=by_outputs,
+                by_text=() if labels is None else labels.rows,
+            ),
         ),
         watch,
     )
@@ -56,7 +72,25 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
         save_checkpoint(paths.model(name), student)
         write_history(paths.model(name), trained.history)
         OutputStore.begin(paths.outputs(name), codec)
-    return best_metrics(trained.history)
+        if labels is not None:
+            write_labels(paths.model(name), labels)
+    return {**best_metrics(trained.history), **({} if labels is None else labels.metrics())}
+
+
+def _labels(
+    recipe: Recipe,
+    paths: Paths,
+    data: PreparedData,
+    utterances: Sequence[Utterance],
+    student: Recogniser,
+    frontend: LogMel,
+) -> Labels:
+    """What a teacher that gives text says of these utterances, filtered."""
+
+    def frames(num_samples_B: Tensor) -> Tensor:
+        return student.output_lengths(frontend.output_lengths(num_samples_B))
+
+    return choose_labels(data, utterances, read_answers(paths.model(recipe.teacher)), recipe.filter, frames)
 
 
 def _teacher(

@@ -33,6 +33,7 @@ STAGES = {
     "preprocess": "tasks.preprocess",
     "teacher": "tasks.teacher",
     "outputs": "tasks.outputs",
+    "teachers": "tasks.teachers",
     "propagate": "tasks.propagate",
     "distil": "tasks.distil",
     "export": "tasks.export",

@@ -84,7 +84,7 @@ class TrainingInputs:
         self.teacher, self.hypotheses, self.cache = teacher, hypotheses, cache
         self.output_lengths, self.two_views = output_lengths, two_views is not None
         self.masking = settings if two_views is None else settings.with_time_masking(two_views.time_masking)
-        self.needed = torch.tensor([frames_needed(u.units) for u in utterances])
+        self.needed = torch.tensor([_frames_needed(u, hypotheses) for u in utterances])
 
     @property
     def per_epoch(self) -> int:
@@ -146,3 +146,9 @@ class TrainingInputs:
         speeds = [speed if fits else augment.AS_RECORDED for speed, fits in zip(drawn, fits_B.tolist(), strict=True)]
         chosen = [self.utterances[index] for index in batch.indices]
         return Heard(chosen, speeds, *augment.at_speeds(batch.waveform_BN, batch.lengths_B, speeds))
+
+
+def _frames_needed(utterance: Utterance, hypotheses: HypothesisTable | None) -> int:
+    """Fewest frames for the label and for every hypothesis."""
+    rows = () if hypotheses is None else hypotheses.rows.get(utterance.id, ())
+    return max(map(frames_needed, (utterance.units, *(units for units, _ in rows))))

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from kd.settings.base import Strict
+from kd.settings.filtering import FilterSettings
 from kd.settings.frontend import AugmentSettings, FrontEndSettings
 from kd.settings.losses import ObjectiveSettings
 from kd.settings.models import EncoderSettings
@@ -17,6 +18,7 @@ from tasks.params_corpora import CorpusParams
 from tasks.params_errors import ParamsError, explain
 from tasks.params_evaluation import EvaluationParams
 from tasks.params_export import ExportParams
+from tasks.params_teachers import NOTHING, CheckpointTeacher, Ensemble, OtherTeacher
 
 RESERVED_NAMES = ("teacher", "random", "none", "initial")
 
@@ -67,6 +69,9 @@ class PreprocessParams(Strict):
     lowercase: bool = True
     strip_punctuation: bool = True
     max_quarantined_share: float = Field(0.1, ge=0, le=1, description="above it the stage stops")
+    unlabelled: Literal["quarantine", "keep"] = Field(
+        "quarantine", description="keep: audio without a transcript trains students that learn from a teacher"
+    )
     workers: int = Field(0, ge=0, description="processes; 0: one for each core")
     splits: SplitParams = SplitParams()
 
@@ -77,8 +82,10 @@ class PreprocessParams(Strict):
         return self
 
 
-NO_TEACHER = "models/none"
-"""A constant file; DVC depends on it where there is no teacher to depend on."""
+Hears = Annotated[
+    dict[str, Literal["labelled", "unlabelled"]] | None,
+    Field(min_length=1, description="parts of the corpus, and whether their transcripts are seen; null: all, seen"),
+]
 
 
 class TrainedTeacher(Strict):
@@ -90,26 +97,13 @@ class TrainedTeacher(Strict):
     objective: ObjectiveSettings = Field(
         ObjectiveSettings(), description="labels, and itself: a teacher has no teacher"
     )
+    hears: Hears = None
 
     @model_validator(mode="after")
     def _has_no_teacher(self) -> Self:
         if self.objective.uses_teacher:
             raise ValueError("objective.beta is for students: a teacher that is trained here has no teacher")
         return self
-
-
-class CheckpointTeacher(Strict):
-    """A teacher trained by this project earlier: a folder with config.json and model.safetensors."""
-
-    source: Literal["checkpoint"]
-    path: Path = Field(description="DVC watches it: other weights there make the teacher stage stale")
-
-    @field_validator("path")
-    @classmethod
-    def _names_a_teacher(cls, path: Path) -> Path:
-        if path == Path(NO_TEACHER):
-            raise ValueError(f"{NO_TEACHER} is no checkpoint: name the teacher's folder, or set source: train")
-        return path
 
 
 Teacher = Annotated[TrainedTeacher | CheckpointTeacher, Field(discriminator="source")]
@@ -121,8 +115,12 @@ class Recipe(Strict):
     init: str = Field(description="random, teacher, or another student's name")
     model: EncoderSettings | None = Field(None, description="its shape; with init: random, and only then")
     operators: tuple[Operator, ...] = Field((), description="applied in this order to what `init` names")
-    teacher: str = Field(description="whose outputs it learns from: none, teacher, or another student's name")
+    teacher: str = Field(description="whom it learns from: none, teacher, a student, one of teachers or ensembles")
     objective: ObjectiveSettings = ObjectiveSettings()
+    filter: FilterSettings | None = Field(
+        None, description="of the transcripts of a teacher that gives text; null: all that CTC can align"
+    )
+    hears: Hears = None
     training: TrainingSettings | None = Field(None, description="null: student_training")
 
     @model_validator(mode="after")
@@ -144,7 +142,7 @@ class Recipe(Strict):
 
 def _usable_name(name: str) -> str:
     if name in RESERVED_NAMES:
-        raise ValueError(f"a student may not be called {name}: the pipeline uses that name itself")
+        raise ValueError(f"nothing may be called {name}: the pipeline uses that name itself")
     if not name.replace("_", "").replace("-", "").isalnum():
         raise ValueError(f"'{name}' names folders and stages: use letters, digits, - and _")
     return name
@@ -168,6 +166,8 @@ class Params(Strict):
     preprocess: PreprocessParams
     frontend: FrontEndSettings
     teacher: Teacher
+    teachers: dict[StudentName, OtherTeacher] = Field({}, description="further ones, which students name")
+    ensembles: dict[StudentName, Ensemble] = Field({}, description="two teachers as one")
     student_training: TrainingSettings
     student_augment: AugmentSettings
     outputs: OutputParams = OutputParams()
@@ -210,7 +210,7 @@ def load_params(path: Path) -> Params:
         raise ParamsError([f"{path} is not valid YAML: {' '.join(str(error).split())}"]) from None
     params = parse_params(data)
     if "path" not in data["teacher"]:  # has a default, but DVC reads the file alone
-        raise ParamsError([f"teacher.path: missing: dvc.yaml depends on it; write {NO_TEACHER} for source: train"])
+        raise ParamsError([f"teacher.path: missing: dvc.yaml depends on it; write {NOTHING} for source: train"])
     if "outputs" not in data:  # the same
         raise ParamsError(["outputs: missing: dvc.yaml depends on it; write outputs: {} for the defaults"])
     return params

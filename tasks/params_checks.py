@@ -9,7 +9,10 @@ from pydantic import ValidationError
 from kd.settings.itself import inner_layers
 from kd.settings.losses import NEEDS_BLANK
 from kd.settings.models import EncoderSettings, ModelSettings
+from tasks.params_graph import way_back
 from tasks.params_operators import operator_problems
+from tasks.params_teachers import CheckpointTeacher
+from tasks.params_teaching import teaching_problems
 
 if TYPE_CHECKING:
     from tasks.params import Params
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 def find_problems(params: "Params") -> Iterator[str]:
     """Every impossible combination, with the path of the key to change."""
     yield from _reference_problems(params)
+    yield from teaching_problems(params)
     yield from _shape_problems(params)
     yield from operator_problems(params)
     yield from _frame_problems(params)
@@ -27,31 +31,22 @@ def find_problems(params: "Params") -> Iterator[str]:
 
 
 def _reference_problems(params: "Params") -> Iterator[str]:
-    known = ["teacher", *params.students]
+    weights = ["teacher", *params.students]
+    weights += [name for name, t in params.teachers.items() if isinstance(t, CheckpointTeacher)]
+    teachers = [*weights, *params.teachers, *params.ensembles]
     for name, recipe in params.students.items():
-        for key, target, extra in (("init", recipe.init, "random"), ("teacher", recipe.teacher, "none")):
-            if target not in (*known, extra) or target == name:
-                near = get_close_matches(target, [extra, *(k for k in known if k != name)], n=1)
+        for key, target, known in (
+            ("init", recipe.init, ["random", *weights]),
+            ("teacher", recipe.teacher, ["none", *teachers]),
+        ):
+            if target not in known or target == name:
+                near = get_close_matches(target, [k for k in known if k != name], n=1)
                 hint = f" (did you mean '{near[0]}'?)" if near else ""
                 why = "is this student itself" if target == name else "is no model of this file"
                 yield f"students.{name}.{key}: '{target}' {why}{hint}"
     for name in params.students:
-        if way := _way_back(params, name):
+        if way := way_back(params, name):
             yield f"students.{name}: its init and teacher lead back to itself ({' -> '.join(way)})"
-
-
-def _way_back(params: "Params", start: str) -> list[str]:
-    """The shortest way from a student over others' init and teacher back to it; empty if there is none."""
-    ways, seen = [[start]], {start}
-    for way in ways:  # grows while it is read
-        recipe = params.students[way[-1]]
-        for target in (recipe.init, recipe.teacher):
-            if target == start and len(way) > 1:
-                return [*way, start]
-            if target in params.students and target not in seen:
-                seen.add(target)
-                ways.append([*way, target])
-    return []
 
 
 def _shape_problems(params: "Params") -> Iterator[str]:

@@ -89,6 +89,9 @@ class ManifestCorpus(_Corpus):
 
     kind: Literal["manifest"]
     file: Path = Field(description="CSV, JSONL or Parquet; paths in it are relative to `root`")
+    limits: dict[Literal["train", "valid", "test"], Annotated[int, Field(ge=1)]] = Field(
+        {}, description="at most so many utterances of a split named in the table, drawn by their paths"
+    )
 
 
 LIBRISPEECH_SUBSETS = (
@@ -148,4 +151,37 @@ class FsddCorpus(_Corpus):
         return self
 
 
-CorpusParams = Annotated[SyntheticCorpus | ManifestCorpus | TorchaudioCorpus | FsddCorpus, Field(discriminator="kind")]
+OneCorpus = Annotated[SyntheticCorpus | ManifestCorpus | TorchaudioCorpus | FsddCorpus, Field(discriminator="kind")]
+
+
+class CorpusPart(Strict):
+    """One corpus of several, and which of its splits are taken; one that names no split goes into the first of them."""
+
+    corpus: OneCorpus
+    splits: tuple[Literal["train", "valid", "test"], ...] = Field(("train", "valid", "test"), min_length=1)
+
+
+def _part_name(name: str) -> str:
+    if not name.replace("_", "").replace("-", "").isalnum():
+        raise ValueError(f"'{name}' names a folder: use letters, digits, - and _")
+    return name
+
+
+class SeveralCorpora(_Corpus):
+    """Corpora side by side, such as synthetic speech to learn from and real recordings to adapt to and test on.
+
+    `root` is one folder that holds the roots of all parts.
+    """
+
+    kind: Literal["several"]
+    parts: dict[Annotated[str, AfterValidator(_part_name)], CorpusPart] = Field(min_length=2)
+
+
+CorpusParams = Annotated[
+    SyntheticCorpus | ManifestCorpus | TorchaudioCorpus | FsddCorpus | SeveralCorpora, Field(discriminator="kind")
+]
+
+
+def part_names(corpus: CorpusParams) -> tuple[str, ...]:
+    """Names by which teachers and students say what they hear: of the parts, or the kind of the one corpus."""
+    return tuple(corpus.parts) if isinstance(corpus, SeveralCorpora) else (corpus.kind,)

@@ -35,7 +35,8 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
     raw = paths.raw / "utterances.parquet"
     if not raw.is_file():
         raise ValueError(f"{raw} is missing: run the stage corpus first")
-    plan = plan_splits(read_raw(raw), params.preprocess.splits)
+    keep = params.preprocess.unlabelled == "keep"
+    plan = plan_splits(read_raw(raw), params.preprocess.splits, keep_unlabelled=keep)
     for remark in plan.remarks:
         watch.say(remark)
     kept_at = paths.scratch / "quarantine.csv"
@@ -85,9 +86,11 @@ def _chunks(rows: Iterator[RawUtterance], plan: SplitPlan) -> Iterator[list[RawU
 def _second_pass(params: Params, out: Path, quarantine: Quarantine, card: Card) -> Vocabulary:
     """Check what depends on the training part: its vocabulary, and whether transcripts align."""
     draft = out / "draft.parquet"
-    vocabulary = build_vocabulary(params.problem, (row.text for row in read_stored(draft) if row.split == "train"))
+    vocabulary = build_vocabulary(params.problem, _training_texts(draft))
 
     def check(row: StoredUtterance) -> None:
+        if row.text is None:
+            return
         if vocabulary.kind != "labels":
             check_alignable(row.text, row.num_samples, vocabulary, params.frontend, params.frame_ms)
         elif row.text not in vocabulary.tokens:
@@ -96,6 +99,10 @@ def _second_pass(params: Params, out: Path, quarantine: Quarantine, card: Card) 
     for row in finish(out, check, quarantine.add):
         card.add(row)
     return vocabulary
+
+
+def _training_texts(draft: Path) -> Iterator[str]:
+    return (row.text for row in read_stored(draft) if row.split == "train" and row.text is not None)
 
 
 def _check_splits(card: Card, quarantine: Quarantine, kept_at: Path) -> None:

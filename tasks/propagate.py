@@ -1,7 +1,7 @@
 """Stage `propagate NAME`: the student's first weights, f_s = f_t ⊕ O, or fresh random ones."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -12,7 +12,8 @@ from kd.models import Recogniser, build
 from kd.propagation import Propagated, propagate
 from kd.propagation.importance import mean_gradients
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from tasks.data import PreparedData
+from tasks.data import PreparedData, Utterance
+from tasks.hearing import heard, labelled
 from tasks.params import Params, Recipe
 from tasks.paths import Paths
 from tasks.teacher import model_settings
@@ -57,7 +58,7 @@ def _fresh(params: Params, recipe: Recipe, name: str, data: PreparedData, fronte
     settings = params.training_of(name)
     torch.manual_seed(settings.seed)
     model = build(model_settings(params, recipe.model, data.vocabulary)).eval()
-    model.set_statistics(*feature_statistics(data, frontend, settings.batch_seconds))
+    model.set_statistics(*feature_statistics(data, heard(data, recipe.hears), frontend, settings.batch_seconds))
     return model
 
 
@@ -69,7 +70,9 @@ def _propagated(
     start = Propagated(source.model, masks, (*source.lineage, f"from {recipe.init}"))
 
     def calibrate(model: Recogniser, batches: int) -> dict[str, Tensor]:
-        return mean_gradients(model, _losses(model, data, frontend, params.training_of(name).batch_seconds, batches))
+        utterances = labelled(heard(data, recipe.hears), f"students.{name}")
+        losses = _losses(model, data, utterances, frontend, params.training_of(name).batch_seconds, batches)
+        return mean_gradients(model, losses)
 
     try:
         return propagate(start, recipe.operators, calibrate)
@@ -78,10 +81,15 @@ def _propagated(
 
 
 def _losses(
-    model: Recogniser, data: PreparedData, frontend: LogMel, batch_seconds: float, count: int
+    model: Recogniser,
+    data: PreparedData,
+    utterances: Sequence[Utterance],
+    frontend: LogMel,
+    batch_seconds: float,
+    count: int,
 ) -> Iterator[Callable[[], Tensor]]:
     """Losses of the first `count` shuffled training batches against their labels."""
-    batches = data.batches(data.split("train"), batch_seconds, shuffle=(0, 0))
+    batches = data.batches(utterances, batch_seconds, shuffle=(0, 0))
     for _, batch in zip(range(count), batches, strict=False):
 
         def loss(batch: "type(batch)" = batch) -> Tensor:  # type: ignore[valid-type]

@@ -24,10 +24,11 @@ def read_spec(root: Path, command: str, name: str = "") -> StageSpec:
     """
     graph = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))
     params = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    params = {key: value for default in graph.get("vars", ()) for key, value in default.items()} | params
     wanted = f"python -m tasks {command} {name}".strip()
     for stage in graph["stages"].values():
         body = stage.get("do", stage)
-        item = params.get("students", {}).get(name) if "do" in stage else None
+        item = params[_group(stage)].get(name) if "do" in stage else None
         values = {**params, "key": name, "item": item or {}}
         if (item is None) == ("do" in stage) or _fill(body["cmd"], values) != wanted:
             continue
@@ -36,6 +37,11 @@ def read_spec(root: Path, command: str, name: str = "") -> StageSpec:
             params=tuple(_fill(key, values) for key in body.get("params", ())),
         )
     raise ValueError(f"dvc.yaml has no stage that runs `{wanted}`. `dvc stage list` shows those it has")
+
+
+def _group(stage: Mapping[str, Any]) -> str:
+    """The section of params.yaml that a stage has one of each for: `students` of `${students}`."""
+    return re.sub(r"\$\{(\w+)\}", r"\1", stage["foreach"])
 
 
 def look_up(values: Mapping[str, Any], key: str) -> Any:

@@ -8,7 +8,9 @@ from kd.settings.models import EncoderSettings, ModelSettings
 from kd.text import Vocabulary
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tasks.data import PreparedData
-from tasks.params import CheckpointTeacher, Params, TrainedTeacher
+from tasks.hearing import heard, labelled
+from tasks.params import Params, TrainedTeacher
+from tasks.params_teachers import CheckpointTeacher
 from tasks.paths import Paths
 from tasks.training import Run, feature_statistics, train, write_history
 from tasks.validation import Validation
@@ -19,7 +21,7 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
     """Writes models/teacher/; returns the metrics of its best epoch."""
     data = PreparedData.load(paths.prepared, sample_rate_hz=params.frontend.sample_rate_hz)
     if isinstance(params.teacher, CheckpointTeacher):
-        return _adopt(params, params.teacher, paths, data)
+        return adopt(params, params.teacher, paths, data, "teacher")
     return _train(params, params.teacher, paths, data, watch)
 
 
@@ -35,11 +37,12 @@ def model_settings(params: Params, encoder: EncoderSettings, vocabulary: Vocabul
 
 def _train(params: Params, teacher: TrainedTeacher, paths: Paths, data: PreparedData, watch: Watch) -> dict[str, float]:
     frontend = LogMel(params.frontend)
+    utterances = labelled(heard(data, teacher.hears), "teacher")
     torch.manual_seed(teacher.training.seed)
     model = build(model_settings(params, teacher.model, data.vocabulary))
-    model.set_statistics(*feature_statistics(data, frontend, teacher.training.batch_seconds))
+    model.set_statistics(*feature_statistics(data, utterances, frontend, teacher.training.batch_seconds))
     trained = train(
-        Run(model, frontend, data, teacher.objective, teacher.training, teacher.augment),
+        Run(model, frontend, data, teacher.objective, teacher.training, teacher.augment, utterances=utterances),
         watch,
     )
     if trained.writes:
@@ -62,9 +65,10 @@ def best_metrics(history: list[dict[str, float]]) -> dict[str, float]:
     return {**{k: v for k, v in best.items() if k != "epoch"}, "best_epoch": best["epoch"], "epochs": len(history)}
 
 
-def _adopt(params: Params, teacher: CheckpointTeacher, paths: Paths, data: PreparedData) -> dict[str, float]:
+def adopt(params: Params, teacher: CheckpointTeacher, paths: Paths, data: PreparedData, name: str) -> dict[str, float]:
+    """Copy a checkpoint that fits this pipeline to models/NAME/; returns its validation error."""
     checkpoint = load_checkpoint(paths.root / teacher.path)
-    _require_fit(params, teacher, checkpoint, data)
+    _require_fit(params, teacher, checkpoint, data, "teacher" if name == "teacher" else f"teachers.{name}")
     frontend = LogMel(params.frontend)
     validate = Validation(data, "valid", frontend, batch_seconds=60.0, device=torch.device("cpu"))
     adopted = Checkpoint(
@@ -78,12 +82,14 @@ def _adopt(params: Params, teacher: CheckpointTeacher, paths: Paths, data: Prepa
         masks=checkpoint.masks,
     )
     metrics = dict(validate(checkpoint.model))
-    save_checkpoint(paths.model("teacher"), adopted)
-    write_history(paths.model("teacher"), [{"epoch": 0.0, **metrics}])
+    save_checkpoint(paths.model(name), adopted)
+    write_history(paths.model(name), [{"epoch": 0.0, **metrics}])
     return metrics
 
 
-def _require_fit(params: Params, teacher: CheckpointTeacher, checkpoint: Checkpoint, data: PreparedData) -> None:
+def _require_fit(
+    params: Params, teacher: CheckpointTeacher, checkpoint: Checkpoint, data: PreparedData, key: str
+) -> None:
     """A checkpoint that hears or speaks otherwise than this pipeline is refused."""
     pairs = [
         ("problem", checkpoint.model.settings.problem, params.problem.kind),
@@ -93,6 +99,6 @@ def _require_fit(params: Params, teacher: CheckpointTeacher, checkpoint: Checkpo
     for what, found, expected in pairs:
         if found != expected:
             raise ValueError(
-                f"teacher.path {teacher.path}: its {what} differs from this pipeline's.\nfound: {found}\n"
+                f"{key}.path {teacher.path}: its {what} differs from this pipeline's.\nfound: {found}\n"
                 f"expected: {expected}\nChange params.yaml to the teacher's, or train a teacher here"
             )

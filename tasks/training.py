@@ -34,6 +34,7 @@ class Run:
     """What is trained, on what, and how.
 
     teacher: opens what its teacher says of the training part; hypotheses: those of a teacher that gives text alone.
+    utterances: what is heard; None: the whole training part.
     """
 
     model: Recogniser
@@ -45,6 +46,11 @@ class Run:
     teacher: Callable[[Accelerator], TeacherOutputs] | None = None
     masks: Mapping[str, Tensor] | None = None
     hypotheses: HypothesisTable | None = None
+    utterances: Sequence[Utterance] | None = None
+
+    @property
+    def heard(self) -> Sequence[Utterance]:
+        return self.data.split("train") if self.utterances is None else self.utterances
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,7 @@ def _epochs(
     watch: Watch,
 ) -> Iterator[Epoch]:
     device = accelerator.device
-    utterances = run.data.split("train")
+    utterances = run.heard
     objective = Objective(run.objective, model.settings.problem)
     teacher, hypotheses = _teaching(run, objective, accelerator, watch)
     inputs = TrainingInputs(
@@ -131,7 +137,7 @@ def _teaching(
     outputs, asked = run.teacher(accelerator), objective.hypotheses
     if asked is None:
         return outputs, run.hypotheses
-    utterances = run.data.split("train")
+    utterances = run.heard
 
     def logits(batch: Batch) -> tuple[Tensor, Tensor]:
         return outputs.of(Heard.as_recorded(batch, utterances))
@@ -179,9 +185,10 @@ def write_history(folder: Path, history: list[dict[str, float]]) -> None:
         table.writerows({**row, "epoch": int(row["epoch"])} for row in history)
 
 
-def feature_statistics(data: PreparedData, frontend: LogMel, batch_seconds: float) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of each mel bin over (at most 500 utterances of) the training split, (F,) each."""
-    utterances = data.split("train")
+def feature_statistics(
+    data: PreparedData, utterances: Sequence[Utterance], frontend: LogMel, batch_seconds: float
+) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of each mel bin over (at most 500 of) the utterances, (F,) each."""
     chosen = utterances[:: max(1, len(utterances) // 500)]
     total = square = torch.zeros(frontend.settings.num_mels, dtype=torch.float64)
     count = 0

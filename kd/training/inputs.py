@@ -12,6 +12,7 @@ from kd.hypotheses import Hypotheses
 class Inputs:
     """Features of the student's view, its labels, and what its teachers say of the same utterances.
 
+    target_lengths_B: 0 marks an utterance without a label.
     teacher_BTV: a teacher's logits, of the student's frames and units; None without one that gives any.
     hypotheses: what teachers believe was said; None where no loss asks for it.
     second_BTF: another view of the same audio, of the same frames; None where no loss compares two.

@@ -34,4 +34,4 @@ def shares(terms: Sequence[Term], accelerator: Accelerator) -> list[float]:
         return [1.0] * len(terms)
     counts = torch.tensor([term.count for term in terms], dtype=torch.float64, device="cpu")
     means = accelerator.reduce(counts.to(accelerator.device, torch.float32), reduction="mean").cpu()
-    return [float(term.count / mean) for term, mean in zip(terms, means, strict=True)]
+    return [float(term.count / mean) if term.count else 0.0 for term, mean in zip(terms, means, strict=True)]

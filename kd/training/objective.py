@@ -64,11 +64,22 @@ class Objective:
         logits_BTV, lengths_B = outputs.logits_BTV, outputs.lengths_B
         terms = []
         if self.settings.labels > 0:
-            label = self.label_loss(logits_BTV, lengths_B, inputs.targets_BL, inputs.target_lengths_B)
-            terms.append(Term("labels", "label", self.settings.labels, label, len(lengths_B)))
+            terms.append(self._label(logits_BTV, lengths_B, inputs))
         if self.schedule.uses_teacher:
             terms += [self._match(match, logits_BTV, lengths_B, inputs) for match in self.settings.matches]
         return terms + [self._itself(loss, outputs, inputs) for loss in self.settings.itself]
+
+    def _label(self, logits_BTV: Tensor, lengths_B: Tensor, inputs: Inputs) -> Term:
+        """Mean over the labelled utterances; 0 over none, where nobody transcribed any of the batch."""
+        targets_BL, target_lengths_B = inputs.targets_BL, inputs.target_lengths_B
+        labelled_B = target_lengths_B > 0
+        if not labelled_B.any():
+            return Term("labels", "label", self.settings.labels, logits_BTV[:0].sum(), 0)
+        if not labelled_B.all():
+            logits_BTV, lengths_B = logits_BTV[labelled_B], lengths_B[labelled_B]
+            targets_BL, target_lengths_B = targets_BL[labelled_B], target_lengths_B[labelled_B]
+        value = self.label_loss(logits_BTV, lengths_B, targets_BL, target_lengths_B)
+        return Term("labels", "label", self.settings.labels, value, len(lengths_B))
 
     def _match(self, match: OneMatch, logits_BTV: Tensor, lengths_B: Tensor, inputs: Inputs) -> Term:
         loss = MATCHING_LOSSES[match.name]
@@ -87,14 +98,16 @@ class Objective:
         if isinstance(loss, ConsistencyCTC):
             first, second = outputs.logits_BTV.chunk(2)
             value = function(first, second, lengths_B[: len(first)])
-        else:
-            targets = inputs.targets_BL, inputs.target_lengths_B
-            each = [
-                function(inner_BTV, outputs.logits_BTV, lengths_B, *targets, settings=loss)
-                for inner_BTV in outputs.inner_BTV
-            ]
-            value = torch.stack(each).mean()
-        return Term(loss.name, "itself", loss.weight, value, len(lengths_B))
+            return Term(loss.name, "itself", loss.weight, value, len(lengths_B))
+        rows_B = inputs.target_lengths_B > 0  # inner layers learn from labels as the last one does
+        if not rows_B.any():
+            return Term(loss.name, "itself", loss.weight, outputs.logits_BTV[:0].sum(), 0)
+        targets = inputs.targets_BL[rows_B], inputs.target_lengths_B[rows_B]
+        last_BTV, lengths_B = outputs.logits_BTV[rows_B], lengths_B[rows_B]
+        each = [
+            function(inner_BTV[rows_B], last_BTV, lengths_B, *targets, settings=loss) for inner_BTV in outputs.inner_BTV
+        ]
+        return Term(loss.name, "itself", loss.weight, torch.stack(each).mean(), len(lengths_B))
 
     def metrics(self, means: Mapping[str, float]) -> dict[str, float]:
         """What an epoch's history says, from the mean of each term: the loss, its sides, and each of several.

@@ -2,7 +2,8 @@
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -34,7 +35,7 @@ def manifest_rows(corpus: ManifestCorpus, place: Place) -> Iterator[RawUtterance
     file = place.project / corpus.root / corpus.file
     if not file.is_file():
         raise ValueError(f"{file}: no such manifest. corpus.file is relative to corpus.root ({corpus.root})")
-    rows = _read(file)
+    rows = _limited(_read(file), corpus) if corpus.limits else _read(file)
     for number, fields in enumerate(place.watch.progress(rows, label="manifest"), start=1):
         given = {_ALIASES.get(key, key): value for key, value in fields.items()}
         missing = [name for name in ("path", "text") if name not in given]
@@ -55,6 +56,22 @@ def manifest_rows(corpus: ManifestCorpus, place: Place) -> Iterator[RawUtterance
             end_s=_number(given.get("end_s")),
             snr_db=_number(given.get("snr_db")),
         )
+
+
+def _limited(rows: Iterable[Mapping[str, Any]], corpus: ManifestCorpus) -> list[Mapping[str, Any]]:
+    """At most corpus.limits rows of each split, the same ones whatever the order of the table, in its order."""
+    kept: list[tuple[int, Mapping[str, Any]]] = []
+    by_split: dict[str | None, list[tuple[int, Mapping[str, Any]]]] = {}
+    for number, row in enumerate(rows):
+        by_split.setdefault(_split(row.get("split"), f"row {number + 1}"), []).append((number, row))
+    for split, members in by_split.items():
+        drawn = sorted(members, key=lambda member: _drawn(member[1]))
+        kept += drawn[: corpus.limits[split]] if split in corpus.limits else members
+    return [row for _, row in sorted(kept, key=lambda member: member[0])]
+
+
+def _drawn(row: Mapping[str, Any]) -> str:
+    return sha256(f"{row.get('path')} {row.get('start_s')} {row.get('start')}".encode()).hexdigest()
 
 
 def _read(file: Path) -> Iterator[Mapping[str, Any]]:

@@ -29,7 +29,7 @@ class RawUtterance:
     """One row. `path` is relative to `root`, or absolute; with `parts` it is that of the first part.
 
     `root` is relative to the project's folder, or absolute. NaN in `start_s` or `end_s` stands for what
-    was given but is no number.
+    was given but is no number. `part` names the part of the corpus that it is of; no text means unlabelled audio.
     """
 
     id: str
@@ -42,15 +42,24 @@ class RawUtterance:
     end_s: float | None = None
     snr_db: float | None = None
     parts: tuple[Part, ...] | None = None
+    part: str = ""
+
+    @property
+    def is_labelled(self) -> bool:
+        return self.text is not None and self.text.strip() != ""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a corpus is made: `project` is what relative paths start from, `out` the folder to write audio to."""
+    """Where a corpus is made: `project` is what relative paths start from, `out` the folder to write audio to.
+
+    lies_in: where `out` will lie in the project once the stage is done.
+    """
 
     project: Path
     out: Path
     watch: Watch
+    lies_in: str = "data/raw"
 
 
 SCHEMA = pa.schema(
@@ -65,6 +74,7 @@ SCHEMA = pa.schema(
         pa.field("root", pa.string(), nullable=False),
         pa.field("snr_db", pa.float64()),
         pa.field("parts", pa.list_(pa.struct([("path", pa.string()), ("gap_s", pa.float64())]))),
+        pa.field("part", pa.string(), nullable=False),
     ]
 )
 

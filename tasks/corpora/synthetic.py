@@ -51,7 +51,7 @@ def synthetic_rows(corpus: SyntheticCorpus, place: Place) -> Iterator[RawUtteran
             for split in SPLITS
             for number in range(corpus.utterances[split])
         )
-        made = ordered_map(partial(_make, files=files), orders, workers=0)
+        made = ordered_map(partial(_make, files=files, lies_in=place.lies_in), orders, workers=0)
         yield from place.watch.progress(made, sum(corpus.utterances.values()), "speaking")
 
 
@@ -73,7 +73,7 @@ def _draw(
     )
 
 
-def _make(order: _Order, files: EspeakFiles) -> RawUtterance:
+def _make(order: _Order, files: EspeakFiles, lies_in: str) -> RawUtterance:
     sound, rate_hz = say(files, order.text, f"gmw/{order.speaker}", order.words_per_minute, order.pitch)
     clean_N = np.frombuffer(sound, "<i2") / 32768.0
     if not clean_N.any():
@@ -84,7 +84,7 @@ def _make(order: _Order, files: EspeakFiles) -> RawUtterance:
         id=order.id,
         path=order.path,
         text=order.text,
-        root="data/raw",
+        root=lies_in,
         speaker=order.speaker,
         split=order.split,
         snr_db=snr_db,

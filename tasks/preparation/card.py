@@ -17,6 +17,7 @@ _COLOURS = {"train": "#4477aa", "valid": "#ccbb44", "test": "#ee6677"}
 @dataclass
 class _Part:
     utterances: int = 0
+    unlabelled: int = 0
     seconds: float = 0.0
     speakers: set[str] = field(default_factory=set)
     durations: Counter[int] = field(default_factory=Counter)
@@ -37,6 +38,9 @@ class Card:
         part.durations[int(row.duration_s / _BIN_S)] += 1
         if row.speaker is not None:
             part.speakers.add(row.speaker)
+        if row.text is None:
+            part.unlabelled += 1
+            return
         self.words.update([row.text] if self.keyword else row.text.split())
 
     def facts(self, quarantine: Counter[str]) -> dict[str, Any]:
@@ -49,6 +53,7 @@ class Card:
             "splits": {
                 split: {
                     "utterances": part.utterances,
+                    "unlabelled": part.unlabelled,
                     "hours": _hours(part.seconds),
                     "speakers": len(part.speakers),
                     "durations": {f"{i * _BIN_S:g}": part.durations[i] for i in sorted(part.durations)},

@@ -40,11 +40,12 @@ class Prepared:
     """An utterance that passed on its own; what depends on the others is checked later."""
 
     id: str
-    text: str
+    text: str | None
     speaker: str | None
     split: Split
     snr_db: float | None
     source: str
+    part: str
     samples_N: NDArray[np.int16]
 
     @property
@@ -58,14 +59,8 @@ def prepare_all(rows: list[RawUtterance], plan: Plan) -> list[Prepared | Quarant
 
 
 def prepare(row: RawUtterance, plan: Plan) -> list[Prepared | Quarantined]:
-    settings = plan.settings
     try:
-        text = normalise(
-            row.text,
-            lowercase=settings.lowercase,
-            strip_punctuation=settings.strip_punctuation,
-            alphabet=plan.alphabet,
-        )
+        text = _text(row, plan)
         whole_N = _sound(row, plan)
         pieces = _fit(whole_N, plan)
     except RejectedError as error:
@@ -74,7 +69,20 @@ def prepare(row: RawUtterance, plan: Plan) -> list[Prepared | Quarantined]:
     return [_finish(row, name, text, piece_N, plan) for name, piece_N in zip(names, pieces, strict=True)]
 
 
-def _finish(row: RawUtterance, name: str, text: str, piece_N: Samples, plan: Plan) -> Prepared | Quarantined:
+def _text(row: RawUtterance, plan: Plan) -> str | None:
+    """The transcript as the settings say; None for training audio that nobody transcribed, where that is kept."""
+    settings = plan.settings
+    if settings.unlabelled == "keep" and row.split == "train" and not row.is_labelled:
+        return None
+    return normalise(
+        row.text,
+        lowercase=settings.lowercase,
+        strip_punctuation=settings.strip_punctuation,
+        alphabet=plan.alphabet,
+    )
+
+
+def _finish(row: RawUtterance, name: str, text: str | None, piece_N: Samples, plan: Plan) -> Prepared | Quarantined:
     assert row.split is not None
     try:
         check_sound(piece_N)
@@ -83,7 +91,7 @@ def _finish(row: RawUtterance, name: str, text: str, piece_N: Samples, plan: Pla
     if plan.settings.level_dbfs is not None:
         piece_N = level(piece_N, plan.settings.level_dbfs)
     source = _relative(row, plan)
-    return Prepared(name, text, row.speaker, row.split, row.snr_db, source, to_int16(piece_N))
+    return Prepared(name, text, row.speaker, row.split, row.snr_db, source, row.part, to_int16(piece_N))
 
 
 def _sound(row: RawUtterance, plan: Plan) -> Samples:

@@ -11,7 +11,7 @@ from tasks.corpora.raw import SPLITS
 UTTERANCES = pa.DataFrameSchema(
     {
         "id": pa.Column(str, pa.Check.str_length(min_value=1), unique=True),
-        "text": pa.Column(str, pa.Check.str_matches(r"^\S(.*\S)?$")),
+        "text": pa.Column(str, pa.Check.str_matches(r"^\S(.*\S)?$"), nullable=True),
         "speaker": pa.Column(str, nullable=True),
         "split": pa.Column(str, pa.Check.isin(SPLITS)),
         "offset": pa.Column("int64", pa.Check.ge(0)),
@@ -20,6 +20,7 @@ UTTERANCES = pa.DataFrameSchema(
         "audio_hash": pa.Column(str, pa.Check.str_matches(r"^[0-9a-f]{32}$"), unique=True),
         "snr_db": pa.Column("float64", nullable=True),
         "source": pa.Column(str, pa.Check(lambda paths: ~paths.str.startswith(("/", "../")), name="within the root")),
+        "part": pa.Column(str),
     },
     strict=True,
     ordered=True,

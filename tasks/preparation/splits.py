@@ -11,13 +11,17 @@ from tasks.params import SplitParams
 
 @dataclass(frozen=True)
 class SplitPlan:
-    """`split_of` gives every utterance its part; `remarks` are lines for the log."""
+    """`split_of` gives every utterance its part; `remarks` are lines for the log.
+
+    unlabelled_trains: audio without a transcript trains, unless it is of a speaker who does not.
+    """
 
     speakers: Mapping[str, Split]
     shares: Mapping[Split, float]
     carve_train: bool
     seed: int
     remarks: tuple[str, ...] = ()
+    unlabelled_trains: bool = False
 
     def split_of(self, row: RawUtterance) -> Split:
         """The given part, or the speaker's, or one drawn by the utterance's id."""
@@ -25,6 +29,8 @@ class SplitPlan:
             return row.split
         if row.speaker is not None and row.speaker in self.speakers:
             return self.speakers[row.speaker]
+        if self.unlabelled_trains and not row.is_labelled:
+            return "train"
         drawn = int(_digest(self.seed, row.id)[:13], 16) / 16**13
         for split, share in self.shares.items():
             if drawn < share:
@@ -33,12 +39,14 @@ class SplitPlan:
         return "train"
 
 
-def plan_splits(rows: Iterable[RawUtterance], params: SplitParams) -> SplitPlan:
+def plan_splits(rows: Iterable[RawUtterance], params: SplitParams, *, keep_unlabelled: bool = False) -> SplitPlan:
     """One pass over the corpus; memory grows with its speakers, not with its utterances.
 
     Parts that the corpus names are kept. Where valid or test is missing, it is taken from the utterances
     without a part, or else from the training part, by whole speakers in an order drawn by the seed.
+    keep_unlabelled: audio without a transcript is for training, and takes no part in this.
     """
+    rows = (row for row in rows if row.is_labelled or not keep_unlabelled)
     counts: Counter[tuple[str | None, Split | None]] = Counter((row.speaker, row.split) for row in rows)
     given = {split for _, split in counts if split is not None}
     missing: list[Split] = [split for split in ("test", "valid") if split not in given]
@@ -52,7 +60,7 @@ def plan_splits(rows: Iterable[RawUtterance], params: SplitParams) -> SplitPlan:
     by_speaker = bool(missing) and len(free) > len(missing)
     dealt = _deal(free, shares, params.seed) if by_speaker else {}
     remarks = tuple(_remarks(counts, missing, carve_train, by_speaker))
-    return SplitPlan({**dealt, **fixed}, shares, carve_train, params.seed, remarks)
+    return SplitPlan({**dealt, **fixed}, shares, carve_train, params.seed, remarks, keep_unlabelled)
 
 
 def _deal(speakers: Mapping[str, int], shares: Mapping[Split, float], seed: int) -> dict[str, Split]:

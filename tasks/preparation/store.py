@@ -24,7 +24,7 @@ _BYTES = 2  # a sample
 SCHEMA = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
-        pa.field("text", pa.string(), nullable=False),
+        pa.field("text", pa.string()),
         pa.field("speaker", pa.string()),
         pa.field("split", pa.string(), nullable=False),
         pa.field("offset", pa.int64(), nullable=False),
@@ -33,16 +33,20 @@ SCHEMA = pa.schema(
         pa.field("audio_hash", pa.string(), nullable=False),
         pa.field("snr_db", pa.float64()),
         pa.field("source", pa.string(), nullable=False),
+        pa.field("part", pa.string(), nullable=False),
     ]
 )
 
 
 @dataclass(frozen=True)
 class StoredUtterance:
-    """A row of data/prepared/utterances.parquet. `offset` counts samples from the start of audio.i16."""
+    """A row of data/prepared/utterances.parquet; without a text, nobody transcribed it.
+
+    `offset` counts samples from the start of audio.i16.
+    """
 
     id: str
-    text: str
+    text: str | None
     speaker: str | None
     split: str
     offset: int
@@ -51,6 +55,7 @@ class StoredUtterance:
     audio_hash: str
     snr_db: float | None
     source: str
+    part: str = ""
 
 
 class Draft:
@@ -97,6 +102,7 @@ class Draft:
                 audio_hash=audio_hash,
                 snr_db=prepared.snr_db,
                 source=prepared.source,
+                part=prepared.part,
             )
         )
         self._offset += num_samples

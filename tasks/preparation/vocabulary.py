@@ -11,7 +11,12 @@ from tasks.params import CharacterUnits, Keyword, SentencePieceUnits, Transcript
 def build_vocabulary(problem: Transcription | Keyword, training_texts: Iterable[str]) -> Vocabulary:
     """Labels and SentencePiece units are those of the training part alone; characters those of the alphabet."""
     if isinstance(problem, Keyword):
-        return Vocabulary.labels(sorted(set(training_texts)))
+        labels = sorted(set(training_texts))
+        if not labels:
+            raise ValueError(
+                "no training utterance has a transcript, so there are no labels to learn: add some that have"
+            )
+        return Vocabulary.labels(labels)
     match problem.units:
         case CharacterUnits(alphabet=alphabet):
             return Vocabulary.characters(alphabet)

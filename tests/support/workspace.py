@@ -81,6 +81,7 @@ def _write_prepared(folder: Path, texts: tuple[str, ...], vocabulary: Vocabulary
             audio_hash=f"{i:08x}",
             snr_db=None if i % 5 == 0 else 5.0 + i,
             source=f"{i}.wav",
+            part=("made", "real")[i // 4 % 2],
         )
         card.add(row)
         rows.append(vars(row))

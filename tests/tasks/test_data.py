@@ -38,6 +38,7 @@ def folder(tmp_path: Path, samples: list[np.ndarray]) -> Path:
             "audio_hash": [f"{i:x}" for i in range(len(TEXTS))],
             "snr_db": [10.0, float("nan")] * 5,
             "source": "x.wav",
+            "part": "all",
         }
     )
     table.to_parquet(tmp_path / "utterances.parquet")

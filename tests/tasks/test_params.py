@@ -351,7 +351,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "itself": ({"students.cut.init": "cut"}, "students.cut.init: 'cut' is this student itself"),
     "reserved name": (
         {"students.random": GOOD["students"]["small"]},
-        "students.random: a student may not be called random",
+        "students.random: nothing may be called random",
     ),
     "name of a folder": ({"students.a/b": GOOD["students"]["small"]}, "students.a/b: 'a/b' names folders and stages"),
     # what a family has

@@ -1,6 +1,7 @@
 """dvc.yaml names all code that a stage's result depends on."""
 
 import ast
+import atexit
 import inspect
 import json
 import subprocess
@@ -9,6 +10,8 @@ import textwrap
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 from types import FunctionType
 from typing import Any
 
@@ -28,6 +31,9 @@ PLUMBING = {
     "tasks.params_errors": "the wording of errors",
     "tasks.params_checks": "refuses parameters, changes none",
     "tasks.params_operators": "refuses parameters, changes none",
+    "tasks.params_graph": "refuses parameters, changes none",
+    "tasks.params_teaching": "refuses parameters, changes none",
+    "tasks.params_teachers": "holds the teachers' settings, which DVC compares as parameters",
     "tasks.params": "holds the defaults of cheap stages, which name it; to the others it only hands on kd.settings",
     "tasks.params_corpora": "holds the corpora's settings, and the corpus stage names it",
     "tasks.params_evaluation": "holds the settings of evaluation, and the stages that read them name it",
@@ -35,12 +41,26 @@ PLUMBING = {
 }
 
 
+def with_further_teachers() -> Path:
+    """A folder with the project's graph and parameters, and one of what the default has none of."""
+    params = yaml.safe_load((REPO / "params.yaml").read_text())
+    params["teachers"] = {"others": {"source": "table", "path": "others.csv"}}
+    folder = Path(mkdtemp(prefix="graph-"))
+    atexit.register(rmtree, folder)
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    (folder / "dvc.yaml").write_text((REPO / "dvc.yaml").read_text())
+    return folder
+
+
+ROOT = with_further_teachers()
+
+
 def invocations() -> list[tuple[str, str]]:
     """Every command and name that dvc.yaml has."""
     students = list(load_params(REPO / "params.yaml").students)
     per_student = [(stage, name) for stage in ("propagate", "distil", "export", "evaluate") for name in students]
     once = [(stage, "") for stage in ("corpus", "preprocess", "teacher", "outputs", "measure", "report")]
-    return [*once, ("export", "teacher"), ("evaluate", "teacher"), *per_student]
+    return [*once, ("teachers", "others"), ("export", "teacher"), ("evaluate", "teacher"), *per_student]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +71,7 @@ def imports() -> grimp.ImportGraph:
 @pytest.mark.parametrize("command", STAGES)
 def test_all_imported_code_is_a_dependency(command: str, imports: grimp.ImportGraph) -> None:
     name = next(name for stage, name in invocations() if stage == command)
-    deps = read_spec(REPO, command, name).deps
+    deps = read_spec(ROOT, command, name).deps
     module = STAGES[command]
     used = {module, *imports.find_upstream_modules(module)}
     missing = []
@@ -69,15 +89,15 @@ def test_all_imported_code_is_a_dependency(command: str, imports: grimp.ImportGr
 
 
 def test_every_dependency_on_code_exists() -> None:
-    deps = {dep for command, name in invocations() for dep in read_spec(REPO, command, name).deps}
+    deps = {dep for command, name in invocations() for dep in read_spec(ROOT, command, name).deps}
     code = {dep for dep in deps if dep.parts[0] in ("kd", "tasks")}
     assert code
     assert not [str(dep) for dep in code if not (REPO / dep).exists()]
 
 
 def test_every_parameter_exists_in_the_file_for_dvc() -> None:
-    params = load_params(REPO / "params.yaml").model_dump(mode="json")
-    keys = {key for command, name in invocations() for key in read_spec(REPO, command, name).params}
+    params = load_params(ROOT / "params.yaml").model_dump(mode="json")
+    keys = {key for command, name in invocations() for key in read_spec(ROOT, command, name).params}
     assert keys
     assert all(look_up(params, key) is not None for key in keys)
 
@@ -123,7 +143,7 @@ def test_every_section_that_is_read_is_a_parameter_for_dvc(command: str) -> None
     assert read, "a stage without parameters"
     for invoked, name in invocations():
         if invoked == command:
-            declared = {key.split(".")[0] for key in read_spec(REPO, command, name).params}
+            declared = {key.split(".")[0] for key in read_spec(ROOT, command, name).params}
             assert read <= declared, f"stage {command} reads {read - declared}: name them in its params in dvc.yaml"
 
 

@@ -32,7 +32,7 @@ def test_statistics_are_those_of_all_valid_frames(tmp_path: Path) -> None:
         waveform = torch.from_numpy(data.waveform(utterance))[None]
         frames.append(frontend(waveform, torch.tensor([waveform.shape[1]]))[0][0])
     everything = torch.cat(frames).double()
-    mean, deviation = feature_statistics(data, frontend, 2.5)
+    mean, deviation = feature_statistics(data, data.split("train"), frontend, 2.5)
     torch.testing.assert_close(mean.double(), everything.mean(0), rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(deviation.double(), everything.std(0, correction=0), rtol=1e-3, atol=1e-4)
 

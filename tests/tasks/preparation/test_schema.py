@@ -19,7 +19,8 @@ def folder(project):
 def test_what_the_stage_writes_passes(folder):
     check_prepared(folder, 16_000)
     assert pd.read_parquet(folder / "utterances.parquet").columns.tolist() == [
-        *("id", "text", "speaker", "split", "offset", "num_samples", "duration_s", "audio_hash", "snr_db", "source")
+        *("id", "text", "speaker", "split", "offset", "num_samples", "duration_s", "audio_hash", "snr_db", "source"),
+        "part",
     ]
 
 

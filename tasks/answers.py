@@ -1,0 +1,82 @@
+"""models/NAME/hypotheses.parquet: what a teacher that gives text heard in each utterance."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+HYPOTHESES_FILE = "hypotheses.parquet"
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One transcript as the recogniser wrote it (`raw`) and in the pipeline's units (None: cannot be written so)."""
+
+    raw: str
+    text: str | None
+    weight: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """All that a teacher says of one utterance.
+
+    hypotheses: best first, none where it was not asked. confidence, no_speech: probabilities or None.
+    opinions: what it heard at other speeds, or what another teacher heard. refused: why it was not asked.
+    """
+
+    id: str
+    hypotheses: tuple[Hypothesis, ...]
+    confidence: float | None = None
+    no_speech: float | None = None
+    opinions: tuple[str, ...] = ()
+    refused: str | None = None
+
+    @property
+    def best(self) -> Hypothesis | None:
+        return self.hypotheses[0] if self.hypotheses else None
+
+
+SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field(
+            "hypotheses",
+            pa.list_(pa.struct([("raw", pa.string()), ("text", pa.string()), ("weight", pa.float64())])),
+        ),
+        pa.field("confidence", pa.float64()),
+        pa.field("no_speech", pa.float64()),
+        pa.field("opinions", pa.list_(pa.string())),
+        pa.field("refused", pa.string()),
+    ]
+)
+
+
+def write_answers(folder: Path, rows: Sequence[Answer], facts: dict[str, Any]) -> None:
+    """The table, and teacher.json: what the teacher is."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA), folder / HYPOTHESES_FILE)
+    (folder / "teacher.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_answers(folder: Path) -> dict[str, Answer]:
+    """By id. Raises ValueError where the folder holds none."""
+    file = folder / HYPOTHESES_FILE
+    if not file.is_file():
+        raise ValueError(f"{folder} holds no {HYPOTHESES_FILE}: run the stage teachers or ensembles for it first")
+    return {row.id: row for row in _rows(pq.read_table(file).to_pylist())}
+
+
+def gives_text(folder: Path) -> bool:
+    """Whether the teacher in this folder gives transcripts, and no posteriors."""
+    return (folder / HYPOTHESES_FILE).is_file()
+
+
+def _rows(records: Iterable[dict[str, Any]]) -> Iterable[Answer]:
+    for fields in records:
+        hypotheses = tuple(Hypothesis(**one) for one in fields.pop("hypotheses"))
+        yield Answer(hypotheses=hypotheses, opinions=tuple(fields.pop("opinions")), **fields)

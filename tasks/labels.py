@@ -1,0 +1,100 @@
+"""models/STUDENT/labels.parquet: the transcripts that a student was given by its teacher, kept and dropped."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from kd.filtering import Candidate, Drop, judge, range_db
+from kd.hypotheses import Row
+from kd.settings.filtering import FilterSettings
+from kd.text import Vocabulary, frames_needed
+from tasks.answers import Answer
+from tasks.data import PreparedData, Utterance
+
+LABELS_FILE = "labels.parquet"
+KEPT = ""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """rows: what is learnt, by id; table: every utterance with its reason, which is empty where it was kept."""
+
+    rows: dict[str, Row]
+    table: pd.DataFrame
+
+    @property
+    def kept_share(self) -> float:
+        """Of the audio, in seconds."""
+        seconds = self.table["duration_s"]
+        return float(seconds[self.table["reason"] == KEPT].sum() / seconds.sum())
+
+    def metrics(self) -> dict[str, float]:
+        dropped = self.table["reason"].value_counts().drop(KEPT, errors="ignore")
+        return {"labels_kept_share": self.kept_share, **{f"dropped_{k}": float(v) for k, v in dropped.items()}}
+
+
+def choose_labels(
+    data: PreparedData,
+    utterances: Sequence[Utterance],
+    answers: Mapping[str, Answer],
+    settings: FilterSettings | None,
+    output_lengths: Callable[[Tensor], Tensor],
+) -> Labels:
+    """Judge what the teacher said of each utterance. output_lengths: from samples to the student's frames."""
+    frames = output_lengths(torch.tensor([u.num_samples for u in utterances])).tolist()
+    rows: dict[str, Row] = {}
+    records = []
+    for utterance, num_frames in zip(utterances, frames, strict=True):
+        answer = answers.get(utterance.id, Answer(utterance.id, (), refused="the teacher was not asked"))
+        candidate = _candidate(data, utterance, answer, num_frames)
+        drop = judge(candidate, settings)
+        if drop is None:
+            rows[utterance.id] = _row(answer, data.vocabulary, num_frames)
+        records.append(_record(utterance, candidate, drop))
+    return Labels(rows, pd.DataFrame(records).astype({"speaker": "str", "confidence": "float64"}))
+
+
+def write_labels(folder: Path, labels: Labels) -> None:
+    labels.table.to_parquet(folder / LABELS_FILE, index=False)
+
+
+def _candidate(data: PreparedData, utterance: Utterance, answer: Answer, num_frames: int) -> Candidate:
+    best = answer.best
+    text = None if best is None else best.text
+    return Candidate(
+        text=text,
+        raw="" if best is None else best.raw,
+        seconds=utterance.num_samples / data.sample_rate_hz,
+        frames=num_frames,
+        frames_needed=0 if text is None else frames_needed(data.vocabulary.encode(text)),
+        range_db=range_db(data.waveform(utterance), data.sample_rate_hz),
+        confidence=answer.confidence,
+        no_speech=answer.no_speech,
+        opinions=answer.opinions,
+        refused=answer.refused,
+    )
+
+
+def _row(answer: Answer, vocabulary: Vocabulary, num_frames: int) -> Row:
+    """Units and weights of the hypotheses that the units can write and the frames can carry."""
+    written = [(vocabulary.encode(h.text), h.weight) for h in answer.hypotheses if h.text]
+    return [(units, weight) for units, weight in written if frames_needed(units) <= num_frames]
+
+
+def _record(utterance: Utterance, candidate: Candidate, drop: Drop | None) -> dict[str, object]:
+    return {
+        "id": utterance.id,
+        "speaker": utterance.speaker,
+        "part": utterance.part,
+        "duration_s": candidate.seconds,
+        "raw": candidate.raw,
+        "text": candidate.text,
+        "confidence": candidate.confidence,
+        "opinions": list(candidate.opinions),
+        "reason": KEPT if drop is None else drop.reason,
+        "detail": "" if drop is None else drop.detail,
+    }

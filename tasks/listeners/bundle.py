@@ -1,0 +1,82 @@
+"""CTC models of torchaudio.pipelines (wav2vec 2.0, HuBERT): the bundle's own model, weights and labels.
+
+One clip at a time: some bundles normalise over the whole batch, so neighbours would change what is heard.
+Legend: N samples, T frames of 20 ms, V labels of the bundle.
+"""
+
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import soxr
+import torch
+
+from kd.confidence import best_path_confidence
+from kd.decode import ctc_greedy
+from tasks.listeners.listener import Clip, Transcription
+from tasks.params_teachers import NOTHING, BundleTeacher
+from tasks.watch import Watch
+
+BLANK, WORD_BREAK = "-", "|"
+
+
+class Bundle:
+    """Raises ValueError where the name is no CTC bundle, or its weights cannot be had."""
+
+    def __init__(self, settings: BundleTeacher, root: Path) -> None:
+        self.settings = settings
+        self.bundle = _find(settings.bundle)
+        self.file = None if settings.path == Path(NOTHING) else root / settings.path
+        self.model = _load(self.bundle, settings, self.file).eval()
+        self.labels: tuple[str, ...] = self.bundle.get_labels(blank=BLANK)
+
+    @property
+    def identity(self) -> str:
+        digest = blake2b(self.settings.bundle.encode(), digest_size=16)
+        for name, tensor in sorted(self.model.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.numpy().tobytes())
+        return f"torchaudio-{digest.hexdigest()}"
+
+    def listen(self, clips: Sequence[Clip], watch: Watch) -> Iterator[tuple[str, Transcription]]:
+        for clip in watch.progress(clips, len(clips), self.settings.bundle):
+            yield clip.id, self._heard(clip)
+
+    @torch.inference_mode()
+    def _heard(self, clip: Clip) -> Transcription:
+        waveform_N = soxr.resample(clip.waveform_N, clip.sample_rate_hz, int(self.bundle.sample_rate))
+        logits_1TV, _ = self.model(torch.from_numpy(waveform_N)[None])
+        log_probs_1TV = logits_1TV.log_softmax(-1)
+        lengths = torch.tensor([log_probs_1TV.shape[1]])
+        (units,) = ctc_greedy(log_probs_1TV, lengths)
+        (confidence,) = best_path_confidence(log_probs_1TV, lengths)
+        text = "".join(self.labels[unit] for unit in units).replace(WORD_BREAK, " ").strip()
+        return Transcription(((text, 1.0),), confidence)
+
+
+def _find(name: str) -> Any:
+    import torchaudio
+
+    found = getattr(torchaudio.pipelines, name, None)
+    if not hasattr(found, "get_labels") or not hasattr(found, "get_model"):
+        names = [
+            n
+            for n in dir(torchaudio.pipelines)
+            if "ASR" in n and hasattr(getattr(torchaudio.pipelines, n), "get_model")
+        ]
+        raise ValueError(f"'{name}' is no CTC bundle of torchaudio.pipelines; there are {', '.join(names)}")
+    return found
+
+
+def _load(bundle: Any, settings: BundleTeacher, file: Path | None) -> torch.nn.Module:
+    """From a file as torchaudio would have downloaded it, or by downloading it."""
+    if file is not None and not file.is_file():
+        raise ValueError(f"path {settings.path}: no such file; it should be the weights of {settings.bundle}")
+    place = {} if file is None else {"model_dir": str(file.parent), "file_name": file.name}
+    try:
+        model: torch.nn.Module = bundle.get_model(dl_kwargs={"progress": False, **place})
+    except (OSError, RuntimeError, KeyError) as error:
+        where = "cannot be downloaded" if file is None else f"are not those in {settings.path}"
+        raise ValueError(f"the weights of {settings.bundle} {where}: {error}") from None
+    return model

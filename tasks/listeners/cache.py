@@ -1,0 +1,51 @@
+"""What a recogniser said before of the same audio, kept under scratch/heard/: a killed pass goes on, a changed
+filter or another study asks nothing again."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from hashlib import blake2b
+from pathlib import Path
+
+from tasks.listeners.listener import Clip, Listener, Transcription
+from tasks.watch import Watch
+
+
+def listen_once(listener: Listener, clips: Sequence[Clip], folder: Path, watch: Watch) -> dict[str, Transcription]:
+    """id -> transcription of every clip; asks only for audio that is not in the cache."""
+    if listener.identity is None:
+        return dict(listener.listen(clips, watch))
+    file = folder / f"{listener.identity}.jsonl"
+    known = dict(_read(file))
+    keys = {clip.id: _key(clip) for clip in clips}
+    missing = [clip for clip in clips if keys[clip.id] not in known]
+    if len(missing) < len(clips):
+        watch.say(f"{len(clips) - len(missing)} of {len(clips)} clips were heard before")
+    if missing:
+        folder.mkdir(parents=True, exist_ok=True)
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write("\n")  # the last line may be cut short
+            for name, heard in listener.listen(missing, watch):
+                known[keys[name]] = heard
+                lines.write(json.dumps([keys[name], asdict(heard)]) + "\n")
+                lines.flush()
+    return {clip.id: known[keys[clip.id]] for clip in clips}
+
+
+def _key(clip: Clip) -> str:
+    digest = blake2b(str(clip.sample_rate_hz).encode(), digest_size=16)
+    digest.update(clip.waveform_N.tobytes())
+    return digest.hexdigest()
+
+
+def _read(file: Path) -> Iterator[tuple[str, Transcription]]:
+    """Lines of the cache; one that a kill cut short is left out."""
+    if not file.is_file():
+        return
+    for line in filter(None, file.read_text(encoding="utf-8").split("\n")):
+        try:
+            key, fields = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        texts = tuple((text, weight) for text, weight in fields.pop("texts"))
+        yield key, Transcription(texts, **fields)

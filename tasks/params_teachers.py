@@ -1,0 +1,132 @@
+"""Parameters of further teachers: outside recognisers, tables, models of ours, and ensembles."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from kd.settings.base import Strict
+
+NOTHING = "models/none"
+"""A constant file; DVC depends on it where there is nothing to depend on."""
+
+Speeds = Annotated[
+    tuple[Annotated[float, Field(gt=0.5, lt=2.0)], ...],
+    Field(description="other speeds at which it hears the audio too: second opinions for a filter"),
+]
+Parts = Annotated[
+    tuple[str, ...] | None, Field(min_length=1, description="parts of the corpus that it hears; null: all")
+]
+
+
+class CheckpointTeacher(Strict):
+    """A teacher trained by this project earlier: a folder with config.json and model.safetensors."""
+
+    source: Literal["checkpoint"]
+    path: Path = Field(description="DVC watches it: other weights there make the teacher stage stale")
+
+    @field_validator("path")
+    @classmethod
+    def _names_a_teacher(cls, path: Path) -> Path:
+        if path == Path(NOTHING):
+            raise ValueError(f"{NOTHING} is no checkpoint: name the teacher's folder, or set source: train")
+        return path
+
+
+class TextTeacher(Strict):
+    """A teacher that gives transcripts."""
+
+    path: Path
+    replace: dict[str, str] = Field({}, description="what it writes to what is said, such as ' 7 ': ' seven '")
+    parts: Parts = None
+
+
+class HearingTeacher(TextTeacher):
+    """One that this pipeline runs itself, and can so let hear the audio at other speeds."""
+
+    speeds: Speeds = ()
+
+
+class WhisperTeacher(HearingTeacher):
+    """Whisper through faster-whisper (pip install faster-whisper), from a folder or by its name on the hub."""
+
+    source: Literal["whisper"]
+    path: Path = Field(description=f"folder in CTranslate2's form, which DVC watches; {NOTHING} with hub")
+    hub: str | None = Field(None, description="name such as tiny.en or distil-large-v3, downloaded where missing")
+    initial_prompt: str | None = Field(None, description="words of the kind that it will hear")
+    language: str = "en"
+    beam: int = Field(5, ge=1)
+    compute_type: Literal["int8", "float32", "float16", "int8_float16"] = "int8"
+    threads: int = Field(2, ge=1)
+    min_seconds: float = Field(
+        1.0, ge=0, description="shorter clips are not given to it: it pads them to 30 s and makes words up"
+    )
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.hub is None) == (self.path == Path(NOTHING)):
+            raise ValueError(f"give either the folder as path, or hub with path: {NOTHING}")
+        return self
+
+
+class BundleTeacher(HearingTeacher):
+    """A CTC model of torchaudio.pipelines by its name (wav2vec 2.0, HuBERT), as a source of transcripts."""
+
+    source: Literal["torchaudio"]
+    bundle: str = Field(description="such as WAV2VEC2_ASR_BASE_960H or HUBERT_ASR_LARGE")
+    path: Path = Field(description=f"its state_dict as a file, which DVC watches; {NOTHING}: torchaudio downloads it")
+
+
+class TableTeacher(TextTeacher):
+    """Anybody's transcripts: id or path, hypothesis, and optionally confidence and weight (n-best: several rows)."""
+
+    source: Literal["table"]
+    path: Path = Field(description="CSV, TSV, JSONL or Parquet, which DVC watches")
+
+
+class CommandTeacher(TextTeacher):
+    """Anybody's recogniser, run on a list of WAV files, to write the table that `source: table` reads."""
+
+    source: Literal["command"]
+    path: Path = Field(description=f"its program or folder, which DVC watches; or {NOTHING}")
+    command: tuple[str, ...] = Field(
+        min_length=1, description="words of the command; {files} and {table} stand for what it reads and writes"
+    )
+    timeout_s: float = Field(3600.0, gt=0)
+
+    @model_validator(mode="after")
+    def _reads_and_writes(self) -> Self:
+        for word in ("{files}", "{table}"):
+            if not any(word in part for part in self.command):
+                raise ValueError(f"the command {list(self.command)} has no {word}: say where it stands")
+        return self
+
+
+class ModelTeacher(HearingTeacher):
+    """What a model of this pipeline hears, as text with a confidence: `path: models/teacher`, or a student's."""
+
+    source: Literal["model"]
+    path: Path = Field(description="folder of a model; one under models/ is made before")
+
+
+AnyTextTeacher = WhisperTeacher | BundleTeacher | TableTeacher | CommandTeacher | ModelTeacher
+OtherTeacher = Annotated[CheckpointTeacher | AnyTextTeacher, Field(discriminator="source")]
+
+
+class Ensemble(Strict):
+    """Two teachers as one; an ensemble may be a member of another. Outside recognisers can only be chosen between."""
+
+    first: str = Field(description="teacher, a student, one of teachers or ensembles")
+    second: str
+    combine: Literal["mean", "surest"] = Field(
+        "mean", description="mean of their posteriors; or, for each utterance, the one that is surer"
+    )
+    weight: float = Field(0.5, gt=0, lt=1, description="of the first, where their mean is taken")
+
+    @model_validator(mode="after")
+    def _two(self) -> Self:
+        if self.first == self.second:
+            raise ValueError(f"first and second are both '{self.first}': name two")
+        if self.combine == "surest" and "weight" in self.model_fields_set:
+            raise ValueError("weight belongs to combine: mean; the surer of two has none: remove it")
+        return self

@@ -1,0 +1,108 @@
+"""What must hold between teachers, ensembles, students and the parts of the corpus. One line for each mistake."""
+
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from tasks.params_corpora import part_names
+from tasks.params_graph import MODELS, gives_text, names, needs, way_back
+from tasks.params_teachers import CheckpointTeacher, HearingTeacher, ModelTeacher
+
+if TYPE_CHECKING:
+    from tasks.params import Params, Recipe
+
+
+def teaching_problems(params: "Params") -> Iterator[str]:
+    yield from _name_problems(params)
+    yield from _member_problems(params)
+    yield from _part_problems(params)
+    for name, recipe in params.students.items():
+        yield from _hearing_problems(name, recipe)
+        yield from _text_problems(params, name, recipe)
+
+
+def hint(word: str, known: Iterable[str]) -> str:
+    """` (did you mean 'x'?)`, or nothing."""
+    near = get_close_matches(word, list(known), n=1)
+    return f" (did you mean '{near[0]}'?)" if near else ""
+
+
+def _name_problems(params: "Params") -> Iterator[str]:
+    for section, others in (
+        ("teachers", params.ensembles),
+        ("ensembles", params.students),
+        ("teachers", params.students),
+    ):
+        for name in getattr(params, section).keys() & others.keys():
+            yield f"{section}.{name}: another model of this file has that name: each folder under models/ has one owner"
+
+
+def _member_problems(params: "Params") -> Iterator[str]:
+    known = names(params)
+    for name, ensemble in params.ensembles.items():
+        for key, member in (("first", ensemble.first), ("second", ensemble.second)):
+            if member not in known or member == name:
+                why = "is this ensemble itself" if member == name else "is no model of this file"
+                yield f"ensembles.{name}.{key}: '{member}' {why}{hint(member, (k for k in known if k != name))}"
+            elif ensemble.combine == "mean" and gives_text(params, member):
+                yield f"ensembles.{name}.combine: {member} gives text, of which there is no mean: use surest"
+        if way := way_back(params, name):
+            yield f"ensembles.{name}: its members lead back to itself ({' -> '.join(way)})"
+    for name, teacher in params.teachers.items():
+        if isinstance(teacher, ModelTeacher) and teacher.path.parent == MODELS:
+            (model,) = needs(params, name)
+            if model not in known:
+                yield f"teachers.{name}.path: '{model}' is no model of this file{hint(model, known)}"
+            elif gives_text(params, model):
+                yield f"teachers.{name}.path: {model} gives text already: let students name it as their teacher"
+
+
+def _part_problems(params: "Params") -> Iterator[str]:
+    parts = part_names(params.corpus)
+    said: dict[str, Iterable[str]] = {
+        f"teachers.{name}.parts": teacher.parts or ()
+        for name, teacher in params.teachers.items()
+        if not isinstance(teacher, CheckpointTeacher)
+    }
+    said |= {f"students.{name}.hears": recipe.hears or () for name, recipe in params.students.items()}
+    if params.teacher.source == "train":
+        said["teacher.hears"] = params.teacher.hears or ()
+        if params.teacher.hears and "labelled" not in params.teacher.hears.values():
+            yield "teacher.hears: no part is labelled, and it has nothing else to learn from"
+    for key, chosen in said.items():
+        for part in chosen:
+            if part not in parts:
+                yield f"{key}: '{part}' is no part of the corpus, which has {', '.join(parts)}{hint(part, parts)}"
+
+
+def _hearing_problems(name: str, recipe: "Recipe") -> Iterator[str]:
+    if recipe.hears is None:
+        return
+    seen = set(recipe.hears.values())
+    if "labelled" not in seen and recipe.objective.labels > 0:
+        yield f"students.{name}.hears: no part is labelled, but objective.labels is not 0: set it to 0"
+    if "unlabelled" in seen and recipe.teacher == "none":
+        yield f"students.{name}.hears: unlabelled audio teaches nothing without a teacher: name one, or remove it"
+
+
+def _text_problems(params: "Params", name: str, recipe: "Recipe") -> Iterator[str]:
+    if not gives_text(params, recipe.teacher):
+        if recipe.filter is not None:
+            yield (
+                f"students.{name}.filter: {recipe.teacher} gives posteriors, not transcripts; remove filter, or let "
+                "teachers: {…: {source: model, path: models/…}} write down what it hears"
+            )
+        return
+    for match in recipe.objective.matches:
+        if match.name != "hypotheses":
+            yield (
+                f"students.{name}.objective.match: {recipe.teacher} gives text and no posteriors: "
+                f"use match: {{name: hypotheses}} in place of {match.name}"
+            )
+    other = params.teachers.get(recipe.teacher)
+    alone = other is not None and not (isinstance(other, HearingTeacher) and other.speeds)
+    if recipe.filter is not None and recipe.filter.max_disagreement is not None and alone:
+        yield (
+            f"students.{name}.filter.max_disagreement: {recipe.teacher} has no second opinion: give it speeds "
+            "(where this pipeline runs it), or join it with another teacher in ensembles"
+        )

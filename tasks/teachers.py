@@ -1,0 +1,142 @@
+"""Stage `teachers NAME`: adopt another checkpoint, or let a recogniser that gives text hear the training part."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import soxr
+
+from kd.metrics import EDITS, error_rate
+from kd.posteriors import Codec
+from kd.text import Vocabulary
+from tasks.answers import Answer, Hypothesis, write_answers
+from tasks.data import PreparedData, Utterance
+from tasks.listeners import LISTENERS, Clip, Transcription
+from tasks.listeners.cache import listen_once
+from tasks.output_store import OutputStore
+from tasks.params import Params
+from tasks.params_teachers import AnyTextTeacher, CheckpointTeacher, HearingTeacher
+from tasks.paths import Paths
+from tasks.preparation.quarantine import RejectedError
+from tasks.preparation.text import normalise
+from tasks.teacher import adopt
+from tasks.watch import Silent, Watch
+
+
+def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -> dict[str, float]:
+    """Writes models/NAME/: a checkpoint, or hypotheses.parquet and teacher.json; and an empty outputs/NAME/."""
+    settings = params.teachers[name]
+    data = PreparedData.load(paths.prepared, sample_rate_hz=params.frontend.sample_rate_hz)
+    OutputStore.begin(paths.outputs(name), Codec.of(len(data.vocabulary), params.outputs.keep))
+    if isinstance(settings, CheckpointTeacher):
+        return adopt(params, settings, paths, data, name)
+    utterances = chosen(data, settings.parts)
+    try:
+        answers = _answers(params, settings, paths, data, utterances, watch)
+    except ValueError as error:
+        raise ValueError(f"teachers.{name}: {error}") from None
+    write_answers(paths.model(name), answers, settings.model_dump(mode="json"))
+    return answer_metrics(params.problem.kind, utterances, answers, data.sample_rate_hz)
+
+
+Problem = Literal["transcription", "keyword"]
+
+
+def chosen(data: PreparedData, parts: Sequence[str] | None) -> tuple[Utterance, ...]:
+    """The training part's utterances of these parts of the corpus."""
+    found = tuple(u for u in data.split("train") if parts is None or u.part in parts)
+    if not found:
+        raise ValueError(f"no training utterance is of {', '.join(parts or ())}: see parts")
+    return found
+
+
+def answer_metrics(
+    problem: Problem, utterances: Sequence[Utterance], answers: Sequence[Answer], sample_rate_hz: int
+) -> dict[str, float]:
+    """How much was answered; and where transcripts are known, how wrong the answers are: told, never used."""
+    said = {answer.id: answer.best.text for answer in answers if answer.best is not None}
+    edits = [EDITS[problem](u.text, said[u.id] or "") for u in utterances if u.units and u.id in said]
+    confidences = [answer.confidence for answer in answers if answer.confidence is not None]
+    return {
+        "utterances": float(len(utterances)),
+        "answered": float(len(said)),
+        "audio_seconds": sum(u.num_samples for u in utterances) / sample_rate_hz,
+        **({"mean_confidence": float(np.mean(confidences))} if confidences else {}),
+        **({"train_error": error_rate(edits)} if edits else {}),
+    }
+
+
+def _answers(
+    params: Params,
+    settings: AnyTextTeacher,
+    paths: Paths,
+    data: PreparedData,
+    utterances: Sequence[Utterance],
+    watch: Watch,
+) -> list[Answer]:
+    """One answer an utterance, with what is heard at other speeds as second opinions."""
+    listener = LISTENERS[settings.source](settings, paths.root)
+    speeds = settings.speeds if isinstance(settings, HearingTeacher) else ()
+    views = []
+    for speed in (1.0, *speeds):
+        clips = [_clip(data, utterance, speed) for utterance in utterances]
+        views.append(listen_once(listener, clips, paths.scratch / "heard", watch))
+    write = partial(in_units, params=params, vocabulary=data.vocabulary)
+    return [_answer(u.id, [view[u.id] for view in views], settings.replace, write) for u in utterances]
+
+
+def _clip(data: PreparedData, utterance: Utterance, speed: float) -> Clip:
+    rate_hz = data.sample_rate_hz
+
+    def read() -> npt.NDArray[np.float32]:
+        waveform_N = data.waveform(utterance)
+        return waveform_N if speed == 1.0 else at_speed(waveform_N, speed)
+
+    return Clip(utterance.id, utterance.source, utterance.num_samples / rate_hz / speed, rate_hz, read)
+
+
+def at_speed(waveform_N: npt.NDArray[np.float32], speed: float) -> npt.NDArray[np.float32]:
+    """Faster (above 1) or slower, its pitch moving along, as a tape does it."""
+    moved_N: npt.NDArray[np.float32] = soxr.resample(waveform_N, 1_000 * speed, 1_000).astype(np.float32)
+    return moved_N
+
+
+def in_units(text: str, params: Params, vocabulary: Vocabulary) -> str | None:
+    """A foreign transcript as this pipeline writes its own; None where its units cannot."""
+    alphabet = None if params.problem.kind == "keyword" else params.problem.units.alphabet
+    settings = params.preprocess
+    try:
+        plain = normalise(
+            text, lowercase=settings.lowercase, strip_punctuation=settings.strip_punctuation, alphabet=alphabet
+        )
+        vocabulary.encode(plain)
+    except (RejectedError, ValueError):
+        return None
+    return plain
+
+
+def _answer(
+    name: str, views: Sequence[Transcription], replacements: dict[str, str], write: Callable[[str], str | None]
+) -> Answer:
+    main, *others = views
+    hypotheses = []
+    for raw, weight in main.texts:
+        said = _replaced(raw, replacements)
+        hypotheses.append(Hypothesis(raw, write(said), weight))
+    opinions = [_replaced(view.texts[0][0], replacements) for view in others if view.texts]
+    return Answer(
+        id=name,
+        hypotheses=tuple(hypotheses),
+        confidence=main.confidence,
+        no_speech=main.no_speech,
+        opinions=tuple(write(opinion) or opinion for opinion in opinions),
+        refused=main.refused,
+    )
+
+
+def _replaced(text: str, replacements: dict[str, str]) -> str:
+    for written, said in replacements.items():
+        text = text.replace(written, said)
+    return text

@@ -1,0 +1,76 @@
+"""Tables of transcripts: every format says the same, and mistakes in them are named."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tasks.listeners import Clip, Transcription
+from tasks.listeners.table import Table
+from tasks.params_teachers import TableTeacher
+from tasks.watch import Silent
+
+ROWS: list[dict[str, Any]] = [
+    {"id": "a", "hypothesis": "One, two", "confidence": 0.9, "weight": 0.25},
+    {"id": "a", "hypothesis": "one too", "confidence": 0.7, "weight": 0.75},
+    {"id": "b", "hypothesis": "", "confidence": 0.1, "weight": None},
+]
+
+
+def write(file: Path, rows: list[dict[str, Any]]) -> None:
+    table = pd.DataFrame(rows)
+    if file.suffix == ".jsonl":
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    elif file.suffix == ".parquet":
+        table.to_parquet(file)
+    else:
+        table.to_csv(file, index=False, sep="\t" if file.suffix == ".tsv" else ",")
+
+
+def listen(file: Path, clips: list[Clip]) -> dict[str, Transcription]:
+    settings = TableTeacher(source="table", path=Path(file.name))
+    return dict(Table(settings, file.parent).listen(clips, Silent()))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_every_format_says_the_same(suffix: str, tmp_path: Path, clips: list[Clip]) -> None:
+    file = tmp_path / f"table{suffix}"
+    write(file, ROWS)
+    found = listen(file, clips)
+    assert found["a"] == Transcription((("one too", 0.75), ("One, two", 0.25)), confidence=0.7)
+    assert found["b"] == Transcription((("", 1.0),), confidence=0.1)
+    assert found["c"] == Transcription((), refused="the table has no row of it")
+
+
+def test_paths_serve_where_there_is_no_id(tmp_path: Path, clips: list[Clip]) -> None:
+    write(tmp_path / "t.csv", [{"path": clips[1].source, "hypothesis": "two"}])
+    assert listen(tmp_path / "t.csv", clips)["b"] == Transcription((("two", 1.0),))
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{"id": "a", "text": "one"}], "has the columns id, text; expected id or path, hypothesis"),
+        ([{"id": "z", "hypothesis": "one"}], "names none of the 3 utterances by its column id.*such as 'z'"),
+        ([{"id": "a", "hypothesis": "one", "confidence": "high"}], "id a: confidence 'high' is no number"),
+        ([{"id": "a", "hypothesis": "one", "confidence": 90}], "confidence 90 is no probability"),
+        ([{"id": "a", "hypothesis": x} for x in ("one", "two")], "2 rows need a weight above 0 each"),
+    ],
+)
+def test_mistakes_are_named(rows: list[dict[str, Any]], message: str, tmp_path: Path, clips: list[Clip]) -> None:
+    write(tmp_path / "t.csv", rows)
+    with pytest.raises(ValueError, match=message):
+        listen(tmp_path / "t.csv", clips)
+
+
+def test_files_that_are_no_tables_are_refused(tmp_path: Path, clips: list[Clip]) -> None:
+    with pytest.raises(ValueError, match="no such table"):
+        listen(tmp_path / "t.csv", clips)
+    (tmp_path / "t.xls").touch()
+    with pytest.raises(ValueError, match=r"ends in \.csv, \.tsv, \.jsonl, \.parquet"):
+        listen(tmp_path / "t.xls", clips)
+    (tmp_path / "t.jsonl").write_text("{")
+    with pytest.raises(ValueError, match=r"cannot be read as \.jsonl"):
+        listen(tmp_path / "t.jsonl", clips)
