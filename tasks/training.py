@@ -119,7 +119,7 @@ def _epochs(
     return fit(
         model,
         objective,
-        Batches(inputs.epoch, inputs.per_epoch),
+        Batches(inputs.epoch, inputs.per_epoch, run.frontend.settings.frame_shift_ms),
         Validation(run.data, "valid", frontend, batch_seconds=run.settings.batch_seconds, device=device),
         run.settings,
         accelerator=accelerator,
@@ -177,10 +177,10 @@ def make_accelerator(settings: TrainingSettings) -> Accelerator:
 
 
 def write_history(folder: Path, history: list[dict[str, float]]) -> None:
-    """history.csv: one row an epoch."""
+    """history.csv: one row an epoch; empty where an epoch has no such figure."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "history.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, list(history[0]))
+        table = csv.DictWriter(file, list(dict.fromkeys(key for row in history for key in row)))
         table.writeheader()
         table.writerows({**row, "epoch": int(row["epoch"])} for row in history)
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from kd.models import Recogniser
 from kd.propagation.pruning import zeroed
 from kd.settings.training import TrainingSettings
+from kd.training.gauges import Gauges
 from kd.training.inputs import Inputs
 from kd.training.meters import Meters, shares
 from kd.training.objective import Objective, Term, total
@@ -27,10 +28,14 @@ from kd.training.trainee import Trainee
 
 @dataclass(frozen=True)
 class Batches:
-    """Training batches: `epoch(i)` gives those of epoch i, always `per_epoch` of them."""
+    """Training batches: `epoch(i)` gives those of epoch i, always `per_epoch` of them.
+
+    frame_shift_ms: between two frames of their features.
+    """
 
     epoch: Callable[[int], Iterable[Inputs]]
     per_epoch: int
+    frame_shift_ms: float = 10.0
 
 
 @dataclass(frozen=True)
@@ -93,14 +98,17 @@ def fit(
         torch.manual_seed(settings.seed * 100_003 + index + accelerator.process_index * 1_000_000_007)
         wrapped.train()
         now, meters = objective.at(index), Meters()
-        for inputs in batches.epoch(index):
-            terms = _step(wrapped, now, inputs, optimiser, settings, accelerator)
+        gauges = Gauges(now, batches.per_epoch, accelerator)
+        for number, inputs in enumerate(batches.epoch(index)):
+            measured = gauges if gauges.measures(number) else None
+            terms = _step(wrapped, now, inputs, optimiser, settings, accelerator, measured)
             if not accelerator.optimizer_step_was_skipped:
                 schedule.step()
             zeroed(model, masks)
             meters.add(terms, accelerator)
         model.eval()
-        metrics = {**now.metrics(meters.means()), "rate": float(schedule.get_last_lr()[0]), **validate(model)}
+        losses, diagnosis = now.metrics(meters.means()), gauges.means(batches.frame_shift_ms)
+        metrics = {**losses, **diagnosis, "rate": float(schedule.get_last_lr()[0]), **validate(model)}
         metrics = broadcast_object_list([metrics])[0]
         _require_finite(metrics, index)
         record.see(index, metrics, model)
@@ -127,15 +135,22 @@ def _step(
     optimiser: Any,
     settings: TrainingSettings,
     accelerator: Accelerator,
+    gauges: Gauges | None,
 ) -> list[Term]:
-    """One step of the optimiser on this process's share of a batch; returns the terms of its objective."""
+    """One step of the optimiser on this process's share of a batch; returns the terms of its objective.
+
+    gauges: where the batch is measured, None for most.
+    """
     if objective.settings.two_views is not None:
         inputs = inputs.both_views()
     with accelerator.autocast():
         outputs = trainee(inputs.features_BTF, inputs.lengths_B)
     terms = objective.terms(outputs, inputs)
+    parts = shares(terms, accelerator)
+    if gauges is not None:
+        gauges.add(outputs, inputs, terms, parts)
     optimiser.zero_grad()
-    accelerator.backward(total(terms, shares(terms, accelerator)))
+    accelerator.backward(total(terms, parts))
     if settings.clip_norm is not None:
         accelerator.clip_grad_norm_(trainee.parameters(), settings.clip_norm)
     optimiser.step()

@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
-from kd.hypotheses import Hypotheses
 from kd.losses import LABEL_LOSSES, MATCHING_LOSSES, SELF_LOSSES
 from kd.settings.itself import ConsistencyCTC, Itself
 from kd.settings.losses import FromHypotheses, ObjectiveSettings, OneMatch
@@ -32,6 +31,14 @@ class Term:
     count: int
 
 
+class Pair(NamedTuple):
+    """Logits of student and teacher over the same frames and units."""
+
+    student_BTV: Tensor
+    teacher_BTV: Tensor
+    lengths_B: Tensor
+
+
 class Objective:
     """The project's objective for one problem, `transcription` or `keyword`, in one epoch."""
 
@@ -45,6 +52,11 @@ class Objective:
         """What the losses against the teacher compare with: `logits`, `hypotheses`, or both."""
         matches = self.settings.matches if self.schedule.uses_teacher else ()
         return {MATCHING_LOSSES[match.name].needs for match in matches}
+
+    @property
+    def matches_logits(self) -> bool:
+        """Whether a loss against the teacher acts on the student's logits."""
+        return bool(self.needs & {"logits", "hypotheses"})
 
     @property
     def hypotheses(self) -> FromHypotheses | None:
@@ -66,7 +78,8 @@ class Objective:
         if self.settings.labels > 0:
             terms.append(self._label(logits_BTV, lengths_B, inputs))
         if self.schedule.uses_teacher:
-            terms += [self._match(match, logits_BTV, lengths_B, inputs) for match in self.settings.matches]
+            pair = self.pair(outputs, inputs)
+            terms += [self._match(match, outputs, inputs, pair) for match in self.settings.matches]
         return terms + [self._itself(loss, outputs, inputs) for loss in self.settings.itself]
 
     def _label(self, logits_BTV: Tensor, lengths_B: Tensor, inputs: Inputs) -> Term:
@@ -81,17 +94,24 @@ class Objective:
         value = self.label_loss(logits_BTV, lengths_B, targets_BL, target_lengths_B)
         return Term("labels", "label", self.settings.labels, value, len(lengths_B))
 
-    def _match(self, match: OneMatch, logits_BTV: Tensor, lengths_B: Tensor, inputs: Inputs) -> Term:
-        loss = MATCHING_LOSSES[match.name]
-        teacher: Tensor | Hypotheses
+    def pair(self, outputs: Outputs, inputs: Inputs) -> Pair | None:
+        """What losses between logits compare; None where none does, or the batch has no logits of a teacher."""
+        if "logits" not in self.needs or inputs.teacher_BTV is None:
+            return None
+        _require_same_shape(outputs.logits_BTV, inputs.teacher_BTV)
+        return Pair(outputs.logits_BTV, inputs.teacher_BTV, outputs.lengths_B)
+
+    def _match(self, match: OneMatch, outputs: Outputs, inputs: Inputs, pair: Pair | None) -> Term:
+        loss, weight = MATCHING_LOSSES[match.name], self.settings.beta_now * match.weight
+        lengths_B = outputs.lengths_B
         if loss.needs == "hypotheses":
-            teacher = _given(inputs.hypotheses, match.name, "hypotheses")
+            hypotheses = _given(inputs.hypotheses, match.name, "hypotheses")
+            value = loss(outputs.logits_BTV, hypotheses, lengths_B, settings=match)
         else:
-            teacher = _given(inputs.teacher_BTV, match.name, "logits")
-            _require_same_shape(logits_BTV, teacher)
-        value = loss(logits_BTV, teacher, lengths_B, settings=match)
+            student_BTV, teacher_BTV, lengths_B = _given(pair, match.name, "logits")
+            value = loss(student_BTV, teacher_BTV, lengths_B, settings=match)
         counts = {"frames": int(lengths_B.sum()), "utterances": len(lengths_B), "batch": 1}
-        return Term(match.name, "match", self.settings.beta_now * match.weight, value, counts[loss.counts])
+        return Term(match.name, "match", weight, value, counts[loss.counts])
 
     def _itself(self, loss: Itself, outputs: Outputs, inputs: Inputs) -> Term:
         lengths_B, function = outputs.lengths_B, SELF_LOSSES[loss.name].function
@@ -130,8 +150,12 @@ class Objective:
 
 def total(terms: Sequence[Term], shares: Sequence[float] | None = None) -> Tensor:
     """The weighted sum; shares make one process's part of a batch count rightly, one for each term."""
-    shares = shares or [1.0] * len(terms)
-    return torch.stack([t.weight * s * t.value for t, s in zip(terms, shares, strict=True)]).sum()
+    return weighted(list(zip(terms, shares or [1.0] * len(terms), strict=True)))
+
+
+def weighted(parts: Sequence[tuple[Term, float]]) -> Tensor:
+    """The sum of terms, each with its own weight and another."""
+    return torch.stack([term.weight * share * term.value for term, share in parts]).sum()
 
 
 def _given(found: Given | None, loss: str, what: str) -> Given:

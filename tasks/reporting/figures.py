@@ -5,7 +5,7 @@ matplotlib draws with stand-in colours; afterwards these become `currentColor` a
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -98,6 +98,23 @@ def noise_chart(curves: Sequence[tuple[list[float], list[float], float]]) -> str
         axes.set_xticks([*levels, clean], [*(f"{level:g}" for level in levels), "as recorded"])
         axes.set(xlabel="signal-to-noise ratio in dB", ylabel="test error in %")
         return _finish(figure, "noise")
+
+
+def epoch_curves(models: Sequence[Mapping[str, Sequence[float]]], column: str, label: str, scale: float = 1.0) -> str:
+    """One column of each model's history after each epoch; models without it are left out, but keep their colours."""
+    with mpl.rc_context({**STYLE, "svg.hashsalt": column}):
+        figure = Figure(figsize=SIZE_INCHES, layout="constrained")
+        axes = figure.subplots()
+        for i, columns in enumerate(models):
+            if column in columns:
+                epochs, values = np.array(columns["epoch"]) + 1, scale * np.array(columns[column])
+                axes.plot(
+                    epochs, values, color=colour(i), linewidth=1.8, marker=MARKERS[i % len(MARKERS)], markevery=[-1]
+                )
+        axes.set_ylim(bottom=0)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set(xlabel="epoch", ylabel=label)
+        return _finish(figure, column)
 
 
 def marker_symbol(index: int) -> str:

@@ -14,6 +14,7 @@ from tasks.reporting.breakdown import breakdowns
 from tasks.reporting.circumstances import seeds, versions
 from tasks.reporting.clips import clips
 from tasks.reporting.comparisons import Comparison
+from tasks.reporting.diagnosis import diagnose
 from tasks.reporting.figures import error_chart, learning_curves, marker_symbol, themed
 from tasks.reporting.forest import verdict_section
 from tasks.reporting.forms import FormRow
@@ -79,6 +80,7 @@ def render(sources: Sources) -> str:
                 ("Error against latency", "latency_ms_p50", "median latency of an utterance in ms", 1.0),
             )
         ] + [("Learning curves", Markup(learning_curves(models)))],
+        diagnosis=diagnose(models),
         unchosen=unchosen(models, UNCHOSEN),
         disputed=disputed,
         clips={name: Markup(uri) for name, uri in clips(sources.prepared, [one.id for one in disputed]).items()},

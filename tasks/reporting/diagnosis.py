@@ -1,0 +1,89 @@
+"""How distilling went: a sentence for each model that had a teacher, and curves. From its history alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tasks.reporting.figures import epoch_curves
+from tasks.reporting.results import Model
+from tasks.reporting.wording import compact, percent
+
+DROWNS = 10.0
+"""Ratio of the gradients of teacher and labels from which one drowns the other."""
+CHARTS = (
+    ("Agreement of spikes with the teacher's", "agreement", "spikes that both have, in %", 100.0),
+    ("Divergence where the teacher speaks", "spoken_loss", "nats a frame", 1.0),
+    ("Divergence where the teacher is silent", "blank_loss", "nats a frame", 1.0),
+    ("Teacher's gradient by the labels'", "gradient_ratio", "ratio of norms", 1.0),
+)
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """sentences: by model; charts: title and SVG, none where no model had a teacher."""
+
+    sentences: dict[str, str]
+    charts: tuple[tuple[str, str], ...]
+
+
+def diagnose(models: Sequence[Model]) -> Diagnosis:
+    """Sentences and charts of those models whose history tells of a teacher."""
+    sentences = {m.name: sentence for m in models if (sentence := sentence_of(last_figures(m)))}
+    known = [_with_ratio(m) for m in models]
+    charts = tuple(
+        (title, epoch_curves(known, column, label, scale))
+        for title, column, label, scale in CHARTS
+        if any(column in curve for curve in known)
+    )
+    return Diagnosis(sentences, charts)
+
+
+def last_figures(model: Model) -> dict[str, float]:
+    """Each figure of a history, in the last epoch that has it."""
+    curve = model.curve
+    return {name: float(values.iloc[-1]) for name in curve.columns if len(values := curve[name].dropna())}
+
+
+def sentence_of(figures: dict[str, float]) -> str:
+    """What the figures of a training run say of teacher and student; empty without a teacher."""
+    parts = [*_spikes(figures), *_gradients(figures)]
+    if not parts:
+        return ""
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _spikes(figures: dict[str, float]) -> list[str]:
+    if "agreement" not in figures:
+        return []
+    shared = f"{percent(figures['agreement'])} of the student's and the teacher's "
+    if "blank_loss" not in figures:
+        return [f"{shared}answers in training agree"]
+    if "delay_frames" not in figures:
+        return ["student and teacher have no spike in common: the student may still be silent"]
+    frames, ms = figures["delay_frames"], figures["delay_ms"]
+    if abs(frames) < 1:
+        return [f"the student's spikes come when the teacher's do; {shared}spikes are common"]
+    when = f"the student's spikes come {abs(ms):.0f} ms {'later' if frames > 0 else 'earlier'} than the teacher's"
+    remedy = f": allow a delay of {frames:.0f} frame{'s' * (frames >= 1.5)}" if frames > 0 else ""
+    return [f"{when}{remedy}; {shared}spikes are common"]
+
+
+def _gradients(figures: dict[str, float]) -> list[str]:
+    label, match = (figures.get(f"{kind}_gradient", 0.0) for kind in ("label", "match"))
+    if not label or not match:
+        return []
+    ratio = match / label
+    if ratio > DROWNS:
+        return [f"the teacher's gradient drowns the labels', {compact(ratio, 2)} to 1: lower beta"]
+    if ratio < 1 / DROWNS:
+        return [f"the labels' gradient drowns the teacher's, {compact(1 / ratio, 2)} to 1: raise beta"]
+    return [f"the gradients of teacher and labels stand {compact(ratio, 2)} to 1"]
+
+
+def _with_ratio(model: Model) -> dict[str, Sequence[float]]:
+    """Columns of a model's history, with the gradients' ratio where both are there."""
+    curve = model.curve
+    columns: dict[str, Sequence[float]] = {str(name): curve[name].tolist() for name in curve.columns}
+    if {"label_gradient", "match_gradient"} <= columns.keys():
+        columns["gradient_ratio"] = (curve["match_gradient"] / curve["label_gradient"]).tolist()
+    return columns

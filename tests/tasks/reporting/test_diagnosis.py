@@ -1,0 +1,76 @@
+"""How distilling went, in one sentence a model and in curves."""
+
+import re
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tasks.reporting.diagnosis import diagnose, sentence_of
+from tasks.reporting.results import COLUMNS, Model
+
+SPIKES = {"agreement": 0.9, "blank_loss": 0.1, "spoken_loss": 2.0}
+LATE = {**SPIKES, "delay_frames": 2.0, "delay_ms": 80.0}
+
+
+def make_model(name: str, **columns: list[float]) -> Model:
+    curve = pd.DataFrame({"epoch": [0, 1, 2], "valid_error": [0.9, 0.5, 0.4], **columns})
+    facts: dict[str, Any] = dict.fromkeys(COLUMNS, 0)
+    return Model(name, facts, "m", "rnn", (), {}, curve, pd.DataFrame())
+
+
+@pytest.mark.parametrize(
+    ("figures", "expected"),
+    [
+        (
+            LATE,
+            "The student's spikes come 80 ms later than the teacher's: allow a delay of 2 frames; "
+            "90.0\u202f% of the student's and the teacher's spikes are common.",
+        ),
+        (
+            {**LATE, "delay_frames": 1.0, "delay_ms": 40.0},
+            "The student's spikes come 40 ms later than the teacher's: allow a delay of 1 frame; ",
+        ),
+        ({**LATE, "delay_frames": -1.0, "delay_ms": -40.0}, "The student's spikes come 40 ms earlier than the"),
+        (
+            {**LATE, "delay_frames": 0.0, "delay_ms": 0.0, "label_gradient": 2.0, "match_gradient": 1.0},
+            "The student's spikes come when the teacher's do; 90.0\u202f% of the student's and the teacher's spikes "
+            "are common; the gradients of teacher and labels stand 0.50 to 1.",
+        ),
+        (SPIKES, "Student and teacher have no spike in common: the student may still be silent."),
+        ({"agreement": 0.5}, "50.0\u202f% of the student's and the teacher's answers in training agree."),
+        (
+            {"label_gradient": 0.1, "match_gradient": 2.3},
+            "The teacher's gradient drowns the labels', 23 to 1: lower beta.",
+        ),
+        (
+            {"label_gradient": 4.0, "match_gradient": 0.1},
+            "The labels' gradient drowns the teacher's, 40 to 1: raise beta.",
+        ),
+        ({"label_gradient": 4.0}, ""),
+        ({"valid_error": 0.3}, ""),
+    ],
+)  # fmt: skip
+def test_sentences(figures: dict[str, float], expected: str) -> None:
+    found = sentence_of(figures)
+    assert found.startswith(expected)
+    assert bool(found) is bool(expected)
+
+
+def test_only_the_taught_are_told_of_by_their_last_known_figures() -> None:
+    nan = float("nan")
+    late = {"agreement": [0.1, 0.8, 0.9], "blank_loss": [1.0, 0.5, 0.1], "delay_frames": [nan, 2, nan]}
+    taught = make_model("taught", **late, delay_ms=[nan, 80, nan], label_gradient=[1, 2, 4], match_gradient=[1, 1, 1])
+    found = diagnose([make_model("alone"), taught])
+    assert found.sentences.keys() == {"taught"}
+    assert "80 ms later" in found.sentences["taught"]
+    assert [title for title, _ in found.charts] == [
+        "Agreement of spikes with the teacher's",
+        "Divergence where the teacher is silent",
+        "Teacher's gradient by the labels'",
+    ]
+    for _, svg in found.charts:
+        colours = set(re.findall(r"(?:stroke|fill): ?([^;\"]+)", svg))
+        assert colours <= {"none", "currentColor", "var(--grid)", "var(--model-1)"}
+        assert "var(--model-1)" in svg
+    assert diagnose([make_model("alone")]).charts == ()
