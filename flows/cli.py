@@ -41,6 +41,7 @@ def run(
     from flows.graph import look
 
     root = Path()
+    _say_what_cannot_be_claimed(root, params)
     if not force and not look(root).stale:
         typer.echo("Everything is up to date.")
         _complete(root, params)
@@ -99,6 +100,7 @@ def check(
     typer.echo(
         f"{file} is valid: {params.problem.kind}, {len(params.students)} students ({', '.join(params.students)})"
     )
+    _say_what_cannot_be_claimed(Path(), params)
 
 
 @app.command()
@@ -167,6 +169,15 @@ def _checked_params(file: Path = Path("params.yaml")) -> "Params":
         for line in error.lines:
             typer.echo(line, err=True)
         raise typer.Exit(2) from None
+
+
+def _say_what_cannot_be_claimed(root: Path, params: "Params") -> None:
+    """By the test part as it is prepared now; nothing where none is."""
+    from tasks.claims import impossible
+    from tasks.paths import Paths
+
+    for line in impossible(params, Paths(root).prepared):
+        typer.echo(f"Before anything is trained: {line}", err=True)
 
 
 def _run_flow(root: Path, jobs: int, retries: int, timeout_s: float, force: bool) -> None:

@@ -112,7 +112,7 @@ def _teacher(
 
 def role(recipe: Recipe) -> str:
     """`baseline` is the same kind of student that no teacher ever touched: random weights, labels only."""
-    return "baseline" if recipe.init == "random" and recipe.teacher == "none" else "student"
+    return "baseline" if recipe.is_baseline else "student"
 
 
 def require_matching_frames(name: str, student: Recogniser, teacher_name: str, teacher: Recogniser) -> None:

@@ -123,6 +123,11 @@ class Recipe(Strict):
     hears: Hears = None
     training: TrainingSettings | None = Field(None, description="null: student_training")
 
+    @property
+    def is_baseline(self) -> bool:
+        """Whether no teacher ever touches it: random weights, labels only."""
+        return self.init == "random" and self.teacher == "none"
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.init == "random" and self.model is None:

@@ -8,6 +8,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
+from kd.stats.limits import limit_of
 from kd.text import Vocabulary
 from tasks.corpora.raw import SPLITS, RawUtterance, count_raw, read_raw
 from tasks.fresh import fresh_folder
@@ -25,6 +26,7 @@ from tasks.preparation.vocabulary import build_vocabulary
 from tasks.watch import Silent, Watch
 
 _CHUNK = 16  # utterances given to a worker at once
+CONFIDENCE = 0.95  # for the remark on the test part alone: evaluation.confidence is no parameter of this stage
 
 
 def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -> dict[str, float]:
@@ -59,6 +61,8 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
         check_prepared(out, params.frontend.sample_rate_hz)
         write_card(out, card, quarantine.counts)
     kept_at.unlink(missing_ok=True)
+    if limit := limit_of(card.blocks("test"), CONFIDENCE):
+        watch.say(limit)
     return _metrics(card, quarantine, vocabulary)
 
 

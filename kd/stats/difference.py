@@ -10,9 +10,7 @@ import numpy as np
 from scipy import stats
 
 from kd.stats.blocks import Array, blocks_of, checked, jackknife_error, sums
-
-FEW_SPEAKERS = 12
-"""Up to so many, signs are flipped in all 2**S ways; above it, Student's t holds well enough."""
+from kd.stats.limits import FEW_SPEAKERS
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,8 +7,9 @@ from typing import Literal
 
 from scipy import stats
 
-from kd.stats.difference import FEW_SPEAKERS, Difference
+from kd.stats.difference import Difference
 from kd.stats.holm import holm_tails
+from kd.stats.limits import least_speakers
 
 Claim = Literal["better", "not worse", "worse", "too little data to tell"]
 POWER = 0.8
@@ -68,18 +69,13 @@ def _judgement(difference: Difference, margin: float, low_tail: float, high_tail
     return Judgement(claim, difference.estimate, low, high, margin, difference.method, more)
 
 
-def least_speakers(tail: float) -> int:
-    """Fewest speakers whose flipped signs can refute anything at a one-sided level."""
-    return math.ceil(-math.log2(tail) - 1e-9)
-
-
 def _more_speakers(difference: Difference, margin: float, low_tail: float, high_tail: float) -> int | None:
     """Further speakers of the same spread with which the claim is made four times in five, if the estimate is true."""
     gap, have = margin - difference.estimate, difference.num_speakers
     tail = high_tail if gap > 0 else low_tail
 
     def settled(speakers: int) -> bool:
-        if speakers < min(least_speakers(tail), FEW_SPEAKERS + 1):
+        if speakers < least_speakers(tail):
             return False
         if difference.spread == 0:
             return 1 - math.pow(tail, have / (speakers * difference.num_utterances)) <= abs(gap)

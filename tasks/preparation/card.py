@@ -43,6 +43,10 @@ class Card:
             return
         self.words.update([row.text] if self.keyword else row.text.split())
 
+    def blocks(self, split: str) -> int:
+        """Speakers of a part; its utterances where no speaker is known."""
+        return len(self.parts[split].speakers) or self.parts[split].utterances
+
     def facts(self, quarantine: Counter[str]) -> dict[str, Any]:
         speakers = set().union(*(part.speakers for part in self.parts.values()))
         return {

@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from tasks.claims import impossible
 from tasks.params import Params
 from tasks.reporting.breakdown import breakdowns
 from tasks.reporting.circumstances import seeds, versions
@@ -70,6 +71,7 @@ def render(sources: Sources) -> str:
         models=models,
 
         **verdict_section(sources.comparisons, models, sources.params.evaluation),
+        remarks=impossible(sources.params, sources.prepared),
         symbols=Markup("".join(marker_symbol(i) for i in range(len(models)))),
         place={m.name: i for i, m in enumerate(models)},
         widest=max(m.row["test_error_high"] for m in models),

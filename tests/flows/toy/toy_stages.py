@@ -69,9 +69,8 @@ def write(paths: Paths, command: str, name: str, content: str, mib: int) -> None
     folder = folders[command]
     folder.mkdir(parents=True, exist_ok=True)
     if command == "evaluate":
-        (folder / "utterances.parquet").write_text(content)
-        for file in ("forms.parquet", "forms.json"):
-            (folder / file).write_text(content)
+        for table in ("utterances.parquet", "conditions.parquet", "forms.parquet", "forms.json"):
+            (folder / table).write_text(content)
         error = int(content[:4], 16) / 2**16
         (folder / "metrics.json").write_text(json.dumps({"valid_error": error, "test_error": error, "size_bytes": 9}))
     elif command == "measure":
