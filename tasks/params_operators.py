@@ -22,14 +22,15 @@ Bounds = tuple[tuple[int, int], ...]
 class Shape:
     """What is known of a model before it exists.
 
-    fields: bounds by field; per_layer: which of them have a dimension in each layer; zeroed: share of the
-    weights that is zero, by scope.
+    fields: bounds by field; per_layer: which of them have a dimension in each layer; normed: kinds that a norm
+    scales; zeroed: share of the weights that is zero, by scope.
     """
 
     family: str
     kinds: tuple[str, ...]
     fields: dict[str, Bounds]
     per_layer: tuple[str, ...]
+    normed: tuple[str, ...]
     zeroed: dict[str, float] = field(default_factory=dict)
 
     def fields_of(self, kind: Kind) -> list[str]:
@@ -78,7 +79,7 @@ def _shape(encoder: EncoderSettings) -> Shape:
         if any(name == kind or name.startswith(f"{kind}_") for kind in encoder.kinds)
     }
     fields = {name: tuple((units, units) for units in size) for name, size in sizes.items()}
-    return Shape(encoder.family, encoder.kinds, fields, getattr(encoder, "per_layer", ()))
+    return Shape(encoder.family, encoder.kinds, fields, getattr(encoder, "per_layer", ()), encoder.normed)
 
 
 def _problems(shape: Shape, operator: Operator) -> Iterator[str]:
@@ -92,6 +93,8 @@ def _problems(shape: Shape, operator: Operator) -> Iterator[str]:
     if missing := [kind for kind in kinds if kind not in shape.kinds]:
         for kind in missing:
             yield f": {shape.family} has no dimension '{kind}'; it has {', '.join(shape.kinds)}"
+    elif operator.importance.by == "norm" and (bare := [kind for kind in kinds if kind not in shape.normed]):
+        yield f".importance: no norm scales {shape.family}'s {', '.join(bare)}: choose another importance for them"
     elif isinstance(operator, Slice):
         yield from _slice_problems(shape, operator)
     elif operator.sparsity is not None and not _removes(shape, operator, operator.sparsity):

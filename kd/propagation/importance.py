@@ -4,42 +4,68 @@ Scores of single weights come from a table of pure functions. The score of a uni
 every weight that its dimension couples, incoming and outgoing.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kd.models import Dimension, Recogniser
 from kd.models.dimensions import Axis
+from kd.propagation.evidence import Evidence
 from kd.propagation.select import LAYER_PREFIX
-from kd.settings.propagation import DataDriven, Importance, Random
+from kd.settings.propagation import DataDriven, Importance, NormScale, Random
 
-Gradients = Mapping[str, Tensor]
 
-# (weight, gradient of the loss, averaged over calibration batches) -> importance, >= 0.
+def lamp(weight: Tensor) -> Tensor:
+    """w² ÷ the sum of all squares in its tensor that are not smaller: 1 for the largest weight.
+
+    Layer-adaptive magnitude (Lee et al. 2021, arXiv:2010.07611, eq. 1): ranked over all tensors, it leaves each its
+    largest weights.
+    """
+    squares, order = weight.square().flatten().sort()
+    not_smaller = squares.flip(0).cumsum(0).flip(0)
+    scores = torch.empty_like(squares)
+    scores[order] = squares / not_smaller.clamp(min=torch.finfo(squares.dtype).tiny)
+    return scores.view_as(weight)
+
+
+# (weight, what calibration batches say of it: see `evidence`) -> importance, more is more.
 # l1: |w|. l2: w^2. gradient: |g|. taylor: (w g)^2, first-order (Molchanov et al. 2019, arXiv:1906.10771, eq. 8).
+# activation: |w| times the size of its input (Sun et al. 2023, arXiv:2306.11695, eq. 1). movement: its own evidence.
 CRITERIA: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "l1": lambda weight, gradient: weight.abs(),
-    "l2": lambda weight, gradient: weight.square(),
+    "l1": lambda weight, _: weight.abs(),
+    "l2": lambda weight, _: weight.square(),
+    "lamp": lambda weight, _: lamp(weight),
     "gradient": lambda weight, gradient: gradient.abs(),
     "taylor": lambda weight, gradient: (weight * gradient).square(),
+    "activation": lambda weight, size: weight.abs() * size,
+    "movement": lambda weight, moved: moved,
 }
 
 
-def weight_scores(model: Recogniser, importance: Importance, gradients: Gradients | None) -> dict[str, Tensor]:
-    """Importance of every weight, by parameter name.
+def weight_scores(model: Recogniser, importance: Importance, evidence: Evidence | None) -> dict[str, Tensor]:
+    """Importance of every weight, at least 0, by parameter name; `norm` gives those of norms' scales alone.
 
-    gradients: needed by data-driven importances (see `mean_gradients`); ValueError where missing.
+    evidence: needed by data-driven importances; ValueError where missing.
     """
-    weights = {name: p.detach() for name, p in model.named_parameters()}
+    weights = {name: p.detach().cpu() for name, p in model.named_parameters()}
     if isinstance(importance, Random):
         generator = torch.Generator().manual_seed(importance.seed)
         return {name: torch.rand(w.shape, generator=generator) for name, w in weights.items()}
-    if isinstance(importance, DataDriven) and gradients is None:
-        raise ValueError(f"importance '{importance.by}' needs gradients from calibration batches; none were given")
-    score = CRITERIA[importance.by]
-    given = gradients or {}
-    return {name: score(w, given.get(name, w)).cpu() for name, w in weights.items()}
+    if isinstance(importance, NormScale):
+        return {name: weights[name].abs() for name in norm_scales(model)}
+    if isinstance(importance, DataDriven) and evidence is None:
+        raise ValueError(f"importance '{importance.by}' needs calibration batches; none were given")
+    score, given = CRITERIA[importance.by], evidence or {}
+    scores = {name: score(w, given.get(name, w)) for name, w in weights.items()}
+    least = min(float(s.min()) for s in scores.values())
+    return scores if least >= 0 else {name: s - least for name, s in scores.items()}
+
+
+def norm_scales(model: Recogniser) -> list[str]:
+    """Names of the parameters by which batch and layer norms scale units."""
+    norms = (nn.LayerNorm, nn.BatchNorm1d)
+    return [f"{name}.weight" for name, module in model.named_modules() if isinstance(module, norms)]
 
 
 def unit_scores(dimension: Dimension, scores: Mapping[str, Tensor]) -> Tensor:
@@ -54,21 +80,9 @@ def unit_scores(dimension: Dimension, scores: Mapping[str, Tensor]) -> Tensor:
         if axis.tensor in scores:
             total += _along(axis, dimension.size, scores[axis.tensor])
             count += scores[axis.tensor].numel() // dimension.size
-    return total / count
-
-
-def mean_gradients(model: Recogniser, losses: Iterable[Callable[[], Tensor]]) -> dict[str, Tensor]:
-    """Gradient of each parameter, averaged over calibration losses; the model's own gradients stay as they were."""
-    parameters = dict(model.named_parameters())
-    totals = {name: torch.zeros_like(p) for name, p in parameters.items()}
-    count = 0
-    for loss in losses:
-        for name, gradient in zip(parameters, torch.autograd.grad(loss(), list(parameters.values())), strict=True):
-            totals[name] += gradient
-        count += 1
     if count == 0:
-        raise ValueError("no calibration batch: gradients need at least one. Is the training split empty?")
-    return {name: (total / count).cpu() for name, total in totals.items()}
+        raise ValueError(f"no norm scales '{dimension.name}': choose another importance for {dimension.kind}")
+    return total / count
 
 
 def _along(axis: Axis, size: int, score: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kd.models import Recogniser
-from kd.propagation.importance import Gradients
+from kd.propagation.evidence import Evidence
 from kd.propagation.pruning import choose_units, weight_masks, zeroed
 from kd.propagation.select import apply, apply_to_tensors
 from kd.propagation.slicing import choose_slice
@@ -29,8 +29,8 @@ class Propagated:
     kept: tuple[Mapping[str, list[int]], ...] = ()
 
 
-# Gives mean gradients of the loss at a model's weights, from that many calibration batches.
-Calibrate = Callable[[Recogniser, int], Gradients]
+# Gives what an importance needs to know of a model's weights from calibration batches; see `evidence.gather`.
+Calibrate = Callable[[Recogniser, DataDriven], Evidence]
 
 
 def propagate(source: Propagated, operators: Sequence[Operator], calibrate: Calibrate | None = None) -> Propagated:
@@ -40,28 +40,28 @@ def propagate(source: Propagated, operators: Sequence[Operator], calibrate: Cali
     calibration batches and none are given.
     """
     for operator in operators:
-        gradients = _gradients(source.model, operator, calibrate)
-        source = APPLY[type(operator)](source, operator, gradients)
+        evidence = _evidence(source.model, operator, calibrate)
+        source = APPLY[type(operator)](source, operator, evidence)
     return source
 
 
-def _slice(source: Propagated, operator: Slice, gradients: Gradients | None) -> Propagated:
+def _slice(source: Propagated, operator: Slice, evidence: Evidence | None) -> Propagated:
     _require_kinds(source.model, tuple(operator.keep))
-    choice = choose_slice(source.model, operator, gradients)
+    choice = choose_slice(source.model, operator, evidence)
     _require_removal(source.model, choice, f"slice: keep fewer {' or '.join(operator.keep)}")
     how = f"by {operator.importance.by}" if operator.choose == "importance" else operator.choose
     return _keep(source, choice, f"slice {how}")
 
 
-def _prune_units(source: Propagated, operator: PruneUnits, gradients: Gradients | None) -> Propagated:
+def _prune_units(source: Propagated, operator: PruneUnits, evidence: Evidence | None) -> Propagated:
     _require_kinds(source.model, operator.kinds)
-    choice = choose_units(source.model, operator, gradients)
+    choice = choose_units(source.model, operator, evidence)
     _require_removal(source.model, choice, f"prune_units: raise its {_amount(operator)}")
     return _keep(source, choice, f"prune units by {operator.importance.by}")
 
 
-def _prune_weights(source: Propagated, operator: PruneWeights, gradients: Gradients | None) -> Propagated:
-    masks = weight_masks(source.model, operator, gradients, alive=source.masks)
+def _prune_weights(source: Propagated, operator: PruneWeights, evidence: Evidence | None) -> Propagated:
+    masks = weight_masks(source.model, operator, evidence, alive=source.masks)
     alive = sum(int(mask.sum()) for mask in masks.values())
     if alive == sum(int(source.masks.get(name, torch.ones_like(mask)).sum()) for name, mask in masks.items()):
         raise ValueError(f"prune_weights zeroed nothing: raise its {_amount(operator)}")
@@ -71,8 +71,8 @@ def _prune_weights(source: Propagated, operator: PruneWeights, gradients: Gradie
     return Propagated(model, masks, (*source.lineage, line), (*source.kept, {}))
 
 
-# The one table of operators; each is (source, its settings, gradients or None) -> Propagated.
-APPLY: dict[type[Any], Callable[[Propagated, Any, Gradients | None], Propagated]] = {
+# The one table of operators; each is (source, its settings, evidence or None) -> Propagated.
+APPLY: dict[type[Any], Callable[[Propagated, Any, Evidence | None], Propagated]] = {
     Slice: _slice,
     PruneUnits: _prune_units,
     PruneWeights: _prune_weights,
@@ -110,8 +110,8 @@ def _require_kinds(model: Recogniser, kinds: Sequence[str]) -> None:
             raise ValueError(f"{family} has no dimension of kind '{kind}'; it has {', '.join(have)}")
 
 
-def _gradients(model: Recogniser, operator: Operator, calibrate: Calibrate | None) -> Gradients | None:
+def _evidence(model: Recogniser, operator: Operator, calibrate: Calibrate | None) -> Evidence | None:
     importance = operator.importance
     if not isinstance(importance, DataDriven) or calibrate is None:
         return None
-    return calibrate(model, importance.batches)
+    return calibrate(model, importance)

@@ -6,14 +6,15 @@ import torch
 from torch import Tensor
 
 from kd.models import Recogniser
-from kd.propagation.importance import Gradients, unit_scores, weight_scores
+from kd.propagation.evidence import Evidence
+from kd.propagation.importance import unit_scores, weight_scores
 from kd.settings.propagation import PruneUnits, PruneWeights
 
 
 def weight_masks(
     model: Recogniser,
     settings: PruneWeights,
-    gradients: Gradients | None = None,
+    evidence: Evidence | None = None,
     *,
     alive: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
@@ -24,7 +25,7 @@ def weight_masks(
     dead in `alive`, the masks of an earlier pruning, go first and count among them; none comes back.
     """
     alive = alive or {}
-    everything = weight_scores(model, settings.importance, gradients)
+    everything = weight_scores(model, settings.importance, evidence)
     scores = {name: s for name, s in everything.items() if s.ndim > 1}
     scores = {name: s.masked_fill(~alive[name], -1.0) if name in alive else s for name, s in scores.items()}
     if settings.threshold is not None:
@@ -48,13 +49,13 @@ def zeroed(model: Recogniser, masks: Mapping[str, Tensor]) -> None:
             parameters[name].mul_(mask.to(parameters[name].device))
 
 
-def choose_units(model: Recogniser, settings: PruneUnits, gradients: Gradients | None = None) -> dict[str, Tensor]:
+def choose_units(model: Recogniser, settings: PruneUnits, evidence: Evidence | None = None) -> dict[str, Tensor]:
     """The units that structured pruning keeps, by dimension; each dimension keeps at least its best one.
 
     In the global scope scores are divided by their dimension's mean first, since the scale of weights
     differs between layers.
     """
-    scores = weight_scores(model, settings.importance, gradients)
+    scores = weight_scores(model, settings.importance, evidence)
     by_dimension = {d.name: unit_scores(d, scores) for d in model.dimensions() if d.kind in settings.kinds}
     if settings.threshold is not None:
         alive = {name: s >= settings.threshold for name, s in by_dimension.items()}

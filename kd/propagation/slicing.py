@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from kd.models import Dimension, Recogniser
-from kd.propagation.importance import Gradients, unit_scores, weight_scores
+from kd.propagation.evidence import Evidence
+from kd.propagation.importance import unit_scores, weight_scores
 from kd.settings.propagation import Slice
 
 # (units there are, units to keep, generator) -> indices kept, in order.
@@ -23,11 +24,11 @@ def spaced(size: int, keep: int) -> Tensor:
     return torch.linspace(0, size - 1, keep).round().long()
 
 
-def choose_slice(model: Recogniser, settings: Slice, gradients: Gradients | None = None) -> dict[str, Tensor]:
+def choose_slice(model: Recogniser, settings: Slice, evidence: Evidence | None = None) -> dict[str, Tensor]:
     """The indices that a slice keeps, by dimension; ValueError where it asks for more than there is."""
     generator = torch.Generator().manual_seed(settings.seed)
     by_importance = settings.choose == "importance"
-    scores = weight_scores(model, settings.importance, gradients) if by_importance else {}
+    scores = weight_scores(model, settings.importance, evidence) if by_importance else {}
     choice = {}
     for dimension in model.dimensions():
         if dimension.kind not in settings.keep:

@@ -18,6 +18,8 @@ class _Layered(Strict):
     """A family whose encoder is a stack of like layers behind a convolutional stem."""
 
     per_layer: ClassVar[tuple[str, ...]] = ()
+    normed: ClassVar[tuple[str, ...]] = ("layers", "width")
+    """Kinds of dimension that a batch or layer norm scales."""
 
     stem: Size = Field(description="channels of the first convolution of the stem")
     width: Size = Field(description="features of the residual stream")
@@ -92,6 +94,7 @@ class ConformerSettings(_Layered):
 
     per_layer: ClassVar = ("heads", "feed_forward_1", "feed_forward_2", "channels")
     kinds: ClassVar = ("layers", "width", "stem", "heads", "feed_forward", "channels")
+    normed: ClassVar = ("layers", "width", "channels")
 
     family: Literal["conformer"] = "conformer"
     heads: Widths
@@ -131,6 +134,7 @@ class PatchCNNSettings(Strict):
     """
 
     kinds: ClassVar = ("channels", "hidden")
+    normed: ClassVar = ()
 
     family: Literal["patch_cnn"] = "patch_cnn"
     frames: Annotated[int, Field(ge=4, multiple_of=4)] = 64

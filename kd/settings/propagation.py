@@ -27,17 +27,34 @@ class Random(Strict):
 
 
 class Magnitude(Strict):
-    by: Literal["l1", "l2"]
+    """Of the weights alone; `lamp` weighs each against the larger ones of its tensor, so that layers compare."""
+
+    by: Literal["l1", "l2", "lamp"]
 
 
-class DataDriven(Strict):
-    """Needs gradients: `batches` calibration batches of training audio with their labels."""
+class NormScale(Strict):
+    """The scale that a batch or layer norm gives a unit; only for kinds of dimension that have a norm."""
 
-    by: Literal["gradient", "taylor"]
+    by: Literal["norm"]
+
+
+class Calibrated(Strict):
+    """Seen on `batches` calibration batches of training audio with their labels."""
+
+    by: Literal["gradient", "taylor", "activation"]
     batches: int = Field(8, ge=1)
 
 
-Importance = Annotated[Random | Magnitude | DataDriven, Field(discriminator="by")]
+class Movement(Strict):
+    """Where weights go during `batches` steps of plain gradient descent, made on a copy."""
+
+    by: Literal["movement"]
+    batches: int = Field(32, ge=1)
+    rate: float = Field(1e-3, gt=0, description="learning rate of these steps")
+
+
+DataDriven = Calibrated | Movement
+Importance = Annotated[Random | Magnitude | NormScale | Calibrated | Movement, Field(discriminator="by")]
 
 
 USED_BY = {"importance": "importance", "seed": "random"}
@@ -86,6 +103,12 @@ class PruneWeights(Strict):
     @model_validator(mode="after")
     def _one_amount(self) -> Self:
         _require_one_amount(self.sparsity, self.threshold)
+        return self
+
+    @model_validator(mode="after")
+    def _weights_have_no_norm(self) -> Self:
+        if self.importance.by == "norm":
+            raise ValueError("importance: a norm scales whole units, not single weights: use prune_units, or another")
         return self
 
 

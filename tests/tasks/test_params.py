@@ -196,6 +196,14 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         "student_augment.noise_snr_db.1: input should be a finite number, found inf",
     ),
     # settings that would be ignored
+    "single weights by norms": (
+        {"students.cut.operators.0": {"op": "prune_weights", "sparsity": 0.5, "importance": {"by": "norm"}}},
+        "students.cut.operators.0: importance: a norm scales whole units, not single weights: use prune_units",
+    ),
+    "a kind without a norm": (
+        {"students.cut.operators.0": {**SLICE, "importance": {"by": "norm"}}},
+        "students.cut.operators.0.importance: no norm scales rnn's hidden: choose another importance for them",
+    ),
     "importance of the first": (
         {"students.cut.operators.0": {**SLICE, "choose": "first", "importance": {"by": "l2"}}},
         "students.cut.operators.0: importance is for choose: importance, but choose is first: remove importance",

@@ -1,13 +1,16 @@
 """Importance by hand: single weights, units with all that they couple, and gradients against autograd."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from factories import ENCODERS, make_features, make_model
 from torch import Tensor
 
 from kd.models import Axis, Dimension, Recogniser
-from kd.propagation.importance import CRITERIA, mean_gradients, unit_scores, weight_scores
-from kd.settings.propagation import DataDriven, Importance, Magnitude, Random
+from kd.propagation.evidence import gather, input_sizes, mean_gradients, movement
+from kd.propagation.importance import CRITERIA, lamp, norm_scales, unit_scores, weight_scores
+from kd.settings.propagation import Calibrated, Importance, Magnitude, Movement, NormScale, Random
 
 WEIGHT = torch.tensor([[1.0, -2.0], [0.0, 0.5]])
 GRADIENT = torch.tensor([[-3.0, 0.5], [4.0, -1.0]])
@@ -17,15 +20,20 @@ BY_HAND = {
     "l2": [[1.0, 4.0], [0.0, 0.25]],
     "gradient": [[3.0, 0.5], [4.0, 1.0]],
     "taylor": [[9.0, 1.0], [0.0, 0.25]],
+    "activation": [[3.0, 1.0], [0.0, 0.5]],
+    "movement": [[1.0, 4.5], [8.0, 3.0]],
 }
+EVIDENCE = {"activation": [[3.0, 0.5], [4.0, 1.0]]}
 
 
 def importance(by: str) -> Importance:
-    return Magnitude(by=by) if by in ("l1", "l2") else DataDriven(by=by)  # type: ignore[arg-type]
+    if by == "movement":
+        return Movement(by="movement")
+    return Magnitude(by=by) if by in ("l1", "l2") else Calibrated(by=by)  # type: ignore[arg-type]
 
 
 def test_every_criterion_is_tested() -> None:
-    assert set(BY_HAND) == set(CRITERIA)
+    assert {*BY_HAND, "lamp"} == set(CRITERIA)
 
 
 @pytest.mark.parametrize("by", BY_HAND)
@@ -35,7 +43,9 @@ def test_weights_by_hand(by: str) -> None:
     name = "encoder.layers.1.ahead.weight_ih_l0"
     with torch.no_grad():
         model.get_parameter(name)[:2, :2] = WEIGHT
-    gradients[name][:2, :2] = GRADIENT
+    gradients[name][:2, :2] = torch.tensor(EVIDENCE[by]) if by in EVIDENCE else GRADIENT
+    if by == "movement":  # the least, of any weight, counts as 0
+        gradients["head.bias"][0] = -4.0
     scores = weight_scores(model, importance(by), gradients)
     assert scores[name][:2, :2].tolist() == BY_HAND[by]
     assert scores.keys() == dict(model.named_parameters()).keys()
@@ -52,9 +62,38 @@ def test_random_importance_follows_its_seed_alone() -> None:
     assert ((first >= 0) & (first < 1)).all()
 
 
-@pytest.mark.parametrize("by", ["gradient", "taylor"])
+def test_lamp_by_hand() -> None:
+    """Squares 1, 4, 0, 9: the largest is 1 of itself, then 4/13, 1/14 and 0."""
+    expected = torch.tensor([[1 / 14, 4 / 13], [0.0, 1.0]])
+    torch.testing.assert_close(lamp(torch.tensor([[1.0, -2.0], [0.0, 3.0]])), expected)
+
+
+def test_lamp_keeps_every_tensors_largest_weight() -> None:
+    """However small a tensor's weights are beside those of others."""
+    model = make_model("gru")
+    with torch.no_grad():
+        model.head.weight.mul_(1e-4)
+    scores = weight_scores(model, Magnitude(by="lamp"), None)
+    assert all(float(s.max()) == 1.0 for s in scores.values() if s.any())
+    assert scores["head.weight"].argmax() == model.head.weight.abs().argmax()
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_norms_score_what_they_scale_and_nothing_else(name: str) -> None:
+    model = make_model(name, "keyword")
+    scores = weight_scores(model, NormScale(by="norm"), None)
+    assert scores.keys() == set(norm_scales(model))
+    for dimension in model.dimensions():
+        if dimension.kind in model.settings.encoder.normed:
+            assert unit_scores(dimension, scores).shape == (dimension.size,)
+        else:
+            with pytest.raises(ValueError, match=f"no norm scales '{dimension.name}'"):
+                unit_scores(dimension, scores)
+
+
+@pytest.mark.parametrize("by", ["gradient", "taylor", "activation", "movement"])
 def test_data_driven_importance_needs_gradients(by: str) -> None:
-    with pytest.raises(ValueError, match=f"importance '{by}' needs gradients from calibration batches"):
+    with pytest.raises(ValueError, match=f"importance '{by}' needs calibration batches"):
         weight_scores(make_model("cnn"), importance(by), None)
 
 
@@ -96,35 +135,91 @@ def test_a_unit_without_weights_scores_nothing(name: str) -> None:
         assert (units[1:] > 0.5).all()
 
 
-def losses(model: Recogniser) -> list[Tensor]:
+def loss_of(row: int) -> Callable[[Recogniser], Tensor]:
     features, lengths = make_features()
-    return [model(features[b : b + 1], lengths[b : b + 1])[0].square().mean() for b in range(3)]
+
+    def loss(model: Recogniser) -> Tensor:
+        return model(features[row : row + 1], lengths[row : row + 1])[0].square().mean()  # type: ignore[no-any-return]
+
+    return loss
+
+
+LOSSES = [loss_of(row) for row in range(3)]
 
 
 def test_gradients_are_autograds_mean() -> None:
     model = make_model("conformer")
-    got = mean_gradients(model, [lambda loss=loss: loss for loss in losses(model)])
+    got = mean_gradients(model, LOSSES)
     assert all(p.grad is None for p in model.parameters()), "the model's own gradients stay as they were"
-    torch.stack(losses(model)).mean().backward()
+    torch.stack([loss(model) for loss in LOSSES]).mean().backward()
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(got[name], parameter.grad, rtol=1e-4, atol=1e-7)
 
 
-def test_taylor_by_hand() -> None:
-    """A loss that is linear in the weights, Σ c w: its gradient is c, so Taylor is (c w)²."""
-    model = make_model("gru")
-    parameters = dict(model.named_parameters())
+def linear_loss(model: Recogniser) -> tuple[dict[str, Tensor], Callable[[Recogniser], Tensor]]:
+    """A loss that is linear in the weights, Σ c w, and its c: the gradient, wherever the weights are."""
     generator = torch.Generator().manual_seed(8)
-    factors = {name: torch.randn(p.shape, generator=generator) for name, p in parameters.items()}
+    factors = {name: torch.randn(p.shape, generator=generator) for name, p in model.named_parameters()}
 
-    def linear() -> Tensor:
-        return torch.stack([(factors[name] * p).sum() for name, p in parameters.items()]).sum()
+    def linear(model: Recogniser) -> Tensor:
+        return torch.stack([(factors[name] * p).sum() for name, p in model.named_parameters()]).sum()
 
-    scores = weight_scores(model, DataDriven(by="taylor"), mean_gradients(model, [linear, linear]))
-    for name, parameter in parameters.items():
+    return factors, linear
+
+
+def test_taylor_by_hand() -> None:
+    model = make_model("gru")
+    factors, linear = linear_loss(model)
+    scores = weight_scores(model, Calibrated(by="taylor"), mean_gradients(model, [linear, linear]))
+    for name, parameter in model.named_parameters():
         torch.testing.assert_close(scores[name], (factors[name] * parameter.detach()) ** 2)
 
 
-def test_no_calibration_batch_is_refused() -> None:
-    with pytest.raises(ValueError, match="no calibration batch: gradients need at least one"):
-        mean_gradients(make_model("cnn"), [])
+def test_movement_by_hand() -> None:
+    """Two steps of a linear loss: -w c at the first, -(w - rate c') c' at the second, c' the clipped gradient."""
+    model = make_model("gru")
+    factors, linear = linear_loss(model)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    moved = movement(model, [linear, linear], rate=0.1)
+    norm = torch.cat([c.flatten() for c in factors.values()]).norm()
+    for name, weight in before.items():
+        clipped = factors[name] * 5.0 / norm
+        torch.testing.assert_close(moved[name], -weight * clipped - (weight - 0.1 * clipped) * clipped)
+        assert torch.equal(model.get_parameter(name), weight), "only a copy moves"
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_input_sizes_are_those_that_the_layers_meet(name: str) -> None:
+    """Against a linear layer and a convolution of the model, asked directly; all broadcast to their weights."""
+    model = make_model(name, "keyword")
+    heard: list[Tensor] = []
+    model.head.register_forward_pre_hook(lambda _, inputs: heard.append(inputs[0].flatten(0, 1)))
+    sizes = input_sizes(model, LOSSES)
+    torch.testing.assert_close(sizes["head.weight"][0], torch.cat(heard).square().mean(0).sqrt())
+    for key, parameter in model.named_parameters():
+        assert torch.broadcast_shapes(sizes[key].shape, parameter.shape) == parameter.shape
+        assert (sizes[key] >= 0).all()
+        if parameter.ndim == 1:
+            assert sizes[key].tolist() == [1.0]
+    assert all(len(m._forward_pre_hooks) == (m is model.head) for m in model.modules()), "hooks are taken off again"
+
+
+def test_a_depthwise_convolution_meets_one_channel_each() -> None:
+    model = make_model("cnn")
+    weight = model.get_parameter("encoder.layers.0.depthwise.weight")
+    assert input_sizes(model, LOSSES)["encoder.layers.0.depthwise.weight"].shape == (len(weight), 1, 1)
+
+
+def test_recurrent_weights_meet_their_layers_output() -> None:
+    model = make_model("gru")
+    heard: list[Tensor] = []
+    model.get_submodule("encoder.layers.0.ahead").register_forward_hook(lambda _, __, out: heard.append(out[0][0]))
+    sizes = input_sizes(model, LOSSES)
+    expected = torch.cat(heard).square().mean(0).sqrt()
+    torch.testing.assert_close(sizes["encoder.layers.0.ahead.weight_hh_l0"][0], expected)
+
+
+@pytest.mark.parametrize("by", ["gradient", "taylor", "activation", "movement"])
+def test_no_calibration_batch_is_refused(by: str) -> None:
+    with pytest.raises(ValueError, match="no calibration batch: importance needs at least one"):
+        gather(make_model("cnn"), importance(by), [])  # type: ignore[arg-type]

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from kd.models import Recogniser, build
 from kd.propagation import Propagated, propagate
-from kd.propagation.importance import mean_gradients
+from kd.propagation.evidence import gather
 from kd.propagation.operators import APPLY
 from kd.settings.models import ModelSettings
-from kd.settings.propagation import Operator
+from kd.settings.propagation import DataDriven, Operator
 
 HALF = {"layers": 2, "width": 0.5, "stem": 0.5, "hidden": 0.5, "heads": 2, "feed_forward": 0.5, "channels": 0.5}
 OPTIMISERS: list[dict[str, Any]] = [
@@ -30,29 +30,40 @@ def operators(*data: dict[str, Any]) -> list[Operator]:
     return TypeAdapter(list[Operator]).validate_python(list(data))
 
 
-def cases(kinds: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+def cases(kinds: tuple[str, ...], normed: tuple[str, ...] = ()) -> dict[str, dict[str, Any]]:
     """Every operator, with every importance and scope, for a family that has these kinds."""
     keep = {kind: HALF[kind] for kind in kinds}
     found: dict[str, dict[str, Any]] = {
         f"slice-{choose}": {"op": "slice", "keep": keep, "choose": choose}
         for choose in ("random", "first", "last", "spaced")
     }
-    for by in ("random", "l1", "l2", "gradient", "taylor"):
+    for by in ("random", "l1", "l2", "lamp", "gradient", "taylor", "activation", "movement"):
         found[f"slice-{by}"] = {"op": "slice", "keep": keep, "importance": {"by": by}}
         for scope in ("global", "layer"):
             amount = {"importance": {"by": by}, "sparsity": 0.4, "scope": scope}
             found[f"weights-{by}-{scope}"] = {"op": "prune_weights", **amount}
             found[f"units-{by}-{scope}"] = {"op": "prune_units", "kinds": kinds, **amount}
-    return found
+    return found | norm_cases(normed)
 
 
-def calibrate(model: Recogniser, batches: int) -> Mapping[str, Tensor]:
+def norm_cases(normed: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """By the scale of norms, which only some kinds of dimension have."""
+    importance = {"importance": {"by": "norm"}}
+    if not normed:
+        return {}
+    return {
+        "slice-norm": {"op": "slice", "keep": {kind: HALF[kind] for kind in normed}, **importance},
+        "units-norm": {"op": "prune_units", "kinds": normed, "sparsity": 0.4, **importance},
+    }
+
+
+def calibrate(model: Recogniser, importance: DataDriven) -> Mapping[str, Tensor]:
     features, lengths = make_features()
 
-    def loss() -> Tensor:
+    def loss(model: Recogniser) -> Tensor:
         return model(features, lengths)[0].square().mean()  # type: ignore[no-any-return]
 
-    return mean_gradients(model, [loss] * batches)
+    return gather(model, importance, [loss] * importance.batches)
 
 
 def test_every_operator_is_covered() -> None:
@@ -65,7 +76,7 @@ def test_every_operator_gives_a_model_that_reloads(name: str) -> None:
     """Strictly, from its settings alone, with equal outputs; the source stays as it was."""
     model = make_model(name, "keyword")
     before, expected = {k: t.clone() for k, t in model.state_dict().items()}, outputs(model)
-    for case, data in cases(model.settings.encoder.kinds).items():
+    for case, data in cases(model.settings.encoder.kinds, model.settings.encoder.normed).items():
         result = propagate(Propagated(model), operators(data), calibrate)
         again = build(ModelSettings.model_validate_json(result.model.settings.model_dump_json())).eval()
         again.load_state_dict(result.model.state_dict(), strict=True)
@@ -193,9 +204,9 @@ def test_gradients_are_computed_only_where_used() -> None:
 def test_each_operator_is_calibrated_on_the_model_it_gets() -> None:
     seen = []
 
-    def count(model: Recogniser, batches: int) -> Mapping[str, Tensor]:
-        seen.append((sum(p.numel() for p in model.parameters()), batches))
-        return calibrate(model, batches)
+    def count(model: Recogniser, importance: DataDriven) -> Mapping[str, Tensor]:
+        seen.append((sum(p.numel() for p in model.parameters()), importance.batches))
+        return calibrate(model, importance)
 
     data = {"op": "slice", "keep": {"width": 0.5}, "importance": {"by": "taylor", "batches": 2}}
     model = make_model("gru")
