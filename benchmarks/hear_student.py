@@ -1,0 +1,41 @@
+"""Worker of against_whisper.py: an exported model through kd.runtime; a JSON line with texts, times and memory.
+
+python benchmarks/hear_student.py EXPORT FORM THREADS REPEATS FILES.json
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+STARTED = time.perf_counter()
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from kd.runtime.audio import read  # noqa: E402  # the import counts as start-up
+from kd.runtime.greedy import Greedy  # noqa: E402
+from kd.runtime.recogniser import Recogniser  # noqa: E402
+from kd.runtime.transcribe import transcribe  # noqa: E402
+
+
+def main() -> None:
+    export, form, threads, repeats, listing = sys.argv[1:]
+    files = json.loads(Path(listing).read_text(encoding="utf-8"))
+    recogniser = Recogniser.load(Path(export), form, int(threads))
+    rate_hz = recogniser.bundle.frontend.sample_rate_hz
+
+    def hear(file: str) -> str:
+        return transcribe(recogniser, lambda _: Greedy(), file, read(file, rate_hz)).text
+
+    hear(files[0])
+    start_s, rounds = time.perf_counter() - STARTED, []
+    for _ in range(int(repeats)):
+        begun = time.perf_counter()
+        texts = [hear(file) for file in files]
+        rounds.append(time.perf_counter() - begun)
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    peak_mb = int(status.split("VmHWM:")[1].split()[0]) / 1024  # ru_maxrss would hold the parent's as well
+    print(json.dumps({"texts": texts, "rounds_s": rounds, "start_s": start_s, "peak_mb": peak_mb}))
+
+
+if __name__ == "__main__":
+    main()
