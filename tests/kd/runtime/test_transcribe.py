@@ -205,8 +205,9 @@ def test_runs_where_nothing_but_its_three_packages_is(digits_export: Path, heard
         "import sys; sys.path.append(sys.argv[1])\n"
         "from kd.runtime.program import main\n"
         "code = main(sys.argv[2:])\n"
-        "loaded = {name.split('.')[0] for name in sys.modules} - set(sys.stdlib_module_names)\n"
-        "print(code, *sorted(name for name in loaded if not name.startswith('__')))\n"
+        "tops = {name.split('.')[0] for name in sys.modules} - set(sys.stdlib_module_names)\n"
+        "print(code, *sorted(name for name in tops if not name.startswith('__')))\n"
+        "print(*(name for name in sys.modules if name.startswith('kd.')))\n"
     )
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", code, str(packages), "transcribe", str(digits_export), file],
@@ -215,9 +216,10 @@ def test_runs_where_nothing_but_its_three_packages_is(digits_export: Path, heard
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    text, rest = done.stdout.splitlines()
+    text, rest, rooms = done.stdout.splitlines()
     assert text == text_of_training(digits_export, heard[3])
     assert rest.split()[0] == "0"
+    assert all(room.startswith("kd.runtime") for room in rooms.split())
     assert set(rest.split()[1:]) <= {"kd", *(name.split(".")[0] for name in installed)}
 
 
