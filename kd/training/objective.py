@@ -121,7 +121,8 @@ class Objective:
             return Term(loss.name, "itself", loss.weight, value, len(lengths_B))
         rows_B = inputs.target_lengths_B > 0  # inner layers learn from labels as the last one does
         if not rows_B.any():
-            return Term(loss.name, "itself", loss.weight, outputs.logits_BTV[:0].sum(), 0)
+            nothing = torch.stack([x[:0].sum() for x in (outputs.logits_BTV, *outputs.inner_BTV)]).sum()
+            return Term(loss.name, "itself", loss.weight, nothing, 0)
         targets = inputs.targets_BL[rows_B], inputs.target_lengths_B[rows_B]
         last_BTV, lengths_B = outputs.logits_BTV[rows_B], lengths_B[rows_B]
         each = [
