@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from flows.candidate import register_best
-from tasks.candidate import best_unregistered
+from tasks.candidate import due
 from tasks.params import Params
 from tasks.pipeline_run import PipelineRun, is_recorded
 
@@ -43,7 +43,7 @@ def complete(root: Path, params: Params, say: Say = print) -> None:
     try:
         if not is_recorded(root, params.name):
             PipelineRun(root, params).finish("FINISHED", {}, {})
-        if best_unregistered(root, params.name) is not None:
+        if due(root, params.name):
             register_best(root, say)
     except Exception as error:
         say(_trouble("the last run is not recorded in MLflow", error))

@@ -1,71 +1,71 @@
-"""Registers the best student in MLflow's registry under the alias `candidate`. `python -m tasks.candidate`
+"""Registers the best student in MLflow's registry: `candidate`, and `champion` for a form of it that passed the gate.
 
-`champion` is given elsewhere, after further checks. What is registered is the ONNX file that was measured:
-it holds no pickle and takes any number of utterances of any length,
-`mlflow.pyfunc.load_model("models:/NAME@candidate").predict({"x": features_NTF, "x_lens": lengths_N})`.
+`python -m tasks.candidate`. What is registered is the ONNX file that was measured: it holds no pickle and takes any
+number of utterances of any length,
+`mlflow.pyfunc.load_model("models:/NAME@champion").predict({"x": features_NTF, "x_lens": lengths_N})`.
 (PyTorch's own traced form cannot: torch.export unrolls recurrent layers at the length of its example.)
 """
 
 import json
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tasks.champion import CANDIDATE, Entry, wanted
 from tasks.offline import stay_offline
 from tasks.params import Params, load_params
 from tasks.paths import Paths
-from tasks.pipeline_run import model_md5, read_results
-from tasks.reporting.choice import best_student
 from tasks.tracking import experiment_id, open_store, tracking_uri
 
-ALIAS = "candidate"
-MD5_TAG = "dvc_md5"
+SAME = ("dvc_md5", "file_md5")
 
 
-def best_unregistered(root: Path, registered_name: str) -> str | None:
-    """The best student of reports/results.csv, where it is not the candidate yet."""
-    name = best_student(read_results(root))
-    if name is None:
-        return None
-    md5 = model_md5(root, name)
-    return None if md5 and _registered_md5(open_store(root), registered_name) == md5 else name
+def due(root: Path, registered_name: str) -> list[Entry]:
+    """What shall be registered and is not: other bytes, or none, stand under its alias."""
+    entries = wanted(root)
+    if not entries:
+        return []
+    client = open_store(root)
+    return [entry for entry in entries if not _is_there(client, registered_name, entry)]
 
 
-def register(root: Path, params: Params) -> str | None:
-    """Register the best student, unless it is the candidate already; gives its name if it was registered."""
-    name = best_unregistered(root, params.name)
-    if name is None:
-        return None
+def register(root: Path, params: Params) -> list[Entry]:
+    """Register what is due; gives it."""
+    entries = due(root, params.name)
+    if not entries:
+        return []
     client = open_store(root)
     experiment = experiment_id(client, root, params.name)
-    valid_error = next(row["valid_error"] for row in read_results(root) if row["model"] == name)
-    tags = {MD5_TAG: model_md5(root, name), "student": name, "valid_error": str(valid_error)}
-    version = _log(root, name, params.name, experiment, tags)
-    for key, value in tags.items():
-        client.set_model_version_tag(params.name, version, key, value)
-    client.set_registered_model_alias(params.name, ALIAS, version)
-    return name
+    for entry in entries:
+        version = _log(root, entry, params.name, experiment)
+        for key, value in entry.tags.items():
+            client.set_model_version_tag(params.name, version, key, value)
+        card = Paths(root).cards / f"{entry.student}.md"
+        if card.is_file():
+            client.update_model_version(params.name, version, description=card.read_text(encoding="utf-8"))
+        client.set_registered_model_alias(params.name, entry.alias, version)
+    return entries
 
 
-def _registered_md5(client: Any, model: str) -> str | None:
+def _is_there(client: Any, model: str, entry: Entry) -> bool:
     from mlflow.exceptions import MlflowException
 
     with suppress(MlflowException):
-        return str(client.get_model_version_by_alias(model, ALIAS).tags.get(MD5_TAG))
-    return None
+        tags = client.get_model_version_by_alias(model, entry.alias).tags
+        return all(entry.tags[key] and tags.get(key) == entry.tags[key] for key in SAME)
+    return False
 
 
-def _log(root: Path, student: str, registered_name: str, experiment: str, tags: Mapping[str, str]) -> str:
-    """Log the student's ONNX file with its tokens and description as a new version; gives its number."""
+def _log(root: Path, entry: Entry, registered_name: str, experiment: str) -> str:
+    """Log the entry's ONNX file with its tokens and description as a new version; gives its number."""
     import mlflow
     import onnx
     import onnxruntime
 
-    folder = Paths(root).export(student)
-    model = onnx.load(folder / "model.onnx")
+    folder = Paths(root).export(entry.student)
+    model = onnx.load(entry.file)
     mlflow.set_tracking_uri(tracking_uri(root))
-    named = {"run_name": f"register/{student}", "tags": {"kd.kind": "registration", **tags}}
+    named = {"run_name": f"register/{entry.student}", "tags": {"kd.kind": "registration", **entry.tags}}
     with mlflow.start_run(experiment_id=experiment, **named):
         logged = mlflow.onnx.log_model(
             model,
@@ -74,6 +74,7 @@ def _log(root: Path, student: str, registered_name: str, experiment: str, tags: 
             signature=_signature(model),
             pip_requirements=[f"onnxruntime=={onnxruntime.__version__}"],
             metadata={
+                "form": entry.form,
                 "tokens": (folder / "tokens.txt").read_text(encoding="utf-8"),
                 "export": json.loads((folder / "export.json").read_text(encoding="utf-8")),
             },
@@ -105,8 +106,9 @@ def main() -> None:
     stay_offline()
     root = Path()
     params = load_params(Paths(root).params)
-    if name := register(root, params):
-        print(f"{name} is now {params.name}@{ALIAS} in MLflow's registry: it has the lowest validation error")
+    for entry in register(root, params):
+        why = "it has the lowest validation error" if entry.alias == CANDIDATE else f"its form {entry.form} passed"
+        print(f"{entry.student} is now {params.name}@{entry.alias} in MLflow's registry: {why}")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ PerSplit = Annotated[dict[Literal["train", "valid", "test"], int], AfterValidato
 
 class _Corpus(Strict):
     root: Path = Field(description="folder that DVC watches: a change in it makes the corpus stage stale")
+    licence: str | None = Field(None, description="of the recordings, for the model cards; null: what is known of it")
 
 
 class DigitPhrases(Strict):

@@ -42,5 +42,9 @@ class Paths:
         return self.root / "reports"
 
     @property
+    def cards(self) -> Path:
+        return self.reports / "cards"
+
+    @property
     def scratch(self) -> Path:
         return self.root / "scratch"

@@ -1,4 +1,5 @@
-"""Stage `report`: reports/results.csv, one row a model, and reports/report.html, one page that needs nothing else."""
+"""Stage `report`: reports/results.csv, one row a model, reports/report.html, one page that needs nothing
+else, and reports/cards/, a Markdown card a model."""
 
 import json
 from collections import Counter
@@ -7,6 +8,7 @@ import pandas as pd
 
 from tasks.params import Params
 from tasks.paths import Paths
+from tasks.reporting.card import write_cards
 from tasks.reporting.comparisons import compare_all, verdicts
 from tasks.reporting.forms import read_forms
 from tasks.reporting.page import Sources, render
@@ -15,7 +17,7 @@ from tasks.watch import Silent, Watch
 
 
 def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -> dict[str, float]:
-    """Write both files; gives the test error of every model."""
+    """Write the table, the page and the models' cards; gives the test error of every model."""
     timings_file = paths.reports / "timings.json"
     if not timings_file.is_file():
         raise ValueError(f"{timings_file} is missing: run the stage measure first")
@@ -34,6 +36,7 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
         quarantine=Counter(pd.read_csv(paths.prepared / "quarantine.csv")["reason"].tolist()),
         prepared=paths.prepared,
     )
+    write_cards(paths, sources)
     page = paths.reports / "report.html"
     page.write_text(render(sources), encoding="utf-8")
     watch.say(f"report: {page}")

@@ -12,7 +12,7 @@ from flows.candidate import register_best
 from flows.cli import app
 from flows.graph import look
 from flows.pipeline import PipelineError, pipeline
-from tasks.candidate import ALIAS
+from tasks.champion import CANDIDATE as ALIAS
 from tasks.pipeline_run import comparison_link, lock_digest
 from tasks.tracking import tracking_uri
 

@@ -1,19 +1,23 @@
 """The candidate: chosen by validation error, loaded by its alias, for any number of utterances and frames."""
 
+import json
 from pathlib import Path
 
 import mlflow
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 import yaml
+from workspace import make_params, make_workspace
 
 from kd.models import build
 from kd.settings.frontend import FrontEndSettings
 from kd.settings.models import ModelSettings, RNNSettings
 from kd.text import Vocabulary
 from tasks import export
-from tasks.candidate import ALIAS, register
+from tasks.candidate import due, register
+from tasks.champion import CANDIDATE, CHAMPION, smallest_passed
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tasks.params import ExportParams, load_params
 from tasks.paths import Paths
@@ -38,7 +42,7 @@ def test_the_lowest_validation_error_wins_then_the_smaller_file():
 
 def test_without_students_there_is_no_candidate(tmp_path):
     write_results(tmp_path, "baseline,baseline,0.1,1")
-    assert register(tmp_path, load_params(REPO / "params.yaml")) is None
+    assert register(tmp_path, load_params(REPO / "params.yaml")) == []
     assert not (tmp_path / "mlflow.db").exists()
 
 
@@ -63,16 +67,15 @@ def test_it_loads_by_alias_and_takes_any_length(tmp_path, monkeypatch):
     )
     export.run(params, paths, student)
     write_results(tmp_path, f"{student},student,0.1,1")
-    lock = {"stages": {"distil": {"outs": [{"path": f"models/{student}", "md5": "0123.dir"}]}}}
-    (tmp_path / "dvc.lock").write_text(yaml.safe_dump(lock))
+    write_lock(tmp_path, student)
 
-    assert register(tmp_path, params) == student
-    assert register(tmp_path, params) is None, "the same bytes were registered twice"
-    version = open_store(tmp_path).get_model_version_by_alias(params.name, ALIAS)
+    assert [(e.alias, e.student, e.form) for e in register(tmp_path, params)] == [(CANDIDATE, student, "float32")]
+    assert register(tmp_path, params) == [], "the same bytes were registered twice"
+    version = open_store(tmp_path).get_model_version_by_alias(params.name, CANDIDATE)
     assert version.tags["dvc_md5"] == "0123.dir"
 
     mlflow.set_tracking_uri(tracking_uri(tmp_path))
-    loaded = mlflow.pyfunc.load_model(f"models:/{params.name}@{ALIAS}")
+    loaded = mlflow.pyfunc.load_model(f"models:/{params.name}@{CANDIDATE}")
     reference = load_checkpoint(paths.model(student)).model
     for frames in ((40,), (151, 3, 80)):
         features_BTF, lengths_B = torch.randn(len(frames), max(frames), 80), torch.tensor(frames)
@@ -93,3 +96,60 @@ def only_float32(params):
 def write_results(root, *rows):
     (root / "reports").mkdir()
     (root / "reports" / "results.csv").write_text("\n".join(["model,role,valid_error,size_bytes", *rows, ""]))
+
+
+def write_lock(root, student):
+    lock = {"stages": {"distil": {"outs": [{"path": f"models/{student}", "md5": "0123.dir"}]}}}
+    (root / "dvc.lock").write_text(yaml.safe_dump(lock))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_the_smallest_form_that_passed_is_champion_and_loads_by_alias(tmp_path, monkeypatch):
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    forms = {"forms": ["float32", "float16", "int8_dynamic"]}
+    params = make_params(export=forms, evaluation={"margin": {"kind": "absolute", "value": 0.99}})
+    paths = make_workspace(tmp_path)
+    export.run(params, paths, "distilled")
+    write_results(tmp_path, "distilled,student,0.1,1", "baseline,baseline,0.0,1")
+    write_lock(tmp_path, "distilled")
+    paths.cards.mkdir()
+    (paths.cards / "distilled.md").write_text("# distilled\n")
+
+    smallest, file = smallest_passed(paths.export("distilled"))
+    assert file.stat().st_size == min((paths.export("distilled") / name).stat().st_size for name in FORM_FILES)
+    entries = register(tmp_path, params)
+    assert [(e.alias, e.form) for e in entries] == [(CANDIDATE, "float32"), (CHAMPION, smallest)]
+    assert due(tmp_path, params.name) == []
+    version = open_store(tmp_path).get_model_version_by_alias(params.name, CHAMPION)
+    assert (version.tags["form"], version.tags["student"], version.description) == (
+        smallest,
+        "distilled",
+        "# distilled\n",
+    )
+
+    mlflow.set_tracking_uri(tracking_uri(tmp_path))
+    loaded = mlflow.pyfunc.load_model(f"models:/{params.name}@{CHAMPION}")
+    reference = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    for frames in ((40,), (151, 30, 80)):
+        given = {"x": np.random.default_rng(1).normal(size=(len(frames), max(frames), 16)).astype(np.float32) - 5}
+        given["x_lens"] = np.array(frames)
+        np.testing.assert_array_equal(loaded.predict(given)["log_probs"], reference.run(None, given)[0])
+
+
+FORM_FILES = ("model.fp16.onnx", "model.int8_dynamic.onnx")
+
+
+def test_a_winner_that_no_form_of_passed_is_no_champion(tmp_path):
+    for name in FORM_FILES:
+        (tmp_path / name).write_bytes(b"12345")
+    forms = {"float32": {"file": "model.onnx", "released": True, "valid_error": 0.1}}
+    forms["float16"] = {"file": FORM_FILES[0], "released": False, "valid_error": 0.5}
+    released = {"forms": forms}
+    (tmp_path / "released.json").write_text(json.dumps(released))
+    assert smallest_passed(tmp_path) is None
+    forms["int8_dynamic"] = {"file": FORM_FILES[1], "released": True, "valid_error": 0.1}
+    (tmp_path / "released.json").write_text(json.dumps(released))
+    assert smallest_passed(tmp_path) == ("int8_dynamic", tmp_path / FORM_FILES[1])
+    (tmp_path / "released.json").unlink()
+    assert smallest_passed(tmp_path) is None

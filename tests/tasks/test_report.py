@@ -12,6 +12,7 @@ from tasks import evaluate, export, measure, report
 from tasks.params import Params
 from tasks.paths import Paths
 from tasks.reporting.forms import read_forms
+from tasks.reporting.licences import licence_of
 
 REQUIRED = [
     "model", "role", "init", "objective", "params", "nonzero_params", "size_bytes", "macs_per_audio_second",
@@ -185,3 +186,29 @@ def test_a_model_that_was_not_timed_is_named(tmp_path: Path) -> None:
     file.write_text(json.dumps(timings), encoding="utf-8")
     with pytest.raises(ValueError, match="but not distilled"):
         report.run(params, paths)
+
+
+def test_every_model_has_a_card(done: tuple[Params, Paths]) -> None:
+    params, paths = done
+    assert sorted(file.name for file in paths.cards.iterdir()) == ["baseline.md", "distilled.md", "teacher.md"]
+    card = (paths.cards / "distilled.md").read_text(encoding="utf-8")
+    assert [line for line in card.splitlines() if line.startswith("#")] == [
+        "# distilled", "## Files", "## Data", "## Verdicts", "## Limits", "## How to run it",
+    ]  # fmt: skip
+    table = pd.read_csv(paths.reports / "results.csv").set_index("model")
+    for words in (
+        "sliced 2 layers to 1 by l2",
+        f"{100 * table.loc['distilled', 'test_error']:.1f}\u202f%",
+        "model.int8_dynamic.onnx",
+        "not stated; ask whoever made the recordings, and set corpus.licence",
+        "kaldi-native-fbank",
+        *table.loc["distilled", "verdict"].split("; "),
+    ):
+        assert words in card
+    assert ("sherpa-onnx" in card) == (params.problem.kind == "transcription")
+
+
+def test_a_licence_that_was_given_is_told() -> None:
+    corpus = {"kind": "manifest", "root": "corpora", "file": "m.csv", "licence": "CC0"}
+    assert licence_of(make_params(corpus=corpus).corpus) == "CC0"
+    assert licence_of(make_params(corpus={"kind": "fsdd", "root": "corpora"}).corpus).endswith("CC BY-SA 4.0")

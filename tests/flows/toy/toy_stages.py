@@ -77,6 +77,8 @@ def write(paths: Paths, command: str, name: str, content: str, mib: int) -> None
         (folder / "timings.json").write_text(json.dumps({"content": content, "at": time.time()}))
     elif command == "report":
         (folder / "report.html").write_text(content)
+        (folder / "cards").mkdir(exist_ok=True)
+        (folder / "cards" / "teacher.md").write_text(content)
         names = sorted(path.parent.name for path in Path(paths.root).glob("evaluation/*/metrics.json"))
         errors = "test_error,test_error_low,test_error_high,valid_error"
         header = f"model,role,objective,{errors},params,size_bytes,latency_ms_p50"
