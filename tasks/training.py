@@ -18,6 +18,7 @@ from kd.settings.frontend import AugmentSettings
 from kd.settings.losses import ObjectiveSettings
 from kd.settings.training import TrainingSettings
 from kd.training import Batches, Epoch, Objective, fit
+from kd.training.eight_bits import in_eight_bits
 from tasks.data import Batch, PreparedData, Utterance
 from tasks.features import FeatureCache, cacheable
 from tasks.hypothesis_table import HypothesisTable, search
@@ -79,12 +80,13 @@ def train(run: Run, watch: Watch) -> Trained:
     state = resumed["state"] if resumed else None
     epochs = iter(()) if finished else _epochs(run, model, frontend, accelerator, state, watch)
     left = run.settings.epochs - len(history)
-    for epoch in watch.progress(epochs, left, "epochs"):
-        history.append({"epoch": float(epoch.index), **epoch.metrics})
-        best = epoch.best
-        watch.metrics(epoch.metrics, epoch.index)
-        if accelerator.is_main_process:
-            _save_resume(watch.scratch, {"state": epoch.state, "history": history})
+    with in_eight_bits(model, run.settings.quantised == "int8"):
+        for epoch in watch.progress(epochs, left, "epochs"):
+            history.append({"epoch": float(epoch.index), **epoch.metrics})
+            best = epoch.best
+            watch.metrics(epoch.metrics, epoch.index)
+            if accelerator.is_main_process:
+                _save_resume(watch.scratch, {"state": epoch.state, "history": history})
     model.load_state_dict(best)
     return Trained(model.cpu().eval(), history, accelerator.is_main_process)
 

@@ -70,6 +70,15 @@ class TrainingSettings(Strict):
     threads: int = Field(1, ge=1, description="threads of torch; weights differ in their last bits with it")
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["no", "fp16", "bf16"] = Field("no", description="mixed precision")
+    quantised: Literal["no", "int8"] = Field("no", description="int8: layers round as in the exported 8-bit forms")
+
+    @model_validator(mode="after")
+    def _rounding_needs_32_bits(self) -> Self:
+        if self.quantised != "no" and self.precision != "no":
+            raise ValueError(
+                f"quantised {self.quantised} rounds 32-bit values, found precision {self.precision}: use no"
+            )
+        return self
 
     @model_validator(mode="after")
     def _half_precision_needs_a_gpu(self) -> Self:

@@ -58,7 +58,7 @@ class Maker:
             if whole and self.params.export.mixed and not any(found.released for found in whole):
                 best = min(whole, key=lambda found: found.valid_error)
                 watch.say(f"no 8-bit form passes ({best.form} {best.reason}): looking for layers to leave in float")
-                if (mixed := self._mix(quantiser, best.form)) is not None:
+                if (mixed := self._mix(quantiser, best.form, watch)) is not None:
                     table = pd.concat([table, mixed[mixed["form"] == MIXED]], ignore_index=True)
                     judgements[MIXED] = self._judge(table, MIXED)
         return table, judgements
@@ -82,7 +82,7 @@ class Maker:
     def half(self) -> Parity:
         return self.compare(self.folder / FILES["float16"])
 
-    def _mix(self, quantiser: Quantiser, form: str) -> pd.DataFrame | None:
+    def _mix(self, quantiser: Quantiser, form: str, watch: Watch) -> pd.DataFrame | None:
         """Try the form with more and more of its touchiest layers in float; gives the rows of what passed."""
         source, target = self.folder / FILES[REFERENCE], self.folder / FILES[MIXED]
         divergences = sensitivity(quantiser, form, source, self.ear, self.calibration)
@@ -99,6 +99,7 @@ class Maker:
         left = first_that_passes(list(divergences), passes)
         self.tried.insert(0, {"of": form, "divergence_nats_of_one_layer": divergences})
         if left is None:
+            watch.say("no mixed form passes either: train the model on with training.quantised: int8")
             target.unlink(missing_ok=True)
             return None
         return passed[-1]

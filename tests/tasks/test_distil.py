@@ -9,6 +9,7 @@ import torch
 from tiny_stages import LEARNS, Killed, KillingWatch, run_student, same, stage_params, weights
 from workspace import ENCODERS, make_workspace
 
+from kd.training.eight_bits import rounded_weight
 from tasks import distil, propagate
 from tasks.checkpoint import load_checkpoint
 
@@ -152,3 +153,17 @@ def test_frames_that_cannot_be_compared_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"students.one gives a frame for every 2 .* teacher for every 4"):
         distil.run(params, paths, "one")
     assert not paths.model("one").exists()
+
+
+def test_a_student_trained_in_eight_bits_is_another_and_is_kept_in_float(tmp_path: Path) -> None:
+    """Its epochs are judged in 8 bits, and what is saved are the weights before rounding."""
+    paths = make_workspace(tmp_path)
+    plain = stage_params("transcription")
+    training = plain.student_training.model_copy(update={"quantised": "int8"})
+    run_student(plain, paths, "baseline")
+    before = weights(paths.model("baseline"))
+    run_student(plain.model_copy(update={"student_training": training}), paths, "baseline")
+    after = weights(paths.model("baseline"))
+    assert not same(before, after)
+    head = after["head.weight"]
+    assert not torch.equal(head, rounded_weight(head))

@@ -290,6 +290,16 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         "teacher.path: models/none is no checkpoint: name the teacher's folder, or set source: train",
     ),
     # impossible combinations
+    "rounding in 16 bits": (
+        {"student_training": {**TRAINING, "precision": "bf16", "quantised": "int8"}},
+        "student_training: quantised int8 rounds 32-bit values, found precision bf16: use no",
+    ),
+    "no float32": (
+        {"export.forms": ["float16", "int8_static"]},
+        "export: forms lacks float32: the others are made from it and held against it",
+    ),
+    "a form twice": ({"export.forms": ["float32", "float32"]}, "export: forms names one twice: float32, float32"),
+    "no such form": ({"export.forms": ["float32", "int8"]}, "export.forms.1: input should be 'float32', 'float16'"),
     "fp16 on a CPU": (
         {"student_training": {**TRAINING, "device": "cpu", "precision": "fp16"}},
         "student_training: precision fp16 needs a GPU, but device is cpu",
