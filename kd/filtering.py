@@ -159,10 +159,7 @@ def _disagreement(c: Candidate, s: FilterSettings) -> str:
     if s.max_disagreement is None:
         return ""
     if not c.opinions:
-        raise ValueError(
-            "filter.max_disagreement is set, but this teacher has no second opinion: give it other speeds, or join "
-            "it with another teacher in ensembles"
-        )
+        return "there is no second opinion"
     worst = max(c.opinions, key=lambda other: disagreement(c.text or "", other))
     share = disagreement(c.text or "", worst)
     return f"{share:.0%} other than {worst!r}" if share > s.max_disagreement else ""

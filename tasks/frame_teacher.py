@@ -7,17 +7,23 @@ import json
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
 import kd
+from kd.confidence import CONFIDENCES
+from kd.ensemble import mean_posteriors, surest_posteriors
 from kd.frontend import LogMel
 from tasks.checkpoint import Checkpoint, load_checkpoint
+from tasks.params_teachers import Ensemble
 from tasks.paths import Paths
 
-COMPUTING_CODE = ("augment.py", "frontend.py", "models", "posteriors.py")
+Problem = Literal["transcription", "keyword"]
+
+COMPUTING_CODE = ("augment.py", "confidence.py", "ensemble.py", "frontend.py", "models", "posteriors.py")
+ENSEMBLE_FILE = "ensemble.json"
 """Files and folders of kd/ that an output depends on."""
 
 
@@ -58,9 +64,53 @@ class ModelTeacher:
         return logits_BTV.float().log_softmax(-1), frames_B
 
 
+class EnsembleTeacher:
+    """Two teachers as one: the mean of their posteriors, or for each utterance those of the surer one."""
+
+    def __init__(self, first: FrameTeacher, second: FrameTeacher, settings: Ensemble, problem: Problem) -> None:
+        self.first, self.second, self.settings, self.problem = first, second, settings, problem
+        parts = (first.key, second.key, settings.combine, repr(settings.first_share))
+        self.key = blake2b(" ".join(parts).encode(), digest_size=8).hexdigest()
+
+    def to(self, device: torch.device) -> "EnsembleTeacher":
+        self.first, self.second = self.first.to(device), self.second.to(device)
+        return self
+
+    def posteriors(self, waveform_BN: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
+        """As `FrameTeacher`. Raises ValueError where the two have other frames."""
+        first_BTV, frames_B = self.first.posteriors(waveform_BN, lengths_B)
+        second_BTV, other_B = self.second.posteriors(waveform_BN, lengths_B)
+        if first_BTV.shape != second_BTV.shape or not torch.equal(frames_B, other_B):
+            raise ValueError(
+                f"the ensemble's members {self.settings.first} and {self.settings.second} give outputs of shapes "
+                f"{tuple(first_BTV.shape)} and {tuple(second_BTV.shape)}: join models of the same subsampling and units"
+            )
+        if self.settings.combine == "mean":
+            return mean_posteriors(first_BTV, second_BTV, self.settings.first_share), frames_B
+        sure = CONFIDENCES[self.problem]
+        return surest_posteriors(first_BTV, second_BTV, sure(first_BTV, frames_B), sure(second_BTV, frames_B)), frames_B
+
+
 def load_frame_teacher(paths: Paths, name: str) -> FrameTeacher:
-    """The teacher or student that models/NAME holds."""
-    return ModelTeacher(load_checkpoint(paths.model(name)))
+    """The teacher, student or ensemble that models/NAME holds."""
+    return load_teacher_folder(paths.model(name))
+
+
+def load_teacher_folder(folder: Path) -> FrameTeacher:
+    """A checkpoint; or an ensemble, whose members lie in `first` and `second` beside its ensemble.json."""
+    if not (folder / ENSEMBLE_FILE).is_file():
+        return ModelTeacher(load_checkpoint(folder))
+    settings = Ensemble.model_validate_json((folder / ENSEMBLE_FILE).read_text(encoding="utf-8"))
+    problem = first_checkpoint(folder).model.settings.problem
+    first, second = load_teacher_folder(folder / "first"), load_teacher_folder(folder / "second")
+    return EnsembleTeacher(first, second, settings, problem)
+
+
+def first_checkpoint(folder: Path) -> Checkpoint:
+    """The one checkpoint of a folder, or an ensemble's first: for what all its members share."""
+    while (folder / ENSEMBLE_FILE).is_file():
+        folder = folder / "first"
+    return load_checkpoint(folder)
 
 
 def _hash(checkpoint: Checkpoint) -> str:

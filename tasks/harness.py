@@ -34,6 +34,7 @@ STAGES = {
     "teacher": "tasks.teacher",
     "outputs": "tasks.outputs",
     "teachers": "tasks.teachers",
+    "ensembles": "tasks.ensembles",
     "propagate": "tasks.propagate",
     "distil": "tasks.distil",
     "export": "tasks.export",

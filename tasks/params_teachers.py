@@ -121,12 +121,16 @@ class Ensemble(Strict):
     combine: Literal["mean", "surest"] = Field(
         "mean", description="mean of their posteriors; or, for each utterance, the one that is surer"
     )
-    weight: float = Field(0.5, gt=0, lt=1, description="of the first, where their mean is taken")
+    weight: float | None = Field(None, gt=0, lt=1, description="of the first, where their mean is taken; null: a half")
 
     @model_validator(mode="after")
     def _two(self) -> Self:
         if self.first == self.second:
             raise ValueError(f"first and second are both '{self.first}': name two")
-        if self.combine == "surest" and "weight" in self.model_fields_set:
+        if self.combine == "surest" and self.weight is not None:
             raise ValueError("weight belongs to combine: mean; the surer of two has none: remove it")
         return self
+
+    @property
+    def first_share(self) -> float:
+        return 0.5 if self.weight is None else self.weight

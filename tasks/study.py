@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from hashlib import blake2b
@@ -24,6 +25,7 @@ from pydantic import Field
 from kd.settings.base import Strict
 from tasks.guard import end_with
 from tasks.params import Params, parse_params
+from tasks.params_graph import MODELS, names, needs
 from tasks.paths import Paths
 from tasks.watch import Silent
 
@@ -64,7 +66,7 @@ def cells(study: Study, project: Path) -> Iterator[Cell]:
 
 
 def make_cell(study: Study, fold: str, seed: int, project: Path) -> Cell:
-    """The cell's parameters: the study's, with the fold's value, the seed, and an absolute corpus root."""
+    """The cell's parameters: the study's, with the fold's value, the seed, and absolute paths of what it reads."""
     data = json.loads(json.dumps(study.params))
     _put(data, study.fold_key, fold)
     _put(data, "student_training.seed", seed)
@@ -74,16 +76,30 @@ def make_cell(study: Study, fold: str, seed: int, project: Path) -> Cell:
         if recipe.get("training"):
             _put(recipe, "training.seed", seed)
     digest = blake2b(json.dumps(data, sort_keys=True).encode(), digest_size=4).hexdigest()
-    _put(data, "corpus.root", str((project / data["corpus"]["root"]).resolve()))
+    _make_absolute(data, project)
     root = project / "scratch" / "studies" / study.name / f"{fold}-{seed}-{digest}"
     return Cell(study.name, fold, seed, parse_params(data), root)
 
 
+def _make_absolute(data: dict[str, Any], project: Path) -> None:
+    """Corpora's roots, and what other teachers are read from, unless the cell makes it under models/ itself."""
+    corpus = data["corpus"]
+    for place in (corpus, *(part["corpus"] for part in corpus.get("parts", {}).values())):
+        place["root"] = str((project / place["root"]).resolve())
+    for teacher in data.get("teachers", {}).values():
+        if Path(teacher["path"]).parent != MODELS:
+            teacher["path"] = str((project / teacher["path"]).resolve())
+
+
+def steps_in_order(params: Params) -> list[str]:
+    """Teachers, ensembles and students, each after those it starts or learns from; the teacher first."""
+    order = TopologicalSorter({name: needs(params, name) for name in names(params)}).static_order()
+    return ["teacher", *(name for name in order if name in names(params) and name != "teacher")]
+
+
 def models_in_order(params: Params) -> list[str]:
-    """The teacher and the students, each after those it starts or learns from."""
-    graph = {name: {recipe.init, recipe.teacher} for name, recipe in params.students.items()}
-    order = TopologicalSorter(graph).static_order()
-    return ["teacher", *(name for name in order if name in params.students)]
+    """The teacher and the students: what a row is written for."""
+    return [name for name in steps_in_order(params) if name == "teacher" or name in params.students]
 
 
 def run_cell(cell: Cell) -> None:
@@ -97,12 +113,17 @@ def run_cell(cell: Cell) -> None:
 
 
 def _run_cell(cell: Cell) -> None:
-    from tasks import distil, outputs, propagate, teacher
+    from tasks import distil, ensembles, outputs, propagate, teacher, teachers
 
     paths = Paths(cell.root)
     _prepare(cell, paths)
-    for model in models_in_order(cell.params):
+    for model in steps_in_order(cell.params):
         file = cell.rows / f"{model}.json"
+        if model in {**cell.params.teachers, **cell.params.ensembles}:
+            stage = teachers if model in cell.params.teachers else ensembles
+            if not paths.model(model).exists():
+                stage.run(cell.params, paths, model, _watch(cell, model))
+            continue
         if file.is_file():
             continue
         if model == "teacher":
@@ -120,6 +141,11 @@ def _prepare(cell: Cell, paths: Paths) -> None:
     if not (paths.prepared / "prepared.json").is_file():
         corpus.run(cell.params, paths, "", _watch(cell, "corpus"))
         preprocess.run(cell.params, paths, "", _watch(cell, "preprocess"))
+    shared = cell.root.parent / "heard"  # no two cells ask a recogniser about the same audio
+    shared.mkdir(exist_ok=True)
+    paths.scratch.mkdir(exist_ok=True)
+    with suppress(FileExistsError):
+        (paths.scratch / "heard").symlink_to(Path("..", "..", "heard"))
 
 
 def _score(cell: Cell, paths: Paths, model: str) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
         return adopt(params, settings, paths, data, name)
     utterances = chosen(data, settings.parts)
     try:
-        answers = _answers(params, settings, paths, data, utterances, watch)
+        answers = answers_of(params, settings, paths, data, utterances, watch)
     except ValueError as error:
         raise ValueError(f"teachers.{name}: {error}") from None
     write_answers(paths.model(name), answers, settings.model_dump(mode="json"))
@@ -68,7 +68,7 @@ def answer_metrics(
     }
 
 
-def _answers(
+def answers_of(
     params: Params,
     settings: AnyTextTeacher,
     paths: Paths,

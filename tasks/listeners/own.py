@@ -1,15 +1,13 @@
 """A model of this pipeline as a source of transcripts, with its confidence. Legend: B utterances, N samples."""
 
 from collections.abc import Iterator, Sequence
-from hashlib import blake2b
 from pathlib import Path
 
 import torch
 
 from kd.confidence import CONFIDENCES
 from kd.decode import DECODERS
-from kd.frontend import LogMel
-from tasks.checkpoint import load_checkpoint
+from tasks.frame_teacher import first_checkpoint, load_teacher_folder
 from tasks.listeners.listener import Clip, Transcription
 from tasks.params_teachers import ModelTeacher
 from tasks.watch import Watch
@@ -21,16 +19,13 @@ class Own:
     """Its best path, batch by batch of like length."""
 
     def __init__(self, settings: ModelTeacher, root: Path) -> None:
-        self.folder = root / settings.path
-        self.checkpoint = load_checkpoint(self.folder)
-        self.frontend = LogMel(self.checkpoint.frontend)
+        self.teacher = load_teacher_folder(root / settings.path)
+        checkpoint = first_checkpoint(root / settings.path)
+        self.vocabulary, self.problem = checkpoint.vocabulary, checkpoint.model.settings.problem
 
     @property
     def identity(self) -> str:
-        digest = blake2b(digest_size=16)
-        for file in ("config.json", "model.safetensors"):
-            digest.update((self.folder / file).read_bytes())
-        return f"model-{digest.hexdigest()}"
+        return f"model-{self.teacher.key}"
 
     def listen(self, clips: Sequence[Clip], watch: Watch) -> Iterator[tuple[str, Transcription]]:
         batches = list(_batches(sorted(clips, key=lambda clip: -clip.seconds)))
@@ -39,16 +34,14 @@ class Own:
 
     @torch.inference_mode()
     def _heard(self, clips: Sequence[Clip]) -> Iterator[tuple[str, Transcription]]:
-        problem, vocabulary = self.checkpoint.model.settings.problem, self.checkpoint.vocabulary
         waveforms = [torch.from_numpy(clip.waveform_N) for clip in clips]
         lengths_B = torch.tensor([len(waveform_N) for waveform_N in waveforms])
         waveform_BN = torch.nn.utils.rnn.pad_sequence(waveforms, batch_first=True)
-        logits_BTV, frames_B = self.checkpoint.model(*self.frontend(waveform_BN, lengths_B))
-        log_probs_BTV = logits_BTV.log_softmax(-1)
-        decoded = DECODERS[problem](log_probs_BTV, frames_B)
-        confidences = CONFIDENCES[problem](log_probs_BTV, frames_B)
+        log_probs_BTV, frames_B = self.teacher.posteriors(waveform_BN, lengths_B)
+        decoded = DECODERS[self.problem](log_probs_BTV, frames_B)
+        confidences = CONFIDENCES[self.problem](log_probs_BTV, frames_B)
         for clip, units, confidence in zip(clips, decoded, confidences, strict=True):
-            yield clip.id, Transcription(((vocabulary.decode(units), 1.0),), confidence)
+            yield clip.id, Transcription(((self.vocabulary.decode(units), 1.0),), confidence)
 
 
 def _batches(clips: Sequence[Clip]) -> Iterator[list[Clip]]:

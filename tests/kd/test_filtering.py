@@ -77,12 +77,13 @@ def test_the_detail_says_what_was_found() -> None:
     assert judge(replace(GOOD, confidence=0.4), STRICT) == Drop("unsure", "confidence 0.40, below 0.5")
 
 
-@pytest.mark.parametrize(
-    ("missing", "key"), [({"confidence": None}, "min_confidence"), ({"opinions": ()}, "max_disag")]
-)
-def test_a_rule_that_cannot_be_judged_is_an_error(missing: dict[str, Any], key: str) -> None:
-    with pytest.raises(ValueError, match=key):
-        judge(replace(GOOD, **missing), STRICT)
+def test_a_recogniser_that_is_never_sure_of_anything_cannot_be_judged_by_it() -> None:
+    with pytest.raises(ValueError, match=r"filter\.min_confidence is set, but this teacher gives no confidence"):
+        judge(replace(GOOD, confidence=None), STRICT)
+
+
+def test_without_a_second_opinion_there_is_no_agreement() -> None:
+    assert judge(replace(GOOD, opinions=()), STRICT) == Drop("disagreement", "there is no second opinion")
 
 
 def test_disagreement_by_hand() -> None:

@@ -45,6 +45,7 @@ def with_further_teachers() -> Path:
     """A folder with the project's graph and parameters, and one of what the default has none of."""
     params = yaml.safe_load((REPO / "params.yaml").read_text())
     params["teachers"] = {"others": {"source": "table", "path": "others.csv"}}
+    params["ensembles"] = {"both": {"first": "teacher", "second": "distilled"}}
     folder = Path(mkdtemp(prefix="graph-"))
     atexit.register(rmtree, folder)
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
@@ -60,7 +61,14 @@ def invocations() -> list[tuple[str, str]]:
     students = list(load_params(REPO / "params.yaml").students)
     per_student = [(stage, name) for stage in ("propagate", "distil", "export", "evaluate") for name in students]
     once = [(stage, "") for stage in ("corpus", "preprocess", "teacher", "outputs", "measure", "report")]
-    return [*once, ("teachers", "others"), ("export", "teacher"), ("evaluate", "teacher"), *per_student]
+    return [
+        *once,
+        ("teachers", "others"),
+        ("ensembles", "both"),
+        ("export", "teacher"),
+        ("evaluate", "teacher"),
+        *per_student,
+    ]
 
 
 @pytest.fixture(scope="module")
