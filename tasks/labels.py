@@ -44,12 +44,18 @@ def choose_labels(
     settings: FilterSettings | None,
     output_lengths: Callable[[Tensor], Tensor],
 ) -> Labels:
-    """Judge what the teacher said of each utterance. output_lengths: from samples to the student's frames."""
-    frames = output_lengths(torch.tensor([u.num_samples for u in utterances])).tolist()
+    """Judge what the teacher said of each utterance that it was asked about.
+
+    output_lengths: from samples to the student's frames. Raises ValueError where it was asked about none.
+    """
+    asked = [u for u in utterances if u.id in answers]
+    if not asked:
+        raise ValueError(f"the teacher was asked about none of these {len(utterances)} utterances: see its parts")
+    frames = output_lengths(torch.tensor([u.num_samples for u in asked])).tolist()
     rows: dict[str, Row] = {}
     records = []
-    for utterance, num_frames in zip(utterances, frames, strict=True):
-        answer = answers.get(utterance.id, Answer(utterance.id, (), refused="the teacher was not asked"))
+    for utterance, num_frames in zip(asked, frames, strict=True):
+        answer = answers[utterance.id]
         candidate = _candidate(data, utterance, answer, num_frames)
         drop = judge(candidate, settings)
         if drop is None:

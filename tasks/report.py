@@ -13,6 +13,7 @@ from tasks.reporting.comparisons import compare_all, verdicts
 from tasks.reporting.forms import read_forms
 from tasks.reporting.page import Sources, render
 from tasks.reporting.results import read_model, write_results
+from tasks.reporting.taught import read_taught
 from tasks.watch import Silent, Watch
 
 
@@ -35,6 +36,7 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
         card_svg=(paths.prepared / "card.svg").read_text(encoding="utf-8"),
         quarantine=Counter(pd.read_csv(paths.prepared / "quarantine.csv")["reason"].tolist()),
         prepared=paths.prepared,
+        taught=list(read_taught([paths.model(student) for student in params.students])),
     )
     write_cards(paths, sources)
     page = paths.reports / "report.html"

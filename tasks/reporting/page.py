@@ -21,6 +21,7 @@ from tasks.reporting.forest import verdict_section
 from tasks.reporting.forms import FormRow
 from tasks.reporting.results import Model
 from tasks.reporting.robustness import robustness_section
+from tasks.reporting.taught import Taught
 from tasks.reporting.transcripts import most_disputed, unchosen
 from tasks.reporting.verdict import conclude
 from tasks.reporting.wording import ERROR_WORDS, compact, percent, points_of
@@ -42,6 +43,7 @@ class Sources:
     card_svg: str
     quarantine: Counter[str]
     prepared: Path
+    taught: Sequence[Taught] = ()
 
 
 def render(sources: Sources) -> str:
@@ -88,6 +90,7 @@ def render(sources: Sources) -> str:
         clips={name: Markup(uri) for name, uri in clips(sources.prepared, [one.id for one in disputed]).items()},
         forms=sources.forms,
         timings=sources.timings,
+        taught=sources.taught,
         card=sources.card,
         card_svg=Markup(themed(sources.card_svg, "card")),
         quarantine=sources.quarantine,
