@@ -21,10 +21,11 @@ def impossible(params: Params, prepared: Path) -> list[str]:
 
 
 def num_comparisons(params: Params) -> int:
-    """How many comparisons the report makes: with the teacher, and with a baseline."""
+    """How many comparisons the report makes: with the teacher, and with a baseline; 8 bits and others included."""
     baselines = sum(recipe.is_baseline for recipe in params.students.values())
     others = len(params.students) - baselines + 1
-    return len(params.students) + (others if baselines else 0)
+    extras = len(params.evaluation.others) + any(form.startswith("int8") for form in params.export.forms)
+    return len(params.students) + (others if baselines else 0) + extras
 
 
 def _impossible(params: Params, test: dict[str, Any]) -> Iterator[str]:

@@ -1,8 +1,9 @@
 """How models are judged: confidence, the margin that still counts as not worse, conditions, what is timed."""
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from kd.settings.base import Strict
 from kd.settings.conditions import Condition, Level, Noise, Rate, Reverberation, Telephone
@@ -29,6 +30,20 @@ class RelativeMargin(Strict):
 Margin = Annotated[AbsoluteMargin | RelativeMargin, Field(discriminator="kind")]
 
 
+class OtherTable(Strict):
+    """Somebody else's recogniser, by a table of what it heard in every test utterance: columns id and text."""
+
+    source: Literal["table"]
+    path: Path = Field(description="a .csv, .jsonl or .parquet file in the folder others, which DVC watches")
+
+    @field_validator("path")
+    @classmethod
+    def _lies_where_it_is_watched(cls, path: Path) -> Path:
+        if path.parts[:1] != ("others",) or ".." in path.parts or path.suffix not in (".csv", ".jsonl", ".parquet"):
+            raise ValueError(f"{path} is no .csv, .jsonl or .parquet file in the folder others: put it there")
+        return path
+
+
 CONDITIONS: tuple[Condition, ...] = (
     Noise(kind="noise", snr_db=20),
     Noise(kind="noise", snr_db=10),
@@ -45,6 +60,7 @@ class EvaluationParams(Strict):
     batch_seconds: float = Field(120.0, gt=0)
     confidence: float = Field(0.95, gt=0.5, lt=1, description="of each interval, and of all claims together")
     margin: Margin = AbsoluteMargin(kind="absolute", value=0.01)
+    others: dict[str, OtherTable] = Field({}, description="further recognisers to be judged in the same table")
     conditions: tuple[Condition, ...] = Field(CONDITIONS, description="what every model is tried under; []: nothing")
     condition_utterances: int = Field(120, ge=1, description="test utterances, evenly spread, under each condition")
     condition_seed: int = Field(1, ge=0)

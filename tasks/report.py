@@ -10,6 +10,7 @@ from tasks.params import Params
 from tasks.paths import Paths
 from tasks.reporting.card import write_cards
 from tasks.reporting.comparisons import compare_all, verdicts
+from tasks.reporting.extras import other_recognisers, quantised_teacher
 from tasks.reporting.forms import read_forms
 from tasks.reporting.page import Sources, render
 from tasks.reporting.results import read_model, write_results
@@ -24,11 +25,16 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
         raise ValueError(f"{timings_file} is missing: run the stage measure first")
     timings = json.loads(timings_file.read_text(encoding="utf-8"))
     models = [read_model(paths, model, timings) for model in ("teacher", *params.students)]
-    comparisons = compare_all(models, params.evaluation)
-    write_results(paths.reports / "results.csv", models, verdicts(models, comparisons))
+    others = other_recognisers(params, paths.root, models[0])
+    quantised = quantised_teacher(paths, models[0])
+    extras = [*others, *([quantised] if quantised else [])]
+    comparisons = compare_all(models, params.evaluation, extras)
+    rows = [*models, *others]
+    write_results(paths.reports / "results.csv", rows, verdicts(rows, comparisons))
     sources = Sources(
         params=params,
         models=models,
+        extras=extras,
         comparisons=comparisons,
         forms=[row for model in models for row in read_forms(paths, model.name, timings)],
         timings=timings,

@@ -58,13 +58,16 @@ class Comparison:
         return f"{points_of(judgement.estimate)} points ({low} to {high})"
 
 
-def compare_all(models: Sequence[Model], evaluation: EvaluationParams) -> list[Comparison]:
+def compare_all(
+    models: Sequence[Model], evaluation: EvaluationParams, extras: Sequence[Model] = ()
+) -> list[Comparison]:
     """Each model but the teacher against the teacher, then each but that baseline itself against a baseline.
 
+    extras: what was not trained here, compared with the teacher alone.
     The baseline is the model's twin; where it has none, that of the lowest validation error. All claims together
     hold with the confidence of params. Raises ValueError where two models were evaluated on different utterances.
     """
-    pairs = list(_pairs(models))
+    pairs = list(_pairs(models, extras))
     differences = [difference(model, other) for model, other, _, _ in pairs]
     margins = [evaluation.margin.of(other.row["test_error"]) for _, other, _, _ in pairs]
     judgements = judge(differences, margins, evaluation.confidence)
@@ -113,9 +116,9 @@ def verdicts(models: Sequence[Model], comparisons: Sequence[Comparison]) -> dict
     }
 
 
-def _pairs(models: Sequence[Model]) -> Iterator[tuple[Model, Model, Against, bool]]:
+def _pairs(models: Sequence[Model], extras: Sequence[Model]) -> Iterator[tuple[Model, Model, Against, bool]]:
     teacher = next((m for m in models if m.row["role"] == "teacher"), None)
-    for model in models:
+    for model in (*models, *extras):
         if teacher is not None and model is not teacher:
             yield model, teacher, "teacher", False
     best = lowest(m.row for m in models if m.row["role"] == "baseline")

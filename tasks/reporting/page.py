@@ -32,10 +32,11 @@ UNCHOSEN, DISPUTED = 3, 5
 
 @dataclass(frozen=True)
 class Sources:
-    """What the page is made of; prepared: the folder with the audio."""
+    """what the page is made of; extras: what was not trained here; prepared: the folder with the audio."""
 
     params: Params
     models: Sequence[Model]
+    extras: Sequence[Model]
     comparisons: Sequence[Comparison]
     forms: Sequence[FormRow]
     timings: Mapping[str, Any]
@@ -73,10 +74,12 @@ def render(sources: Sources) -> str:
         models=models,
 
         **verdict_section(sources.comparisons, models, sources.params.evaluation),
+        extras=sources.extras,
+        quantised=any(m.row["role"] == "quantised" for m in sources.extras),
         remarks=impossible(sources.params, sources.prepared),
-        symbols=Markup("".join(marker_symbol(i) for i in range(len(models)))),
-        place={m.name: i for i, m in enumerate(models)},
-        widest=max(m.row["test_error_high"] for m in models),
+        symbols=Markup("".join(marker_symbol(i) for i in range(len(models) + len(sources.extras)))),
+        place={m.name: i for i, m in enumerate([*models, *sources.extras])},
+        widest=max(m.row["test_error_high"] for m in (*models, *sources.extras)),
         charts=[
             (title, Markup(error_chart(models, column, label, scale)))
             for title, column, label, scale in (

@@ -49,7 +49,12 @@ def make_toy(root: Path) -> Toy:
     (root / "toy").touch()
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     (root / "dvc.yaml").write_text(yaml.safe_dump(graph, sort_keys=False))
-    for folder, files in {"models": ("random", "none"), "outputs": ("none",), "corpora": ("README.md",)}.items():
+    for folder, files in {
+        "models": ("random", "none"),
+        "outputs": ("none",),
+        "corpora": ("README.md",),
+        "others": ("README.md",),
+    }.items():
         (root / folder).mkdir()
         for file in files:
             (root / folder / file).write_bytes((REPO / folder / file).read_bytes())

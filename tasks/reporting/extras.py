@@ -1,0 +1,96 @@
+"""What is judged beside the trained models: the teacher merely quantised, and somebody else's recognisers."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from kd.metrics import EDITS, char_edits
+from kd.stats import error_interval
+from tasks.params import Params
+from tasks.params_evaluation import OtherTable
+from tasks.paths import Paths
+from tasks.preparation.quarantine import RejectedError
+from tasks.preparation.text import normalise
+from tasks.reporting.results import COLUMNS, Model
+
+FORM_FACTS = ("valid_error", "test_error", "test_error_low", "test_error_high", "size_bytes")
+READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
+    ".csv": pd.read_csv,
+    ".parquet": pd.read_parquet,
+    ".jsonl": lambda file: pd.read_json(file, lines=True),
+}
+
+
+def quantised_teacher(paths: Paths, teacher: Model) -> Model | None:
+    """The teacher's 8-bit form that errs least on the validation part; None where it has none."""
+    folder = paths.evaluation(teacher.name)
+    file = folder / "forms.json"
+    forms: Mapping[str, Mapping[str, float]] = json.loads(file.read_text(encoding="utf-8"))["forms"]
+    name = min((f for f in forms if f.startswith("int8")), key=lambda f: (forms[f]["valid_error"], f), default=None)
+    if name is None:
+        return None
+    table = pd.read_parquet(folder / "forms.parquet")
+    facts = {key: forms[name][key] for key in FORM_FACTS}
+    return replace(
+        teacher,
+        name=f"{teacher.name} in 8 bits",
+        row={**teacher.row, "model": f"{teacher.name} in 8 bits", "role": "quantised", **facts},
+        utterances=table[table["form"] == name],
+    )
+
+
+def other_recognisers(params: Params, root: Path, reference: Model) -> list[Model]:
+    """Models of role `other` from tables of what they heard, on the utterances of `reference`."""
+    return [_other(name, source, params, root, reference) for name, source in params.evaluation.others.items()]
+
+
+def read_hypotheses(file: Path, ids: list[str]) -> list[str]:
+    """The texts of these utterances. Raises ValueError where table, column or utterances are missing."""
+    if not file.is_file():
+        raise ValueError(f"{file} is missing: evaluation.others names it. It needs the columns id and text")
+    table = READERS[file.suffix](file)
+    if missing := {"id", "text"} - set(table.columns):
+        raise ValueError(f"{file} has the columns {', '.join(table.columns)}, but not {' and '.join(sorted(missing))}")
+    if table["id"].duplicated().any():
+        raise ValueError(f"{file} names utterance {table['id'][table['id'].duplicated()].iloc[0]} twice")
+    texts = dict(zip(table["id"].astype(str), table["text"].fillna("").astype(str), strict=True))
+    if absent := [i for i in ids if i not in texts]:
+        raise ValueError(
+            f"{file} lacks {len(absent)} of {len(ids)} test utterances, {absent[0]} first. "
+            "Give a row for each; an empty text where nothing was heard"
+        )
+    return [texts[i] for i in ids]
+
+
+def _other(name: str, source: OtherTable, params: Params, root: Path, reference: Model) -> Model:
+    test, edits = reference.test, EDITS[params.problem.kind]
+    heard = [_plain(text, params) for text in read_hypotheses(root / source.path, test["id"].tolist())]
+    pairs = list(zip(test["reference"], heard, strict=True))
+    errors = [edits(said, text).errors for said, text in pairs]
+    chars = sum((char_edits(said, text).errors for said, text in pairs), 0)
+    speakers = [None if pd.isna(speaker) else str(speaker) for speaker in test["speaker"]]
+    interval = error_interval(
+        errors, test["reference_units"].tolist(), speakers, confidence=params.evaluation.confidence
+    )
+    row = {
+        **dict.fromkeys(COLUMNS),
+        "model": name, "role": "other", "init": "elsewhere", "objective": "unknown",
+        "error_kind": reference.row["error_kind"], "test_error": interval.estimate,
+        "test_error_low": interval.low, "test_error_high": interval.high, "cer": chars / sum(len(r) for r, _ in pairs),
+    }  # fmt: skip
+    utterances = test.assign(hypothesis=heard, errors=errors)
+    return Model(name, row, interval.method, "", (), {}, pd.DataFrame(), utterances)
+
+
+def _plain(text: str, params: Params) -> str:
+    """Normalised as transcripts are; what holds no word is nothing heard."""
+    settings = params.preprocess
+    try:
+        return normalise(
+            text, lowercase=settings.lowercase, strip_punctuation=settings.strip_punctuation, alphabet=None
+        )
+    except RejectedError:
+        return ""
