@@ -1,0 +1,238 @@
+"""What a teacher costs: an epoch of distilling over an epoch of the same student from labels alone.
+
+    python benchmarks/distillation_cost.py       ten minutes on one core of a machine that does nothing else
+
+Two jobs on a small part of the default corpus, made on the spot, one thread, untrained networks of the default sizes:
+transcription (CTC and soft targets), without and with a change of speed, and keywords (cross-entropy and soft targets)
+side by side with torchdistill, which knows no CTC: its losses take one label for each row of logits. There both get the
+same networks, weights, features, batches and epochs, and the first epoch's losses must agree. torchdistill 1.1.4 is the
+last version with a cache; it is installed into an environment of its own, which sees the packages of this one too.
+
+Epochs of all ways are interleaved in turning order; ratios are medians over rounds, with quartiles.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it runs from a checkout, by its path alone
+
+import torch
+import yaml
+from rich.console import Console
+from rich.table import Table
+from torchdistill_side import Side
+
+from kd.frontend import LogMel
+from kd.models import Recogniser, build
+from kd.posteriors import Codec
+from kd.settings.frontend import AugmentSettings
+from kd.settings.losses import ObjectiveSettings
+from kd.settings.models import EncoderSettings
+from kd.settings.training import Constant, TrainingSettings
+from kd.training import Batches, Objective, fit
+from tasks import corpus, preprocess
+from tasks.checkpoint import Checkpoint, save_checkpoint
+from tasks.data import PreparedData
+from tasks.features import FeatureCache, cacheable
+from tasks.frame_teacher import ModelTeacher
+from tasks.inputs import TeacherOutputs, TrainingInputs
+from tasks.output_store import OutputStore
+from tasks.params import Params, parse_params
+from tasks.paths import Paths
+from tasks.teacher import model_settings
+from tasks.teacher_outputs import LiveOutputs, StoredOutputs
+from tasks.teacher_pass import fill, views
+from tasks.training import feature_statistics, make_accelerator
+from tasks.watch import Silent
+
+REPO = Path(__file__).parents[1]
+
+EPOCH = Callable[[], tuple[float, float]]
+"""Runs one more epoch; gives its seconds and its mean loss."""
+
+KEYWORDS = [
+    "turn on",
+    "turn off",
+    "open",
+    "close",
+    "dim",
+    "start",
+    "stop",
+    "light",
+    "lamp",
+    "heater",
+    "radio",
+    "window",
+]
+SPEEDS = (0.9, 1.0, 1.1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--utterances", type=int, default=600, help="training utterances of each job")
+    parser.add_argument("--rounds", type=int, default=11, help="epochs timed in each way, after one that is not")
+    parser.add_argument("--without-torchdistill", action="store_true")
+    parser.add_argument(
+        "--environment", type=Path, default=REPO / "scratch" / "torchdistill", help="where to install it"
+    )
+    options = parser.parse_args()
+    console = Console(width=120)
+    with tempfile.TemporaryDirectory() as folder:
+        job = make_job(Path(folder) / "transcription", "transcription", options.utterances)
+        for speeds in ((), SPEEDS):
+            augment = job.params.student_augment.model_copy(update={"speeds": speeds})
+            ways, facts = ways_of(job, augment, "speeds" if speeds else "clean")
+            title = f"transcription, masks{', speeds ' + str(list(speeds)) if speeds else ''}: {facts}"
+            console.print(table(title, interleaved(ways, options.rounds)))
+        if not options.without_torchdistill:
+            console.print(keywords(Path(folder) / "keyword", options))
+
+
+@dataclass(frozen=True)
+class Job:
+    """One problem's data and networks."""
+
+    folder: Path
+    params: Params
+    data: PreparedData
+    teacher: Checkpoint
+    student: Checkpoint
+
+
+def make_job(folder: Path, problem: str, utterances: int) -> Job:
+    """Prepared data and untrained networks; keywords are spoken alone."""
+    params = make_params(problem, utterances)
+    paths = Paths(folder)
+    corpus.run(params, paths)
+    preprocess.run(params, paths)
+    data = PreparedData.load(paths.prepared)
+    assert params.teacher.source == "train"
+    recipe = params.students["distilled"]
+    assert recipe.model is not None
+    networks = [untrained(params, data, encoder) for encoder in (params.teacher.model, recipe.model)]
+    return Job(folder, params, data, *networks)
+
+
+def make_params(problem: str, utterances: int) -> Params:
+    """The project's own, with fewer utterances; for keywords without dropout, so that losses can be compared."""
+    values: dict[str, Any] = yaml.safe_load((REPO / "params.yaml").read_text(encoding="utf-8"))
+    values["corpus"] |= {"root": str(REPO / "corpora"), "utterances": {"train": utterances, "valid": 12, "test": 12}}
+    taught = values["students"]["distilled"]
+    if problem == "keyword":
+        values["problem"] = {"kind": "keyword"}
+        values["preprocess"] |= {"max_quarantined_share": 1.0}  # a label that few training utterances leave out
+        values["corpus"]["phrases"] = [{"kind": "grammar", "slots": [KEYWORDS]}]
+        taught["model"] |= {"dropout": 0.0}
+        taught["objective"] |= {"beta": 1.0}
+    return parse_params({**values, "students": {"distilled": taught}})
+
+
+def untrained(params: Params, data: PreparedData, encoder: EncoderSettings) -> Checkpoint:
+    torch.manual_seed(1)
+    model = build(model_settings(params, encoder, data.vocabulary)).eval()
+    model.set_statistics(*feature_statistics(data, LogMel(params.frontend), 60.0))
+    return Checkpoint(model, params.frontend, data.vocabulary, role="teacher", init="random", objective="none")
+
+
+def ways_of(job: Job, augment: AugmentSettings, name: str) -> tuple[dict[str, EPOCH], str]:
+    """Epochs from labels alone, with stored and with live outputs; and what storing them took."""
+    utterances, teacher = job.data.split("train"), ModelTeacher(job.teacher)
+    store = OutputStore.begin(job.folder / name, Codec.of(len(job.data.vocabulary), job.params.outputs.keep))
+    started = time.perf_counter()
+    fill(store, teacher, job.data, utterances, views(augment), Silent())
+    pass_s = time.perf_counter() - started
+    samples = sum(u.num_samples for u in utterances)
+    seconds = samples / job.data.sample_rate_hz
+    facts = (
+        f"{len(utterances)} utterances, {seconds:.0f} s; the teacher's pass over {len(views(augment))} views took "
+        f"{pass_s:.2f} s; {store.num_bytes / (2 * samples):.3f} bytes stored for each byte of 16-bit audio"
+    )
+    sources = {"stored": StoredOutputs(store, teacher.key), "live": LiveOutputs(teacher)}
+    ways = {"labels alone": epochs(job, augment, None)}
+    return ways | {f"{source} teacher": epochs(job, augment, outputs) for source, outputs in sources.items()}, facts
+
+
+def epochs(job: Job, augment: AugmentSettings, teacher: TeacherOutputs | None) -> EPOCH:
+    """The project's own training loop and inputs, an epoch at a call, without validation."""
+    student = copy_of(job.student.model)
+    given = job.params.student_training.model_dump() | {"epochs": 10_000, "device": "cpu", "schedule": None}
+    settings = TrainingSettings.model_validate({**given, "schedule": Constant(name="constant")})
+    utterances, front_end = job.data.split("train"), LogMel(job.params.frontend)
+    features = job.folder / "features.f16"
+    cache = FeatureCache.build(features, job.data, utterances, front_end) if cacheable(augment) else None
+    inputs = TrainingInputs(
+        job.data, utterances, front_end, augment, batch_seconds=settings.batch_seconds, seed=settings.seed,
+        device=torch.device("cpu"), teacher=teacher, cache=cache, output_lengths=student.output_lengths,
+    )  # fmt: skip
+    objective = ObjectiveSettings() if teacher is None else job.params.students["distilled"].objective
+    running = fit(
+        student, Objective(objective, job.params.problem.kind), Batches(inputs.epoch, inputs.per_epoch),
+        lambda model: {"valid_error": 0.0, "valid_loss": 0.0}, settings, accelerator=make_accelerator(settings),
+    )  # fmt: skip
+
+    def one() -> tuple[float, float]:
+        started = time.perf_counter()
+        epoch = next(running)
+        return time.perf_counter() - started, epoch.metrics["train_loss"]
+
+    return one
+
+
+def copy_of(model: Recogniser) -> Recogniser:
+    copy = build(model.settings)
+    copy.load_state_dict(model.state_dict())
+    return copy
+
+
+def keywords(folder: Path, options: argparse.Namespace) -> Table:
+    """The keyword job in both tools, all ways interleaved."""
+    job = make_job(folder, "keyword", options.utterances)
+    still = AugmentSettings(time_masks=0, frequency_masks=0)
+    ours, facts = ways_of(job, still, "clean")
+    save_checkpoint(folder / "teacher", job.teacher)
+    save_checkpoint(folder / "student", job.student)
+    with Side(options.environment, folder, job.params.student_training) as side:
+        theirs = {f"torchdistill: {way}": side.epochs(way) for way in ours}
+        found = interleaved({**ours, **theirs}, options.rounds)
+        stored = side.cache_bytes() / (2 * sum(u.num_samples for u in job.data.split("train")))
+    for way in ours:
+        first, other = found[way][0][1], found[f"torchdistill: {way}"][0][1]
+        if abs(first - other) > 0.01 * first:
+            raise RuntimeError(f"{way}: the first epoch's loss is {first:.4f} here and {other:.4f} in torchdistill")
+    return table(f"keywords, no augmentation: {facts}; torchdistill's cache {stored:.2f} bytes", found)
+
+
+def interleaved(ways: dict[str, EPOCH], rounds: int) -> dict[str, list[tuple[float, float]]]:
+    """(seconds, loss) of each epoch of each way, the first of them as a warm-up; each round begins with another way."""
+    names = list(ways)
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+    for turn in range(rounds + 1):
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            found[name].append(ways[name]())
+    return found
+
+
+def table(title: str, found: dict[str, list[tuple[float, float]]]) -> Table:
+    """Medians and quartiles over rounds; ratios are to the same tool's labels alone, round by round."""
+    shown = Table(title=title)
+    for column in ("way", "seconds an epoch", "ratio to labels alone", "quartiles", "rounds"):
+        shown.add_column(column, justify="left" if column == "way" else "right")
+    for name, values in found.items():
+        tool, colon, _ = name.rpartition(": ")
+        seconds, base = ([s for s, _ in found[way][1:]] for way in (name, f"{tool}{colon}labels alone"))
+        ratios = [a / b for a, b in zip(seconds, base, strict=True)]
+        low, middle, high = statistics.quantiles(ratios, n=4)
+        spread = f"{low:.3f} to {high:.3f}"
+        shown.add_row(name, f"{statistics.median(seconds):.3f}", f"{middle:.3f}", spread, str(len(values) - 1))
+    return shown
+
+
+if __name__ == "__main__":
+    main()
