@@ -188,11 +188,14 @@ def configuration(way: str, settings: dict[str, Any], folder: Path) -> dict[str,
         "criterion": {"key": "KDLoss", "kwargs": {**paths, "temperature": 2.0, "alpha": 1.0, "beta": 1.0}},
         "weight": 1.0,
     }
+    plain = {"forward_proc": "forward_batch_only"}
     adam, term = settings["optimiser"], labels if way == "labels alone" else both
     return {
         "num_epochs": 10_000,
         "train_data_loader": loader,
-        "teacher": {"requires_grad": False},
+        "model": plain,
+        "student": plain,
+        "teacher": {**plain, "requires_grad": False},
         "optimizer": {
             "key": "AdamW", "kwargs": {"lr": adam["rate"], "weight_decay": adam["weight_decay"]},
             "max_grad_norm": settings["clip_norm"],
