@@ -9,8 +9,10 @@ import pytest
 import yaml
 
 from tasks import study as study_module
+from tasks.params_corpora import SeveralCorpora
 from tasks.paths import Paths
-from tasks.study import Cell, Study, cells, load_study, make_cell, models_in_order, run_cell
+from tasks.stagespec import look_up
+from tasks.study import Cell, Study, cells, load_study, make_cell, models_in_order, run_cell, steps_in_order
 from tasks.study_results import collect, missing_cells, write_results
 from tasks.study_summary import markdown, summarise
 
@@ -20,7 +22,7 @@ DESIGNS = sorted((REPO / "studies").glob("*.yaml"))
 
 @pytest.fixture
 def design() -> Study:
-    return load_study(DESIGNS[0])
+    return load_study(REPO / "studies" / "fsdd-connected.yaml")
 
 
 @pytest.mark.parametrize("file", DESIGNS, ids=lambda f: f.stem)
@@ -35,8 +37,9 @@ def test_a_cell_has_its_fold_and_seed_everywhere(design: Study) -> None:
     data = json.loads(json.dumps(design.params))
     student = next(iter(data["students"]))
     data["students"][student]["training"] = {**data["student_training"], "epochs": 3}
-    cell = make_cell(design.model_copy(update={"params": data}), "theo", 7, REPO)
-    assert cell.params.corpus.test_speaker == "theo"  # type: ignore[union-attr]
+    fold = design.folds[-1]
+    cell = make_cell(design.model_copy(update={"params": data}), fold, 7, REPO)
+    assert str(look_up(cell.params.model_dump(mode="json"), design.fold_key)) == fold
     assert cell.params.teacher.training.seed == 7  # type: ignore[union-attr]
     assert {cell.params.training_of(name).seed for name in cell.params.students} == {7}
     assert cell.params.corpus.root.is_absolute()
@@ -57,6 +60,20 @@ def test_sources_come_before_what_is_made_from_them(design: Study) -> None:
     data["students"] = {"a_first": recipe, "z_late": data["students"]["baseline"]}
     cell = make_cell(design.model_copy(update={"params": data}), design.folds[0], 1, REPO)
     assert models_in_order(cell.params) == ["teacher", "z_late", "a_first"]
+
+
+def test_teachers_and_what_they_read_take_their_place_in_a_cell() -> None:
+    """What a cell makes itself stays where it is; what it reads from elsewhere is found from its own folder."""
+    zero = next(cells(load_study(REPO / "studies" / "zero-label-digits.yaml"), REPO)).params
+    steps = steps_in_order(zero)
+    assert steps[:1] == ["teacher"]
+    assert steps.index("ears") < steps.index("self_labelled") > steps.index("augmented")
+    assert models_in_order(zero) == [name for name in steps if name != "ears"]
+    assert zero.teachers["ears"].path == Path("models/teacher")
+    assert isinstance(zero.corpus, SeveralCorpora)
+    assert all(part.corpus.root.is_absolute() for part in zero.corpus.parts.values())
+    whisper = next(cells(load_study(REPO / "studies" / "whisper-speechocean.yaml"), REPO)).params
+    assert whisper.teachers["whisper"].path.is_absolute()
 
 
 class Stages:
