@@ -11,7 +11,7 @@ from kd.posteriors import Codec
 from tasks.answers import gives_text, read_answers
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tasks.data import PreparedData, Utterance
-from tasks.frame_teacher import ModelTeacher, load_frame_teacher
+from tasks.frame_teacher import load_frame_teacher
 from tasks.hearing import heard, teachable
 from tasks.hypothesis_table import HypothesisTable
 from tasks.inputs import TeacherOutputs
@@ -45,7 +45,7 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
             recipe.objective,
             params.training_of(name),
             params.student_augment,
-            _teacher(params, paths, name, initial.model, data, codec, watch) if by_outputs else None,
+            _teacher(params, paths, name, data, codec, watch) if by_outputs else None,
             masks,
             None if labels is None else HypothesisTable(labels.rows),
             teachable(
@@ -94,13 +94,11 @@ def _labels(
 
 
 def _teacher(
-    params: Params, paths: Paths, name: str, student: Recogniser, data: PreparedData, codec: Codec, watch: Watch
+    params: Params, paths: Paths, name: str, data: PreparedData, codec: Codec, watch: Watch
 ) -> Callable[[Accelerator], TeacherOutputs]:
     """Opens the stored outputs of a student's teacher; the first process computes those that are missing."""
     source = params.students[name].teacher
     teacher = load_frame_teacher(paths, source)
-    if isinstance(teacher, ModelTeacher):
-        require_matching_frames(name, student, source, teacher.model)
 
     def outputs(accelerator: Accelerator) -> TeacherOutputs:
         with accelerator.main_process_first():
@@ -113,13 +111,3 @@ def _teacher(
 def role(recipe: Recipe) -> str:
     """`baseline` is the same kind of student that no teacher ever touched: random weights, labels only."""
     return "baseline" if recipe.is_baseline else "student"
-
-
-def require_matching_frames(name: str, student: Recogniser, teacher_name: str, teacher: Recogniser) -> None:
-    """Frame-level distillation compares frame with frame: both must subsample alike."""
-    ours, theirs = (getattr(m.settings.encoder, "subsampling", 1) for m in (student, teacher))
-    if student.settings.problem == "transcription" and ours != theirs:
-        raise ValueError(
-            f"students.{name} gives a frame for every {ours} of its input's, its teacher {teacher_name} for every "
-            f"{theirs}: their outputs cannot be compared. Give both the same subsampling"
-        )

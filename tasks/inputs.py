@@ -127,15 +127,16 @@ class TrainingInputs:
 
     def _inputs(self, views: tuple[Tensor, Tensor | None], frames_B: Tensor, batch: Batch, heard: Heard) -> Inputs:
         first, second = views
-        teacher_BTV = None if self.teacher is None else self.teacher.of(heard)[0].to(self.device)
+        teacher_BTV, teacher_B = (None, None) if self.teacher is None else self.teacher.of(heard)
         return Inputs(
             first.to(self.device),
             frames_B.to(self.device),
             batch.targets_BL.to(self.device),
             batch.target_lengths_B.to(self.device),
-            teacher_BTV,
+            None if teacher_BTV is None else teacher_BTV.to(self.device),
             None if self.hypotheses is None else self.hypotheses.batch(batch.ids).to(self.device),
             None if second is None else second.to(self.device),
+            None if teacher_B is None else teacher_B.to(self.device),
         )
 
     def _moved(self, batch: Batch, generator: torch.Generator) -> Heard:

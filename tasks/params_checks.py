@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from kd.settings.itself import inner_layers
 from kd.settings.losses import NEEDS_BLANK
-from kd.settings.models import EncoderSettings, ModelSettings
+from kd.settings.models import ModelSettings
 from tasks.params_graph import way_back
 from tasks.params_operators import operator_problems
 from tasks.params_teachers import CheckpointTeacher
@@ -24,7 +24,6 @@ def find_problems(params: "Params") -> Iterator[str]:
     yield from teaching_problems(params)
     yield from _shape_problems(params)
     yield from operator_problems(params)
-    yield from _frame_problems(params)
     yield from _loss_problems(params)
     yield from _self_problems(params)
     yield from _text_problems(params)
@@ -66,34 +65,6 @@ def _shape_problems(params: "Params") -> Iterator[str]:
                 f"preprocess.frame_ms: {key} has a frame every {step_ms:g} ms, so this must be {step_ms:g} or more, "
                 f"found {params.preprocess.frame_ms:g}"
             )
-
-
-def _frame_problems(params: "Params") -> Iterator[str]:
-    """Outputs are compared frame by frame, and no operator changes how often a model gives a frame."""
-    if params.problem.kind != "transcription":
-        return
-    for name, recipe in params.students.items():
-        student, teacher = _encoder_behind(params, name), _encoder_behind(params, recipe.teacher)
-        ours, theirs = (getattr(encoder, "subsampling", None) for encoder in (student, teacher))
-        if None not in (ours, theirs) and ours != theirs:
-            yield (
-                f"students.{name}.teacher: {recipe.teacher} has subsampling {theirs}, but this student {ours}: "
-                "their frames cannot be compared; give both the same"
-            )
-
-
-def _encoder_behind(params: "Params", model: str) -> EncoderSettings | None:
-    """The encoder that a model's weights start from; None where only a checkpoint tells, or there is none."""
-    seen: set[str] = set()
-    while model in params.students and model not in seen:
-        seen.add(model)
-        recipe = params.students[model]
-        if recipe.model is not None:
-            return recipe.model
-        model = recipe.init
-    if model == "teacher" and params.teacher.source == "train":
-        return params.teacher.model
-    return None
 
 
 def _loss_problems(params: "Params") -> Iterator[str]:

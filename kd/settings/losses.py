@@ -103,12 +103,16 @@ Match = Annotated[
 NEEDS_BLANK = ("blank_selected", "guided_ctc", "shift_tolerant", "hypotheses")
 
 
+Align = Literal["maximum", "strongest"]
+
+
 class ObjectiveSettings(Strict):
     """What a model learns from: its labels, its teacher, itself."""
 
     labels: float = Field(1.0, ge=0, description="weight of the loss against the transcript or label")
     beta: Weight = Field(0.0, description="weight of the losses against the teacher")
     match: Match = SoftTargets()
+    align: Align = Field("maximum", description="how spikes survive where student and teacher differ in frame rate")
     itself: tuple[Itself, ...] = Field((), description="self-distillation")
 
     @model_validator(mode="after")
@@ -121,8 +125,11 @@ class ObjectiveSettings(Strict):
     def _match_is_used(self) -> Self:
         if not self.matches:
             raise ValueError("match is an empty list: name a loss, or remove match")
-        if not self.uses_teacher and "match" in self.model_fields_set:
-            raise ValueError("match is how a student learns from a teacher, but beta is 0: set beta, or remove match")
+        for key in ("match", "align"):
+            if not self.uses_teacher and key in self.model_fields_set:
+                raise ValueError(
+                    f"{key} is how a student learns from a teacher, but beta is 0: set beta, or remove {key}"
+                )
         return self
 
     @model_validator(mode="after")
@@ -141,8 +148,8 @@ class ObjectiveSettings(Strict):
     @model_serializer(mode="wrap")
     def _without_what_is_unused(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
         data: dict[str, Any] = whole(self)
-        unused = [key for key, used in (("match", self.uses_teacher), ("itself", self.itself)) if not used]
-        return {key: value for key, value in data.items() if key not in unused}
+        used = {"match": self.uses_teacher, "align": self.uses_teacher, "itself": bool(self.itself)}
+        return {key: value for key, value in data.items() if used.get(key, True)}
 
     @property
     def matches(self) -> tuple[OneMatch, ...]:

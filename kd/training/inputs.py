@@ -13,7 +13,8 @@ class Inputs:
     """Features of the student's view, its labels, and what its teachers say of the same utterances.
 
     target_lengths_B: 0 marks an utterance without a label.
-    teacher_BTV: a teacher's logits, of the student's frames and units; None without one that gives any.
+    teacher_BTV: a teacher's logits over the student's units; None without one that gives any.
+    teacher_lengths_B: their frames; None: the same as the student's.
     hypotheses: what teachers believe was said; None where no loss asks for it.
     second_BTF: another view of the same audio, of the same frames; None where no loss compares two.
     """
@@ -25,6 +26,7 @@ class Inputs:
     teacher_BTV: Tensor | None = None
     hypotheses: Hypotheses | None = None
     second_BTF: Tensor | None = None
+    teacher_lengths_B: Tensor | None = None
 
     def both_views(self) -> "Inputs":
         """A batch of twice as many utterances: all in the first view, then all in the second."""
@@ -37,6 +39,8 @@ class Inputs:
             _twice(self.target_lengths_B),
             None if self.teacher_BTV is None else _twice(self.teacher_BTV),
             None if self.hypotheses is None else self.hypotheses.twice(),
+            None,
+            None if self.teacher_lengths_B is None else _twice(self.teacher_lengths_B),
         )
 
 

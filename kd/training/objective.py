@@ -10,6 +10,7 @@ from torch import Tensor
 from kd.losses import LABEL_LOSSES, MATCHING_LOSSES, SELF_LOSSES
 from kd.settings.itself import ConsistencyCTC, Itself
 from kd.settings.losses import FromHypotheses, ObjectiveSettings, OneMatch
+from kd.training.frame_rates import aligned
 from kd.training.inputs import Inputs
 from kd.training.trainee import Outputs
 
@@ -98,8 +99,13 @@ class Objective:
         """What losses between logits compare; None where none does, or the batch has no logits of a teacher."""
         if "logits" not in self.needs or inputs.teacher_BTV is None:
             return None
-        _require_same_shape(outputs.logits_BTV, inputs.teacher_BTV)
-        return Pair(outputs.logits_BTV, inputs.teacher_BTV, outputs.lengths_B)
+        student_BTV, teacher_BTV, lengths_B = outputs.logits_BTV, inputs.teacher_BTV, outputs.lengths_B
+        if inputs.teacher_lengths_B is not None:
+            student_BTV, teacher_BTV, lengths_B = aligned(
+                student_BTV, lengths_B, teacher_BTV, inputs.teacher_lengths_B, self.settings.align
+            )
+        _require_same_shape(student_BTV, teacher_BTV)
+        return Pair(student_BTV, teacher_BTV, lengths_B)
 
     def _match(self, match: OneMatch, outputs: Outputs, inputs: Inputs, pair: Pair | None) -> Term:
         loss, weight = MATCHING_LOSSES[match.name], self.settings.beta_now * match.weight

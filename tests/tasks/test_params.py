@@ -345,18 +345,6 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "limits": ({"preprocess.min_seconds": 30}, "preprocess: min_seconds 30.0 is not below max_seconds 20.0"),
     "capitals": ({"problem.units.alphabet": "ABC"}, "problem.units.alphabet: holds capitals"),
     "units of keywords": ({"problem.kind": "keyword"}, "problem.units: unknown key; valid keys: kind"),
-    "frames differ": (
-        {
-            "students.small": {
-                "init": "random",
-                "model": {**RNN, "subsampling": 2},
-                "teacher": "cut",
-                "objective": {"beta": 1},
-            },
-            "students.again": REMOVE,
-        },
-        "students.small.teacher: cut has subsampling 4, but this student 2: their frames cannot be compared",
-    ),
     # references
     "unknown init": (
         {"students.cut.init": "teachr"},
