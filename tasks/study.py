@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from graphlib import TopologicalSorter
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -92,9 +91,13 @@ def _make_absolute(data: dict[str, Any], project: Path) -> None:
 
 
 def steps_in_order(params: Params) -> list[str]:
-    """Teachers, ensembles and students, each after those it starts or learns from; the teacher first."""
-    order = TopologicalSorter({name: needs(params, name) for name in names(params)}).static_order()
-    return ["teacher", *(name for name in order if name in names(params) and name != "teacher")]
+    """The teacher, further ones, ensembles and students in the file's order, but each after those it is made from."""
+    placed, waiting = ["teacher"], [name for name in names(params) if name != "teacher"]
+    while waiting:  # parameters are refused where they lead in a circle
+        following = next(name for name in waiting if not {*needs(params, name)} & {*waiting})
+        waiting.remove(following)
+        placed.append(following)
+    return placed
 
 
 def models_in_order(params: Params) -> list[str]:
