@@ -1,0 +1,115 @@
+"""Impossible combinations of teachers, ensembles, students and parts are named before any work starts."""
+
+from typing import Any
+
+import pytest
+from workspace import ENCODERS, make_params
+
+from tasks.params_errors import ParamsError
+from tasks.params_graph import gives_text
+
+SMALL = {"init": "random", "model": ENCODERS["baseline"]}
+LABELS = {**SMALL, "teacher": "none"}
+TEXT = {"labels": 0.0, "beta": 1.0, "match": {"name": "hypotheses"}}
+TABLE = {"source": "table", "path": "said.csv"}
+TAUGHT = {**SMALL, "teacher": "crowd", "objective": TEXT}
+SEVERAL = {
+    "kind": "several",
+    "root": ".",
+    "parts": {name: {"corpus": {"kind": "fsdd", "root": name}} for name in ("made", "real")},
+}
+
+
+def lines(**changes: Any) -> list[str]:
+    with pytest.raises(ParamsError) as found:
+        make_params("transcription", **{"students": {"a": LABELS}, **changes})
+    return found.value.lines
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        (
+            {"teachers": {"crowd": TABLE}, "students": {"a": {**TAUGHT, "objective": {"beta": 1.0}}}},
+            "students.a.objective.match: crowd gives text and no posteriors",
+        ),
+        (
+            {"students": {"a": {**SMALL, "teacher": "teacher", "objective": {"beta": 1.0}, "filter": {}}}},
+            "students.a.filter: teacher gives posteriors, not transcripts",
+        ),
+        (
+            {"teachers": {"crowd": TABLE}, "students": {"a": {**TAUGHT, "filter": {"max_disagreement": 0.2}}}},
+            "students.a.filter.max_disagreement: crowd has no second opinion",
+        ),
+        ({"students": {"a": {**TAUGHT, "teacher": "crwd"}}, "teachers": {"crowd": TABLE}}, "(did you mean 'crowd'?)"),
+        ({"teachers": {"a": TABLE}}, "teachers.a: another model of this file has that name"),
+        ({"teachers": {"teacher": TABLE}}, "nothing may be called teacher"),
+        (
+            {"teachers": {"ears": {"source": "model", "path": "models/b"}}},
+            "teachers.ears.path: 'b' is no model of this file",
+        ),
+        (
+            {"teachers": {"crowd": TABLE, "ears": {"source": "model", "path": "models/crowd"}}},
+            "teachers.ears.path: crowd gives text already",
+        ),
+        (
+            {
+                "teachers": {"ears": {"source": "model", "path": "models/a"}},
+                "students": {"a": {**TAUGHT, "teacher": "ears"}},
+            },
+            "students.a: its init and teacher lead back to itself (a -> ears -> a)",
+        ),
+        ({"ensembles": {"e": {"first": "teacher", "second": "x"}}}, "ensembles.e.second: 'x' is no model of this file"),
+        (
+            {"teachers": {"crowd": TABLE}, "ensembles": {"e": {"first": "teacher", "second": "crowd"}}},
+            "ensembles.e.combine: crowd gives text, of which there is no mean: use surest",
+        ),
+        (
+            {"ensembles": {"e": {"first": "f", "second": "a"}, "f": {"first": "e", "second": "a"}}},
+            "ensembles.e: its members lead back to itself (e -> f -> e)",
+        ),
+        ({"ensembles": {"e": {"first": "a", "second": "a"}}}, "first and second are both 'a'"),
+        (
+            {"ensembles": {"e": {"first": "a", "second": "teacher", "combine": "surest", "weight": 0.4}}},
+            "weight belongs to combine: mean",
+        ),
+        (
+            {"corpus": SEVERAL, "students": {"a": {**LABELS, "hears": {"rael": "labelled"}}}},
+            "students.a.hears: 'rael' is no part of the corpus, which has made, real (did you mean 'real'?)",
+        ),
+        (
+            {"corpus": SEVERAL, "students": {"a": {**LABELS, "hears": {"real": "unlabelled"}}}},
+            "students.a.hears: no part is labelled, but objective.labels is not 0",
+        ),
+        (
+            {"corpus": SEVERAL, "students": {"a": {**LABELS, "hears": {"made": "labelled", "real": "unlabelled"}}}},
+            "students.a.hears: unlabelled audio teaches nothing without a teacher",
+        ),
+        (
+            {"teachers": {"crowd": {**TABLE, "parts": ["real"]}}},
+            "teachers.crowd.parts: 'real' is no part of the corpus",
+        ),
+    ],
+)
+def test_each_mistake_is_one_line_with_its_key(changes: dict[str, Any], line: str) -> None:
+    assert any(line in found for found in lines(**changes)), lines(**changes)
+
+
+def test_a_keyword_problem_has_no_loss_for_text() -> None:
+    with pytest.raises(ParamsError, match="hypotheses looks for CTC's blank"):
+        make_params("keyword", teachers={"crowd": TABLE}, students={"a": TAUGHT})
+
+
+def test_what_gives_text_is_known_through_ensembles() -> None:
+    params = make_params(
+        "transcription",
+        students={"a": LABELS},
+        teachers={"crowd": TABLE, "old": {"source": "checkpoint", "path": "old"}},
+        ensembles={
+            "mixed": {"first": "teacher", "second": "crowd", "combine": "surest"},
+            "models": {"first": "teacher", "second": "old"},
+            "outer": {"first": "models", "second": "mixed", "combine": "surest"},
+        },
+    )
+    found = {name for name in ("teacher", "crowd", "old", "mixed", "models", "outer") if gives_text(params, name)}
+    assert found == {"crowd", "mixed", "outer"}
