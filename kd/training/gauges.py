@@ -14,7 +14,7 @@ from kd.training.inputs import Inputs
 from kd.training.objective import Objective, Pair, Term, weighted
 from kd.training.trainee import Outputs
 
-BATCHES = 4
+BATCHES = 3
 """Batches of an epoch that are measured, so that it costs next to nothing."""
 LONGEST = 50
 """Delays beyond so many frames count as that many."""
