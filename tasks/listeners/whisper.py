@@ -35,13 +35,19 @@ class Whisper:
     def model(self) -> Any:
         from faster_whisper import WhisperModel
 
-        return WhisperModel(
-            self.settings.hub or str(self.folder),
-            device="auto",
-            compute_type=self.settings.compute_type,
-            cpu_threads=self.settings.threads,
-            local_files_only=self.folder is not None,
-        )
+        try:
+            return WhisperModel(
+                self.settings.hub or str(self.folder),
+                device="auto",
+                compute_type=self.settings.compute_type,
+                cpu_threads=self.settings.threads,
+                local_files_only=self.folder is not None,
+            )
+        except (OSError, ValueError, RuntimeError) as error:
+            remedy = "" if self.folder else ". Stages work offline: to download it, set HF_HUB_OFFLINE=0 for this run"
+            raise ValueError(
+                f"Whisper '{self.settings.hub or self.settings.path}' cannot be loaded: {error}{remedy}"
+            ) from None
 
     @property
     def identity(self) -> str:

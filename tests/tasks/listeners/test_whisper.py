@@ -92,6 +92,15 @@ def test_its_identity_is_that_of_its_weights_and_of_what_it_is_told(shared: Path
     assert plain.identity == cores.identity
 
 
+def test_a_name_of_the_hub_is_not_looked_for_unless_that_is_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    settings = WhisperTeacher(source="whisper", path=Path("models/none"), hub="nobody/has-this")
+    with pytest.raises(ValueError, match=r"'nobody/has-this' cannot be loaded.*set HF_HUB_OFFLINE=0"):
+        _ = Whisper(settings, tmp_path).model
+
+
 def test_a_folder_that_holds_no_whisper_is_named(tmp_path: Path) -> None:
     settings = WhisperTeacher(source="whisper", path=Path("here"))
     with pytest.raises(ValueError, match=r"here holds no Whisper in CTranslate2's form: model\.bin is missing"):
