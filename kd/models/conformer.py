@@ -185,9 +185,15 @@ class ConformerEncoder(nn.Module):
                 shapes[f"layers.{i}.depthwise"] = (channels, settings.kernel - 1)
         return shapes
 
-    def reach(self) -> None:
-        """Attention hears all, or by chunks more with each layer."""
-        return
+    def reach(self) -> tuple[int, int] | None:
+        """Feature frames that an output frame hears before and after its own, at most; None where it hears all."""
+        settings = self.settings
+        if settings.chunk_frames is None:
+            return None
+        stem_before, _ = self.stem.reach()
+        layer_before = self._past + settings.chunk_frames - 1 + settings.kernel - 1
+        before = stem_before + layer_before * settings.layers * settings.subsampling
+        return before, (settings.chunk_frames - 1) * settings.subsampling
 
     @property
     def _past(self) -> int:

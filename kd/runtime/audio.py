@@ -1,4 +1,8 @@
-"""Audio from files, folders and raw streams: mono float32 in [-1, 1] at the model's rate."""
+"""Audio from files, folders and raw streams: mono float32 in [-1, 1] at the model's rate.
+
+Samples are those that 16 bits hold, as in training: where a telephone's recording is brought to a higher rate, the
+bands above it are not silent but filled by the noise of rounding, and a model has heard no other.
+"""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -39,7 +43,7 @@ def read(file: str, rate_hz: int) -> Samples:
         samples_NC, from_hz = soundfile.read(file, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         raise RefusedError(f"{file} cannot be read: {error.error_string} Convert it to WAV or FLAC first") from None
-    return resample(samples_NC.mean(axis=1, dtype=np.float32), from_hz, rate_hz)
+    return rounded(resample(samples_NC.mean(axis=1, dtype=np.float32), from_hz, rate_hz))
 
 
 def raw(stream: BinaryIO, from_hz: int, rate_hz: int) -> Iterator[Samples]:
@@ -50,8 +54,8 @@ def raw(stream: BinaryIO, from_hz: int, rate_hz: int) -> Iterator[Samples]:
         data = left + data
         whole = len(data) // 2 * 2
         left = data[whole:]
-        yield resampler.push(from_int16(data[:whole]))
-    yield resampler.push(np.zeros(0, np.float32), last=True)
+        yield rounded(resampler.push(from_int16(data[:whole])))
+    yield rounded(resampler.push(np.zeros(0, np.float32), last=True))
 
 
 def from_int16(data: bytes) -> Samples:
@@ -61,4 +65,10 @@ def from_int16(data: bytes) -> Samples:
 def level(samples_N: Samples, dbfs: float) -> Samples:
     """At this root-mean-square level; digital silence stays."""
     rms = float(np.sqrt(np.mean(np.square(samples_N, dtype=np.float64)))) if len(samples_N) else 0.0
-    return samples_N if rms == 0 else samples_N * np.float32(10 ** (dbfs / 20) / rms)
+    return samples_N if rms == 0 else rounded(samples_N * np.float32(10 ** (dbfs / 20) / rms))
+
+
+def rounded(samples_N: Samples) -> Samples:
+    """The nearest samples of 16 bits; what is louder than full scale is clipped."""
+    steps_N = np.clip(np.rint(samples_N * np.float32(32768)), -32768, 32767)
+    return steps_N.astype(np.float32) / np.float32(32768)

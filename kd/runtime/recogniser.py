@@ -78,12 +78,14 @@ class Recogniser:
     def _chunks(self, num_frames: int) -> Iterator[tuple[int, int, int, int]]:
         """Feature frames to run, from start to end; of their output frames skip so many, then keep count."""
         step, shift_s = self.bundle.subsampling, self.bundle.step_s / self.bundle.subsampling
-        context = max(self.bundle.reach_frames) if self.bundle.reach_frames else round(self.context_s / shift_s)
+        unknown = round(self.context_s / shift_s)
         block = self.bundle.block_frames
-        context = -(-context // (step * block)) * block  # in output frames from here on
+        before, after = (
+            -(-frames // (step * block)) * block for frames in self.bundle.reach_frames or (unknown, unknown)
+        )  # in output frames from here on
         chunk = max(1, round(self.chunk_s / self.bundle.step_s / block)) * block
         num_outputs = -(-num_frames // step)
         for first in range(0, num_outputs, chunk):
-            begin, count = max(0, first - context), min(chunk, num_outputs - first)
-            end = min(num_frames, (first + count + context) * step)
+            begin, count = max(0, first - before), min(chunk, num_outputs - first)
+            end = min(num_frames, (first + count + after) * step)
             yield begin * step, end, first - begin, count

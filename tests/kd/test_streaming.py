@@ -130,6 +130,20 @@ def test_reach_is_what_an_output_frame_hears(name: str) -> None:
     assert (120 - int(heard[0]), int(heard[-1]) - 120) == (before, after)
 
 
+def test_a_causal_conformer_hears_no_further_than_its_reach() -> None:
+    model = make_model("conformer-causal").double()
+    before, after = model.encoder.reach()  # type: ignore[operator]
+    features_BTF = torch.randn(1, 241, NUM_FEATURES, dtype=torch.float64, requires_grad=True)
+    logits_BTV, _ = model(features_BTF, torch.tensor([241]))
+    heard = []
+    for frame in (40, 41):  # the first and the last of a chunk
+        (gradient_BTF,) = torch.autograd.grad(logits_BTV[0, frame].square().sum(), features_BTF, retain_graph=True)
+        frames = gradient_BTF[0].abs().sum(1).nonzero().flatten()
+        heard.append((4 * frame - int(frames[0]), int(frames[-1]) - 4 * frame))
+    assert max(a for _, a in heard) == after
+    assert max(b for b, _ in heard) <= before
+
+
 def test_the_latency_is_a_block_and_half_a_window() -> None:
     front = FrontEndSettings()
     assert latency_ms(make_model("gru-causal"), front) == 40 + 12.5

@@ -1,11 +1,15 @@
 """Streams through exported files: the same as the whole, whatever pieces the audio comes in, and as soon as said."""
 
+import io
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
+import soxr
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -99,6 +103,15 @@ def test_the_delay_is_as_stated(small_export: Path) -> None:
     assert waits_ms.max() == pytest.approx(stated_ms, abs=1000 * step / RATE_HZ)
 
 
+def test_long_audio_in_chunks_is_that_of_the_whole(small_export: Path) -> None:
+    """Exactly where a frame's reach is known; a recurrent layer has forgotten what was 5 s ago."""
+    samples_N = sound(20 * RATE_HZ)
+    recogniser = Recogniser.load(small_export, chunk_s=1.7)
+    whole_TV = Recogniser.load(small_export, chunk_s=1000.0).log_probs(samples_N)
+    known = recogniser.bundle.reach_frames is not None
+    np.testing.assert_allclose(recogniser.log_probs(samples_N), whole_TV, atol=1e-4 if known else 1e-3)
+
+
 def test_what_export_json_says(small_export: Path) -> None:
     said = json.loads((small_export / "export.json").read_text())["streaming"]
     assert said["file"] == "streaming.onnx"
@@ -116,6 +129,22 @@ def test_a_trained_model_streams_the_words_that_it_hears_at_once(
     assert main(["transcribe", str(causal_export), str(tmp_path), "--stream"]) == 0
     assert [line.strip() for line in capsys.readouterr().out.splitlines()] == whole
     assert sum(spoken.text == text for spoken, text in zip(heard, whole, strict=True)) > 0.1 * len(heard)
+
+
+def test_a_stream_on_standard_input(
+    causal_export: Path, heard: list[Spoken], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Raw samples at twice the model's rate; a line a word, each said when it was over."""
+    doubled_N = soxr.resample(np.concatenate([spoken.samples_N for spoken in heard[:4]]), RATE_HZ, 2 * RATE_HZ)
+    raw = np.round(doubled_N * 32768).clip(-32768, 32767).astype("<i2").tobytes()
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(raw)))
+    assert (
+        main(["transcribe", str(causal_export), "-", "--rate", str(2 * RATE_HZ), "--stream", "--format", "json"]) == 0
+    )
+    words = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(words) > 4
+    assert all(word["end_s"] <= word["heard_s"] + 0.05 for word in words)
+    assert words[0]["heard_s"] < words[-1]["heard_s"] <= len(doubled_N) / RATE_HZ / 2 + 0.001
 
 
 def test_words_come_while_the_audio_does(causal_export: Path, heard: list[Spoken]) -> None:
