@@ -71,4 +71,5 @@ def level(samples_N: Samples, dbfs: float) -> Samples:
 def rounded(samples_N: Samples) -> Samples:
     """The nearest samples of 16 bits; what is louder than full scale is clipped."""
     steps_N = np.clip(np.rint(samples_N * np.float32(32768)), -32768, 32767)
-    return steps_N.astype(np.float32) / np.float32(32768)
+    scaled_N: Samples = steps_N.astype(np.float32) / np.float32(32768)
+    return scaled_N
