@@ -135,6 +135,37 @@ def study(
         raise typer.Exit(1)
 
 
+@app.command()
+def listen(
+    model: Annotated[str, typer.Argument(help="Folder of a Whisper in CTranslate2's form, or its name on the hub.")],
+    out: Annotated[Path, typer.Option(help="The table to write, in the folder others.")] = Path("others/whisper.csv"),
+    prompt: Annotated[str | None, typer.Option(help="Words of the kind that it will hear.")] = None,
+    language: Annotated[str, typer.Option(help="What is spoken.")] = "en",
+) -> None:
+    """Let Whisper hear the test part, to be judged beside our models: evaluation.others then names the table."""
+    params = _checked_params()
+    from tasks.others import write_heard
+    from tasks.params_teachers import NOTHING, WhisperTeacher
+    from tasks.paths import Paths
+    from tasks.progress import TerminalWatch
+
+    folder = Path(model).is_dir()
+    settings = WhisperTeacher(
+        source="whisper",
+        path=Path(model).resolve() if folder else Path(NOTHING),
+        hub=None if folder else model,
+        initial_prompt=prompt,
+        language=language,
+        min_seconds=0.0,
+    )
+    try:
+        rows = write_heard(params, settings, Paths(), out, TerminalWatch())
+    except ValueError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"{out}: {rows} utterances. Now set evaluation.others: {{{out.stem}: {{source: table, path: {out}}}}}")
+
+
 @app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def transcribe(context: typer.Context) -> None:
     """Turn audio into text by an exported model: `kd transcribe exports/teacher my.wav`; --help for all options."""

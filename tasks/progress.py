@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from tasks.spool import SpoolWriter
+from tasks.watch import Silent
 
 T = TypeVar("T")
 
@@ -36,6 +37,17 @@ def show_progress(items: Iterable[T], total: int | None, label: str, spool: Spoo
             if progress.disable and now - last_line >= LINE_EVERY_S:
                 print(line(label, done, total, now - started), file=sys.stderr, flush=True)
                 last_line = now
+
+
+class TerminalWatch(Silent):
+    """Bars and lines in the terminal alone, for what is done by hand."""
+
+    def progress(self, items: Iterable[T], total: int | None = None, label: str = "") -> Iterator[T]:
+        with bars(Console(stderr=True)) as progress:
+            yield from progress.track(items, total=total, description=label)
+
+    def say(self, message: str) -> None:
+        print(message, file=sys.stderr, flush=True)
 
 
 def bars(console: Console) -> Progress:

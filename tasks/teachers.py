@@ -81,13 +81,13 @@ def answers_of(
     speeds = settings.speeds if isinstance(settings, HearingTeacher) else ()
     views = []
     for speed in (1.0, *speeds):
-        clips = [_clip(data, utterance, speed) for utterance in utterances]
+        clips = [clip_of(data, utterance, speed) for utterance in utterances]
         views.append(listen_once(listener, clips, paths.scratch / "heard", watch))
     write = partial(in_units, params=params, vocabulary=data.vocabulary)
     return [_answer(u.id, [view[u.id] for view in views], settings.replace, write) for u in utterances]
 
 
-def _clip(data: PreparedData, utterance: Utterance, speed: float) -> Clip:
+def clip_of(data: PreparedData, utterance: Utterance, speed: float) -> Clip:
     rate_hz = data.sample_rate_hz
 
     def read() -> npt.NDArray[np.float32]:

@@ -1,0 +1,29 @@
+"""What somebody else's recogniser hears in the test part, as the table that evaluation.others names."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from tasks.data import PreparedData
+from tasks.listeners import LISTENERS
+from tasks.listeners.cache import listen_once
+from tasks.params import Params
+from tasks.params_teachers import WhisperTeacher
+from tasks.paths import Paths
+from tasks.teachers import clip_of
+from tasks.watch import Watch
+
+
+def write_heard(params: Params, settings: WhisperTeacher, paths: Paths, file: Path, watch: Watch) -> int:
+    """Let a recogniser hear every test utterance; writes `id,text` and returns the number of rows.
+
+    What it heard before is kept under scratch/heard/, so a stopped pass goes on.
+    """
+    data = PreparedData.load(paths.prepared, sample_rate_hz=params.frontend.sample_rate_hz)
+    utterances = data.split("test")
+    listener = LISTENERS[settings.source](settings, paths.root)
+    heard = listen_once(listener, [clip_of(data, u, 1.0) for u in utterances], paths.scratch / "heard", watch)
+    rows = [{"id": u.id, "text": heard[u.id].texts[0][0] if heard[u.id].texts else ""} for u in utterances]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows).to_csv(file, index=False)
+    return len(rows)
