@@ -26,6 +26,7 @@ def data(tmp_path: Path) -> PreparedData:
     table = pd.DataFrame({"id": [f"u{i}" for i in range(6)], "num_samples": sizes})
     table["offset"] = table["num_samples"].cumsum() - table["num_samples"]
     constant = {"text": "a", "speaker": "s", "split": "train", "audio_hash": "0", "snr_db": float("nan")}
+    constant |= {"source": "a.wav", "part": "all"}
     table.assign(**constant).to_parquet(tmp_path / "utterances.parquet")
     description = {"sample_rate_hz": RATE, "vocabulary": Vocabulary.characters("a").to_dict()}
     (tmp_path / "prepared.json").write_text(json.dumps(description))

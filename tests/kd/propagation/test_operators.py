@@ -37,10 +37,12 @@ def cases(kinds: tuple[str, ...], normed: tuple[str, ...] = ()) -> dict[str, dic
         f"slice-{choose}": {"op": "slice", "keep": keep, "choose": choose}
         for choose in ("random", "first", "last", "spaced")
     }
-    for by in ("random", "l1", "l2", "lamp", "gradient", "taylor", "activation", "movement"):
-        found[f"slice-{by}"] = {"op": "slice", "keep": keep, "importance": {"by": by}}
+    calibrated = ("gradient", "taylor", "activation", "movement")
+    for by in ("random", "l1", "l2", "lamp", *calibrated):
+        importance = {"by": by, "batches": 1} if by in calibrated else {"by": by}
+        found[f"slice-{by}"] = {"op": "slice", "keep": keep, "importance": importance}
         for scope in ("global", "layer"):
-            amount = {"importance": {"by": by}, "sparsity": 0.4, "scope": scope}
+            amount = {"importance": importance, "sparsity": 0.4, "scope": scope}
             found[f"weights-{by}-{scope}"] = {"op": "prune_weights", **amount}
             found[f"units-{by}-{scope}"] = {"op": "prune_units", "kinds": kinds, **amount}
     return found | norm_cases(normed)
