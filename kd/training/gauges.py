@@ -14,8 +14,8 @@ from kd.training.inputs import Inputs
 from kd.training.objective import Objective, Pair, Term, weighted
 from kd.training.trainee import Outputs
 
-BATCHES = 3
-"""Batches of an epoch that are measured, so that it costs next to nothing."""
+BATCHES, LEAST_APART = 3, 30
+"""Batches of an epoch that are measured, and how many lie between two, so that it costs next to nothing."""
 LONGEST = 50
 """Delays beyond so many frames count as that many."""
 NAMES = (
@@ -29,7 +29,7 @@ class Gauges:
 
     def __init__(self, objective: Objective, per_epoch: int, accelerator: Accelerator) -> None:
         self.objective, self.accelerator = objective, accelerator
-        self.every = max(1, per_epoch // BATCHES)
+        self.every = max(LEAST_APART, per_epoch // BATCHES)
         self.sums = dict.fromkeys(NAMES, 0.0)
         self.delays = torch.zeros(2 * LONGEST + 1, dtype=torch.float64)
 

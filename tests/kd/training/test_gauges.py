@@ -70,7 +70,7 @@ def test_a_silent_student_has_no_delay() -> None:
     assert found["agreement"] == 0
 
 
-@pytest.mark.parametrize(("per_epoch", "expected"), [(1, [0]), (3, [0, 1, 2]), (8, [0, 2, 4, 6]), (90, [0, 30, 60])])
+@pytest.mark.parametrize(("per_epoch", "expected"), [(1, [0]), (8, [0]), (90, [0, 30, 60]), (300, [0, 100, 200])])
 def test_a_few_batches_are_measured(per_epoch: int, expected: list[int]) -> None:
     gauges = Gauges(Objective(ObjectiveSettings(beta=1), "keyword"), per_epoch, Accelerator(cpu=True))
     assert [i for i in range(per_epoch) if gauges.measures(i)] == expected
