@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+from rounds import tell_rounds
+
 STARTED = time.perf_counter()
 
 from faster_whisper import WhisperModel  # noqa: E402  # the import counts as start-up
@@ -29,15 +31,7 @@ def main() -> None:
         )
         return " ".join(segment.text for segment in segments)
 
-    hear(files[0])
-    start_s, rounds = time.perf_counter() - STARTED, []
-    for _ in range(int(repeats)):
-        begun = time.perf_counter()
-        texts = [hear(file) for file in files]
-        rounds.append(time.perf_counter() - begun)
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    peak_mb = int(status.split("VmHWM:")[1].split()[0]) / 1024  # ru_maxrss would hold the parent's as well
-    print(json.dumps({"texts": texts, "rounds_s": rounds, "start_s": start_s, "peak_mb": peak_mb}))
+    tell_rounds(hear, files, int(repeats), STARTED)
 
 
 if __name__ == "__main__":
