@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from tasks.guard import end_with
 from tasks.params import Params, parse_params
 from tasks.params_graph import MODELS, names, needs
 from tasks.paths import Paths
+from tasks.study_sharing import link_corpus_and_teacher
 from tasks.watch import Silent
 
 
@@ -116,7 +118,7 @@ def run_cell(cell: Cell) -> None:
 
 
 def _run_cell(cell: Cell) -> None:
-    from tasks import distil, ensembles, outputs, propagate, teacher, teachers
+    from tasks import distil, ensembles, propagate, teachers
 
     paths = Paths(cell.root)
     _prepare(cell, paths)
@@ -129,21 +131,15 @@ def _run_cell(cell: Cell) -> None:
             continue
         if file.is_file():
             continue
-        if model == "teacher":
-            teacher.run(cell.params, paths, "", _watch(cell, model))
-            outputs.run(cell.params, paths, "", _watch(cell, "outputs"))
-        else:
+        if model != "teacher":
             propagate.run(cell.params, paths, model, _watch(cell, f"initial-{model}"))
             distil.run(cell.params, paths, model, _watch(cell, model))
         _write_whole(file, json.dumps(_score(cell, paths, model), indent=1))
 
 
 def _prepare(cell: Cell, paths: Paths) -> None:
-    from tasks import corpus, preprocess
-
-    if not (paths.prepared / "prepared.json").is_file():
-        corpus.run(cell.params, paths, "", _watch(cell, "corpus"))
-        preprocess.run(cell.params, paths, "", _watch(cell, "preprocess"))
+    studies = cell.root.parent.parent
+    link_corpus_and_teacher(cell.params, cell.root, studies, partial(_watch, cell))
     shared = cell.root.parent / "heard"  # no two cells ask a recogniser about the same audio
     shared.mkdir(exist_ok=True)
     paths.scratch.mkdir(exist_ok=True)

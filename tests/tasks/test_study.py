@@ -124,6 +124,23 @@ def test_a_stopped_cell_does_only_what_is_missing(
     assert collect(design, tmp_path)["model"].tolist() == models_in_order(cell.params)
 
 
+def test_cells_that_agree_on_corpus_and_teacher_share_them(
+    design: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stages = Stages(monkeypatch)
+    data = json.loads(json.dumps(design.params))
+    data["student_training"]["epochs"] += 1
+    same_teacher = design.model_copy(update={"params": data})
+    data = json.loads(json.dumps(data))
+    data["teacher"]["training"]["epochs"] += 1
+    other_teacher = design.model_copy(update={"params": data})
+    for study in (design, same_teacher, other_teacher):
+        run_cell(cell := make_cell(study, design.folds[0], 1, tmp_path))
+        assert (Paths(cell.root).prepared / "prepared.json").is_file()
+    assert stages.ran.count("teacher") == stages.ran.count("outputs") == stages.ran.count("corpus") == 2
+    assert stages.ran.count("distil baseline") == 3
+
+
 def score_cell(design: Study, project: Path, fold: str) -> Cell:
     """A cell as a finished run leaves it."""
     cell = make_cell(design, fold, design.seeds[0], project)
