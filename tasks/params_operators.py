@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kd.settings.models import EncoderSettings
-from kd.settings.propagation import Kind, Operator, PruneUnits, PruneWeights, Slice
+from kd.settings.propagation import Kind, Operator, PruneUnits, PruneWeights, Renew, Slice
 
 if TYPE_CHECKING:
     from tasks.params import Params
@@ -84,6 +84,9 @@ def _shape(encoder: EncoderSettings) -> Shape:
 
 def _problems(shape: Shape, operator: Operator) -> Iterator[str]:
     """What is wrong, behind the path of the operator."""
+    if isinstance(operator, Renew):
+        yield from _renew_problems(shape, operator)
+        return
     if isinstance(operator, PruneWeights):
         zeroed = shape.zeroed.get(operator.scope, 0.0)
         if operator.sparsity is not None and operator.sparsity <= zeroed:
@@ -99,6 +102,17 @@ def _problems(shape: Shape, operator: Operator) -> Iterator[str]:
         yield from _slice_problems(shape, operator)
     elif operator.sparsity is not None and not _removes(shape, operator, operator.sparsity):
         yield f".sparsity: {operator.sparsity:g} of so few units rounds to none: nothing would be removed"
+
+
+def _renew_problems(shape: Shape, operator: Renew) -> Iterator[str]:
+    most = shape.fields["layers"][0][1] if "layers" in shape.kinds else 0
+    layers = operator.positions(most)
+    if operator.stem and "stem" not in shape.kinds:
+        yield f".stem: {shape.family} has none"
+    if layers and (layers[0] < 0 or layers[-1] >= most):
+        yield f".layers: {operator.layers} of at most {most} layers" if most else f".layers: {shape.family} has none"
+    elif len(layers) == most and operator.head and operator.stem == ("stem" in shape.kinds) and most:
+        yield ": nothing of the source would be left: use init: random with a model"
 
 
 def _slice_problems(shape: Shape, operator: Slice) -> Iterator[str]:
@@ -120,6 +134,8 @@ def _removes(shape: Shape, operator: PruneUnits, sparsity: float) -> bool:
 
 
 def _after(shape: Shape, operator: Operator) -> Shape:
+    if isinstance(operator, Renew):
+        return replace(shape, zeroed={})
     if isinstance(operator, PruneWeights):
         return replace(shape, zeroed={} if operator.sparsity is None else {operator.scope: operator.sparsity})
     sizes: dict[str, Bounds] = {}

@@ -10,9 +10,11 @@ from torch import Tensor
 from kd.models import Recogniser
 from kd.propagation.evidence import Evidence
 from kd.propagation.pruning import choose_units, weight_masks, zeroed
-from kd.propagation.select import apply, apply_to_tensors
+from kd.propagation.renewal import parts_to_renew, renewed
+from kd.propagation.select import LAYERS, apply, apply_to_tensors
 from kd.propagation.slicing import choose_slice
-from kd.settings.propagation import DataDriven, Operator, PruneUnits, PruneWeights, Slice
+from kd.propagation.survivors import NEW
+from kd.settings.propagation import DataDriven, Operator, PruneUnits, PruneWeights, Renew, Slice
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,8 @@ class Propagated:
     """A model on its way through operators.
 
     masks: weights that stay zero (bool, true = alive), by parameter name. lineage: one line for each
-    operator. kept: for each operator, indices kept by dimension (empty where no unit was removed).
+    operator. kept: for each operator, indices kept by dimension (empty where no unit was removed), and what it
+    made new: positions in `new.layers`, [0] in `new.stem` and `new.head`. See `survivors` for their composition.
     """
 
     model: Recogniser
@@ -71,11 +74,22 @@ def _prune_weights(source: Propagated, operator: PruneWeights, evidence: Evidenc
     return Propagated(model, masks, (*source.lineage, line), (*source.kept, {}))
 
 
+def _renew(source: Propagated, operator: Renew, evidence: Evidence | None) -> Propagated:
+    """What is new is dense: masks of its weights are dropped."""
+    parts = parts_to_renew(source.model, operator)
+    model, new = renewed(source.model, parts, operator.seed)
+    names = ", ".join(f"layers {', '.join(map(str, at))}" if part == LAYERS else part for part, at in parts.items())
+    masks = {name: mask for name, mask in source.masks.items() if name not in new}
+    kept = {f"{NEW}{part}": places for part, places in parts.items()}
+    return Propagated(model, masks, (*source.lineage, f"renew by seed {operator.seed}: {names}"), (*source.kept, kept))
+
+
 # The one table of operators; each is (source, its settings, evidence or None) -> Propagated.
 APPLY: dict[type[Any], Callable[[Propagated, Any, Evidence | None], Propagated]] = {
     Slice: _slice,
     PruneUnits: _prune_units,
     PruneWeights: _prune_weights,
+    Renew: _renew,
 }
 
 
@@ -111,7 +125,7 @@ def _require_kinds(model: Recogniser, kinds: Sequence[str]) -> None:
 
 
 def _evidence(model: Recogniser, operator: Operator, calibrate: Calibrate | None) -> Evidence | None:
-    importance = operator.importance
+    importance = None if isinstance(operator, Renew) else operator.importance
     if not isinstance(importance, DataDriven) or calibrate is None:
         return None
     return calibrate(model, importance)

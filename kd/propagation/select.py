@@ -15,7 +15,8 @@ from kd.models import Axis, Dimension, Recogniser, build
 from kd.models.dimensions import select
 from kd.settings.models import ModelSettings
 
-LAYER_PREFIX = "encoder.layers."
+LAYERS = "layers"
+LAYER_PREFIX = f"encoder.{LAYERS}."
 
 Choice = Mapping[str, Tensor]
 

@@ -128,9 +128,39 @@ class PruneUnits(Strict):
         return self
 
 
+LayerNumbers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+
+
+class Renew(Strict):
+    """Parts get fresh random weights, the rest stays the source's: a model that is partly handed over."""
+
+    op: Literal["renew"]
+    layers: Literal["last"] | Annotated[int, Field(ge=1)] | LayerNumbers | None = Field(
+        None, description="last: the last one; a count: as many of the last; a list: layers by their numbers from 0"
+    )
+    stem: bool = False
+    head: bool = False
+    seed: int = Field(1, ge=0)
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not (self.layers or self.stem or self.head):
+            raise ValueError("renew nothing? Give layers, such as last, or stem: true, or head: true")
+        if isinstance(self.layers, tuple) and len(set(self.layers)) != len(self.layers):
+            raise ValueError(f"layers {list(self.layers)}: one of them occurs twice")
+        return self
+
+    def positions(self, count: int) -> list[int]:
+        """Which of `count` layers, in rising order; below 0 or from `count` on where there are too few."""
+        if isinstance(self.layers, tuple):
+            return sorted(self.layers)
+        last = 1 if self.layers == "last" else self.layers or 0
+        return list(range(count - last, count))
+
+
 def _require_one_amount(sparsity: float | None, threshold: float | None) -> None:
     if (sparsity is None) == (threshold is None):
         raise ValueError("give either sparsity or threshold, and not both")
 
 
-Operator = Annotated[Slice | PruneWeights | PruneUnits, Field(discriminator="op")]
+Operator = Annotated[Slice | PruneWeights | PruneUnits | Renew, Field(discriminator="op")]

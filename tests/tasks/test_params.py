@@ -418,6 +418,22 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         {"students.cut.operators": [prune_units("hidden", sparsity=0.04, scope="layer")]},
         "students.cut.operators.0.sparsity: 0.04 of so few units rounds to none",
     ),
+    "more new layers than are left": (
+        {"students.cut.operators": [keep(layers=1), {"op": "renew", "layers": 2}]},
+        "students.cut.operators.1.layers: 2 of at most 1 layers",
+    ),
+    "a new layer that is not there": (
+        {"students.cut.operators": [{"op": "renew", "layers": [0, 2]}]},
+        "students.cut.operators.0.layers: (0, 2) of at most 2 layers",
+    ),
+    "nothing handed over": (
+        {"students.cut.operators": [{"op": "renew", "layers": 2, "stem": True, "head": True}]},
+        "students.cut.operators.0: nothing of the source would be left: use init: random",
+    ),
+    "nothing new": (
+        {"students.cut.operators": [{"op": "renew"}]},
+        "students.cut.operators.0: renew nothing? Give layers, such as last, or stem: true, or head: true",
+    ),
     "weights that are zero already": (
         {
             "students.cut.operators": [{"op": "prune_weights", "sparsity": 0.5}],
