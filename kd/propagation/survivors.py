@@ -38,9 +38,7 @@ def survivors(dimensions: Sequence[Dimension], steps: Sequence[Mapping[str, Sequ
                 continue
             source = _of_source(name, layers)
             if source not in kept or any(i >= len(kept[source]) for i in indices):
-                raise ValueError(
-                    f"'{name}' keeps {list(indices)}, which the source has not: is it another model?"
-                )
+                raise ValueError(f"'{name}' keeps {list(indices)}, which the source has not: is it another model?")
             kept[source] = [kept[source][i] for i in indices]
         gone = [f"{LAYERS}.{layer}" for layer in layers if layer not in kept[LAYERS]]
         renewed -= set(gone)
