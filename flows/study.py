@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tasks.study import Cell, cells, load_study
-from tasks.study_results import collect, missing_cells, write_results
+from tasks.study_results import collect, collect_curves, missing_cells, write_results
 
 
 def run_study(file: Path, project: Path, *, jobs: int, screen: bool) -> int:
@@ -31,11 +31,18 @@ def run_study(file: Path, project: Path, *, jobs: int, screen: bool) -> int:
 
 
 def summary(file: Path, project: Path) -> str:
-    """The study's table so far, as Markdown."""
+    """The study's tables so far, as Markdown: errors, and epochs that handing knowledge over saved."""
+    from tasks.study_handover import epochs_saved, handover_markdown
     from tasks.study_summary import markdown, summarise
 
+    study = load_study(file)
+    results = collect(study, project)
     try:
-        return markdown(summarise(collect(load_study(file), project)))
+        tables = [
+            markdown(summarise(results)),
+            handover_markdown(epochs_saved(results, collect_curves(study, project))),
+        ]
+        return "\n\n".join(table for table in tables if table)
     except ValueError as error:
         return str(error)
 

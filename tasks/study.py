@@ -183,7 +183,14 @@ def _score(cell: Cell, paths: Paths, model: str) -> dict[str, Any]:
         "errors": errors,
         "units": units,
         "utterances": len(test),
+        "by_speaker": _by_speaker(test),
     }
+
+
+def _by_speaker(test: pd.DataFrame) -> str:
+    """Errors and reference units of each speaker, as JSON: `{"anna": [3, 120]}`; "" is who is not named."""
+    sums = test.groupby(test["speaker"].fillna(""))[["errors", "reference_units"]].sum()
+    return json.dumps({str(name): [int(wrong), int(of)] for name, wrong, of in sums.itertuples()})
 
 
 def _commit() -> str:

@@ -1,14 +1,20 @@
 """What a study says: error rates pooled over folds with intervals over held-out speakers, and differences.
 
-Speakers are the resampling unit: a fold's errors are first averaged over its seeds. Differences are paired,
+Speakers are the resampling unit: a speaker's errors are first averaged over seeds. Differences are paired,
 since all models of a cell score the same utterances.
 """
 
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from kd.stats import Interval, error_interval, paired_interval
+
+CLOSE = 0.1
+"""Sizes within this share of each other count as one."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +23,7 @@ class ModelSummary:
 
     Sizes are medians over cells, since pruning leaves other sizes in each. seed_spread: standard deviation between
     the seeds of a fold, mean over the folds that have several. against: differences of error, this model minus another;
-    None against itself.
+    None against itself. Its baseline is its twin, or where none is of its size the model of that name.
     """
 
     model: str
@@ -36,9 +42,17 @@ def summarise(results: pd.DataFrame, confidence: float = 0.95) -> list[ModelSumm
     complete = _complete_cells(results)
     if complete.empty:
         raise ValueError("no cell of this study has all its models yet: run `kd study` until one is done")
-    folds = complete.groupby(["model", "fold"], sort=False)[["errors", "units"]].mean().reset_index()
-    by_model = {str(model): table.set_index("fold") for model, table in folds.groupby("model", sort=False)}
+    speakers = pd.DataFrame(_speakers(complete)).groupby(["model", "speaker"], sort=False).mean().reset_index()
+    by_model = {str(model): table.set_index("speaker") for model, table in speakers.groupby("model", sort=False)}
     return [_summary(model, complete, by_model, confidence) for model in complete["model"].unique()]
+
+
+def twin(model: str, results: pd.DataFrame) -> str | None:
+    """The baseline (random weights, labels alone) nearest to the model's size, if it is close enough to compare."""
+    params = results.groupby("model")["params"].median()
+    baselines = results.loc[results["role"] == "baseline", "model"].unique()
+    apart = (params[baselines] / params[model] - 1).abs()
+    return None if apart.empty or apart.min() > CLOSE else str(apart.idxmin())
 
 
 def markdown(summaries: list[ModelSummary]) -> str:
@@ -61,16 +75,23 @@ def _complete_cells(results: pd.DataFrame) -> pd.DataFrame:
     return results[counts == results["model"].nunique()]
 
 
+def _speakers(results: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """A row for each speaker of each cell; a fold is one speaker where the results do not say who spoke."""
+    for row in results.to_dict("records"):
+        known = row.get("by_speaker")
+        counts = json.loads(known) if isinstance(known, str) else {row["fold"]: (row["errors"], row["units"])}
+        for speaker, (errors, units) in counts.items():
+            yield {"model": row["model"], "speaker": str(speaker), "errors": errors, "units": units}
+
+
 def _summary(model: str, results: pd.DataFrame, by_model: dict[str, pd.DataFrame], confidence: float) -> ModelSummary:
-    rows, folds = results[results["model"] == model], by_model[model]
-    speakers = [str(fold) for fold in folds.index]
-    units = folds["units"].tolist()
-    errors = folds["errors"].tolist()
+    rows, table = results[results["model"] == model], by_model[model]
+    speakers, units, errors = table.index.tolist(), table["units"].tolist(), table["errors"].tolist()
 
     def against(other: str) -> Interval | None:
         if other == model or other not in by_model:
             return None
-        others = by_model[other]["errors"].reindex(folds.index).tolist()
+        others = by_model[other]["errors"].reindex(table.index).tolist()
         return paired_interval(errors, others, units, speakers, confidence=confidence)
 
     deviations = (rows["errors"] / rows["units"]).groupby(rows["fold"]).std(ddof=1).dropna()
@@ -82,7 +103,7 @@ def _summary(model: str, results: pd.DataFrame, by_model: dict[str, pd.DataFrame
         valid_error=float(rows["valid_error"].mean()),
         seed_spread=float(deviations.mean()) if len(deviations) else 0.0,
         error=error_interval(errors, units, speakers, confidence=confidence),
-        against_baseline=against("baseline"),
+        against_baseline=against(twin(model, results) or "baseline"),
         against_teacher=against("teacher"),
     )
 

@@ -13,8 +13,9 @@ from tasks.params_corpora import SeveralCorpora
 from tasks.paths import Paths
 from tasks.stagespec import look_up
 from tasks.study import Cell, Study, cells, load_study, make_cell, models_in_order, run_cell, steps_in_order
+from tasks.study_handover import epochs_saved, handover_markdown
 from tasks.study_results import collect, missing_cells, write_results
-from tasks.study_summary import markdown, summarise
+from tasks.study_summary import markdown, summarise, twin
 
 REPO = Path(__file__).parents[2]
 DESIGNS = sorted((REPO / "studies").glob("*.yaml"))
@@ -193,7 +194,7 @@ def results(errors: dict[str, list[list[int]]]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "model": model, "fold": f"f{fold}", "seed": seed, "params": 10, "nonzero_params": 10,
-            "valid_error": 0.1, "errors": wrong, "units": 100,
+            "valid_error": 0.1, "errors": wrong, "units": 100, "role": "baseline" if model == "baseline" else "student",
         }
         for model, folds in errors.items()
         for fold, by_seed in enumerate(folds)
@@ -212,6 +213,51 @@ def test_seeds_are_averaged_and_folds_are_the_speakers() -> None:
     assert baseline.against_teacher.high == pytest.approx(0.2 + 4.3027 * 0.05 / 3**0.5, rel=1e-3)
     assert baseline.seed_spread == pytest.approx((0.1 + 0.0 + 0.1) / 3 / 2**0.5)
     assert teacher.against_teacher is None
+
+
+def test_speakers_are_the_unit_where_a_fold_has_several() -> None:
+    by_speaker = {"teacher": '{"a": [1, 50], "b": [9, 50]}', "baseline": '{"a": [10, 50], "b": [20, 50]}'}
+    table = results({"teacher": [[10, 10]], "baseline": [[30, 30]]})
+    table["by_speaker"] = table["model"].map(by_speaker)
+    _, baseline = summarise(table)
+    assert baseline.against_teacher is not None
+    # differences of 9 and 11 in 50 over two speakers: 0.18 and 0.22, whose standard error is 0.02; t(1) = 12.706
+    assert baseline.against_teacher.estimate == pytest.approx(0.2)
+    assert baseline.against_teacher.high == pytest.approx(0.2 + 12.706 * 0.02, rel=1e-3)
+
+
+def test_the_baseline_is_the_twin_of_a_models_size() -> None:
+    table = results({"small": [[30], [40]], "large": [[10], [20]], "sliced": [[25], [35]], "baseline": [[90], [90]]})
+    table["role"] = table["model"].map(lambda name: "student" if name == "sliced" else "baseline")
+    table["params"] = table["model"].map({"small": 100, "large": 200, "sliced": 95, "baseline": 10})
+    small, _, sliced, _ = summarise(table)
+    assert small.against_baseline is None
+    assert sliced.against_baseline is not None
+    assert sliced.against_baseline.estimate == pytest.approx(-0.05)
+    assert twin("sliced", table[table["model"] != "small"]) is None
+
+
+def test_epochs_saved_count_until_the_twins_least_error() -> None:
+    table = results({"new": [[30], [30]], "sliced": [[25], [35]]})
+    table["role"] = table["model"].map({"new": "baseline", "sliced": "student"})
+    table["cell"] = table["fold"]
+    errors = {("f0", "new"): [0.9, 0.4, 0.5], ("f0", "sliced"): [0.6, 0.4, 0.1],
+              ("f1", "new"): [0.9, 0.5, 0.2], ("f1", "sliced"): [0.6, 0.4, 0.3]}  # fmt: skip
+    curves = pd.DataFrame(
+        {"cell": cell, "model": model, "epoch": epoch, "valid_error": error}
+        for (cell, model), curve in errors.items()
+        for epoch, error in enumerate(curve)
+    )
+    row = epochs_saved(table, curves).iloc[0]
+    assert (row["model"], row["twin"], row["epochs"], row["reached"], row["twin_epochs"]) == (
+        "sliced",
+        "new",
+        2,
+        0.5,
+        2.5,
+    )
+    assert row["twin_error"] == pytest.approx(0.3)
+    assert "| sliced | new | 30.0% | 2.5 | 2.0 | 50% |" in handover_markdown(epochs_saved(table, curves))
 
 
 def test_incomplete_cells_do_not_count() -> None:
