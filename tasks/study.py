@@ -182,6 +182,8 @@ def _score(cell: Cell, paths: Paths, model: str) -> dict[str, Any]:
         "test_error": errors / units,
         "errors": errors,
         "units": units,
+        "char_errors": int(test["char_errors"].sum()),
+        "char_units": int(test["char_units"].sum()),
         "utterances": len(test),
         "by_speaker": _by_speaker(test),
     }
