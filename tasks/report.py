@@ -12,6 +12,7 @@ from tasks.reporting.card import write_cards
 from tasks.reporting.comparisons import compare_all, verdicts
 from tasks.reporting.extras import other_recognisers, quantised_teacher
 from tasks.reporting.forms import read_forms
+from tasks.reporting.kept import read_kept
 from tasks.reporting.page import Sources, render
 from tasks.reporting.results import read_model, write_results
 from tasks.reporting.taught import read_taught
@@ -43,6 +44,7 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
         quarantine=Counter(pd.read_csv(paths.prepared / "quarantine.csv")["reason"].tolist()),
         prepared=paths.prepared,
         taught=list(read_taught([paths.model(student) for student in params.students])),
+        kept=read_kept(paths, models, {name: r.init for name, r in params.students.items() if r.init != "random"}),
     )
     write_cards(paths, sources)
     page = paths.reports / "report.html"

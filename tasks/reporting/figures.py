@@ -65,7 +65,7 @@ def error_chart(models: Sequence[Model], column: str, label: str, scale: float =
         axes.set_ylim(bottom=0)
         axes.set(xlabel=label, ylabel="test error in %")
         _plain_log_ticks(axes)
-        return _finish(figure, column)
+        return finish(figure, column)
 
 
 def learning_curves(models: Sequence[Model]) -> str:
@@ -81,7 +81,7 @@ def learning_curves(models: Sequence[Model]) -> str:
         axes.set_ylim(bottom=0)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel="epoch", ylabel="validation error in %")
-        return _finish(figure, "curves")
+        return finish(figure, "curves")
 
 
 def noise_chart(curves: Sequence[tuple[list[float], list[float], float]]) -> str:
@@ -97,7 +97,7 @@ def noise_chart(curves: Sequence[tuple[list[float], list[float], float]]) -> str
         axes.set_ylim(bottom=0)
         axes.set_xticks([*levels, clean], [*(f"{level:g}" for level in levels), "as recorded"])
         axes.set(xlabel="signal-to-noise ratio in dB", ylabel="test error in %")
-        return _finish(figure, "noise")
+        return finish(figure, "noise")
 
 
 def epoch_curves(models: Sequence[Mapping[str, Sequence[float]]], column: str, label: str, scale: float = 1.0) -> str:
@@ -114,7 +114,7 @@ def epoch_curves(models: Sequence[Mapping[str, Sequence[float]]], column: str, l
         axes.set_ylim(bottom=0)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel="epoch", ylabel=label)
-        return _finish(figure, column)
+        return finish(figure, column)
 
 
 def marker_symbol(index: int) -> str:
@@ -124,7 +124,7 @@ def marker_symbol(index: int) -> str:
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set_axis_off()
         axes.plot([0], [0], color=colour(index), marker=MARKERS[index % len(MARKERS)], markersize=8)
-        svg = _finish(figure, f"marker-{index}")
+        svg = finish(figure, f"marker-{index}")
     symbol = re.sub(r'^<svg[^>]*?(viewBox="[^"]*")[^>]*>', rf'<symbol id="sign-{index}" \1>', svg)
     return symbol.replace("</svg>", "</symbol>")
 
@@ -142,7 +142,7 @@ def themed(svg: str, prefix: str) -> str:
     return re.sub(r"font-family: [^;\"]*", "font-family: inherit", svg)
 
 
-def _finish(figure: Figure, prefix: str) -> str:
+def finish(figure: Figure, prefix: str) -> str:
     file = io.StringIO()
     figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     svg = themed(file.getvalue(), prefix).replace(TEXT, "currentColor").replace(GRID, "var(--grid)")

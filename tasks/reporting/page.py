@@ -19,6 +19,7 @@ from tasks.reporting.diagnosis import diagnose
 from tasks.reporting.figures import error_chart, learning_curves, marker_symbol, themed
 from tasks.reporting.forest import verdict_section
 from tasks.reporting.forms import FormRow
+from tasks.reporting.kept import Kept
 from tasks.reporting.results import Model
 from tasks.reporting.robustness import robustness_section
 from tasks.reporting.taught import Taught
@@ -45,6 +46,7 @@ class Sources:
     quarantine: Counter[str]
     prepared: Path
     taught: Sequence[Taught] = ()
+    kept: Sequence[Kept] = ()
 
 
 def render(sources: Sources) -> str:
@@ -94,6 +96,7 @@ def render(sources: Sources) -> str:
         forms=sources.forms,
         timings=sources.timings,
         taught=sources.taught,
+        kept=sources.kept,
         card=sources.card,
         card_svg=Markup(themed(sources.card_svg, "card")),
         quarantine=sources.quarantine,
