@@ -46,10 +46,13 @@ def with_progress(
 
 
 def stage_label(stage: str) -> str:
-    """DVC's name of a stage as MLflow and the harness write it: distil@baseline and export_teacher with a slash."""
+    """DVC's name of a stage as MLflow and the harness write it, with a slash.
+
+    distil@baseline becomes distil/baseline, export_teacher export/teacher, outputs_of_teachers@big outputs/big.
+    """
     kind, at, name = stage.partition("@")
     if at:
-        return f"{kind}/{name}"
+        return f"{kind.partition('_of_')[0]}/{name}"
     command, underscore, _ = stage.partition("_teacher")
     return f"{command}/teacher" if underscore else stage
 

@@ -5,12 +5,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from kd.posteriors import Codec
 from tasks.answers import Answer, gives_text, read_answers, write_answers
 from tasks.data import PreparedData
 from tasks.frame_teacher import ENSEMBLE_FILE, first_checkpoint
 from tasks.fresh import fresh_folder
-from tasks.output_store import OutputStore
 from tasks.params import Params
 from tasks.params_teachers import Ensemble, ModelTeacher
 from tasks.paths import Paths
@@ -19,10 +17,9 @@ from tasks.watch import Silent, Watch
 
 
 def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -> dict[str, float]:
-    """Writes models/NAME/: ensemble.json with both members, or hypotheses.parquet; and an empty outputs/NAME/."""
+    """Writes models/NAME/: ensemble.json with both members, or hypotheses.parquet."""
     ensemble = params.ensembles[name]
     data = PreparedData.load(paths.prepared, sample_rate_hz=params.frontend.sample_rate_hz)
-    OutputStore.begin(paths.outputs(name), Codec.of(len(data.vocabulary), params.outputs.keep))
     if not any(gives_text(paths.model(member)) for member in (ensemble.first, ensemble.second)):
         return _join(ensemble, paths, name)
     utterances = chosen(data, None)

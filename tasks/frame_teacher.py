@@ -16,6 +16,7 @@ import kd
 from kd.confidence import CONFIDENCES
 from kd.ensemble import mean_posteriors, surest_posteriors
 from kd.frontend import LogMel
+from tasks.bundle_frames import BUNDLE_FILE, BundleFrames
 from tasks.checkpoint import Checkpoint, load_checkpoint
 from tasks.params_teachers import Ensemble
 from tasks.paths import Paths
@@ -92,12 +93,14 @@ class EnsembleTeacher:
 
 
 def load_frame_teacher(paths: Paths, name: str) -> FrameTeacher:
-    """The teacher, student or ensemble that models/NAME holds."""
+    """The teacher, assistant, student or ensemble that models/NAME holds."""
     return load_teacher_folder(paths.model(name))
 
 
 def load_teacher_folder(folder: Path) -> FrameTeacher:
-    """A checkpoint; or an ensemble, whose members lie in `first` and `second` beside its ensemble.json."""
+    """A checkpoint; torchaudio's model with a bundle.json; or an ensemble, its members in `first` and `second`."""
+    if (folder / BUNDLE_FILE).is_file():
+        return BundleFrames(folder)
     if not (folder / ENSEMBLE_FILE).is_file():
         return ModelTeacher(load_checkpoint(folder))
     settings = Ensemble.model_validate_json((folder / ENSEMBLE_FILE).read_text(encoding="utf-8"))

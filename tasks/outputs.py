@@ -1,6 +1,7 @@
-"""Stage `outputs`: one pass of the teacher over the training part, kept for all who learn from it."""
+"""Stage `outputs [NAME]`: one pass of a teacher over the training part, kept for all who learn from it."""
 
 from kd.posteriors import Codec
+from tasks.answers import gives_text
 from tasks.data import PreparedData
 from tasks.frame_teacher import load_frame_teacher
 from tasks.output_store import OutputStore
@@ -14,7 +15,8 @@ LARGEST_RATIO = 2.0
 
 
 def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -> dict[str, float]:
-    """Writes outputs/NAME/ (of `teacher`, if no name is given), empty where no student reads it; returns its size.
+    """Writes outputs/NAME/ (of `teacher`, if no name is given), empty where no student reads it, or it
+    gives text; returns its size.
 
     Whatever was computed stays in scratch too, and is found there by its key: after a kill, or when the corpus has
     grown, only what is missing is computed.
@@ -22,7 +24,7 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
     name = name or "teacher"
     data = PreparedData.load(paths.prepared, sample_rate_hz=params.frontend.sample_rate_hz)
     codec = Codec.of(len(data.vocabulary), params.outputs.keep)
-    if not is_read(params, name):
+    if not is_read(params, name) or gives_text(paths.model(name)):
         OutputStore.begin(paths.outputs(name), codec)
         return {"outputs": 0.0, "computed": 0.0, "bytes": 0.0, "bytes_per_audio_byte": 0.0}
     teacher, utterances, speeds = load_frame_teacher(paths, name), data.split("train"), views(params.student_augment)

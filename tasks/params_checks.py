@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from kd.settings.itself import inner_layers
 from kd.settings.losses import NEEDS_BLANK
 from kd.settings.models import ModelSettings
+from tasks.params_frames import frame_problems
 from tasks.params_graph import way_back
 from tasks.params_operators import operator_problems
 from tasks.params_teachers import CheckpointTeacher
@@ -22,6 +23,7 @@ def find_problems(params: "Params") -> Iterator[str]:
     """Every impossible combination, with the path of the key to change."""
     yield from _reference_problems(params)
     yield from teaching_problems(params)
+    yield from frame_problems(params)
     yield from _shape_problems(params)
     yield from operator_problems(params)
     yield from _loss_problems(params)

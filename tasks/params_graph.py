@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.params_teachers import CheckpointTeacher, ModelTeacher
+from tasks.params_teachers import BundleTeacher, ModelTeacher, gives_frames
 
 if TYPE_CHECKING:
     from tasks.params import Params
@@ -44,4 +44,10 @@ def gives_text(params: "Params", name: str, asked_by: tuple[str, ...] = ()) -> b
     if name in params.ensembles and name not in asked_by:
         return any(gives_text(params, member, (*asked_by, name)) for member in needs(params, name))
     other = params.teachers.get(name)
-    return other is not None and not isinstance(other, CheckpointTeacher)
+    return other is not None and not gives_frames(other)
+
+
+def foreign_frames(params: "Params", name: str) -> bool:
+    """Whether a teacher gives frames of a network that is none of ours."""
+    other = params.teachers.get(name)
+    return isinstance(other, BundleTeacher) and gives_frames(other)

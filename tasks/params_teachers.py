@@ -1,9 +1,9 @@
 """Parameters of further teachers: outside recognisers, tables, models of ours, and ensembles."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from kd.settings.base import Strict
 
@@ -47,6 +47,25 @@ class HearingTeacher(TextTeacher):
     speeds: Speeds = ()
 
 
+class FramesTeacher(HearingTeacher):
+    """One whose posteriors of frames a student can match, too."""
+
+    gives: Literal["text", "frames"] = Field(
+        "text", description="transcripts with a confidence; or how likely each of our units is in each frame"
+    )
+
+    @model_validator(mode="after")
+    def _text_alone_is_read(self) -> Self:
+        for key in ("replace", "speeds", "parts"):
+            if self.gives == "frames" and getattr(self, key):
+                raise ValueError(f"{key} is for gives: text; frames are of all audio as it is: remove {key}")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_unused(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in whole(self).items() if key != "gives" or self.gives == "frames"}
+
+
 class WhisperTeacher(HearingTeacher):
     """Whisper through faster-whisper (pip install faster-whisper), from a folder or by its name on the hub."""
 
@@ -69,8 +88,8 @@ class WhisperTeacher(HearingTeacher):
         return self
 
 
-class BundleTeacher(HearingTeacher):
-    """A CTC model of torchaudio.pipelines by its name (wav2vec 2.0, HuBERT), as a source of transcripts."""
+class BundleTeacher(FramesTeacher):
+    """A CTC model of torchaudio.pipelines by its name (wav2vec 2.0, HuBERT): its transcripts, or its frames."""
 
     source: Literal["torchaudio"]
     bundle: str = Field(description="such as WAV2VEC2_ASR_BASE_960H or HUBERT_ASR_LARGE")
@@ -102,8 +121,9 @@ class CommandTeacher(TextTeacher):
         return self
 
 
-class ModelTeacher(HearingTeacher):
-    """What a model of this pipeline hears, as text with a confidence: `path: models/teacher`, or a student's."""
+class ModelTeacher(FramesTeacher):
+    """A model of this pipeline, `path: models/teacher` or a student's: what it hears, as text; or, as a teaching
+    assistant, its frames, which are stored once for all who learn from it."""
 
     source: Literal["model"]
     path: Path = Field(description="folder of a model; one under models/ is made before")
@@ -111,6 +131,11 @@ class ModelTeacher(HearingTeacher):
 
 AnyTextTeacher = WhisperTeacher | BundleTeacher | TableTeacher | CommandTeacher | ModelTeacher
 OtherTeacher = Annotated[CheckpointTeacher | AnyTextTeacher, Field(discriminator="source")]
+
+
+def gives_frames(teacher: CheckpointTeacher | AnyTextTeacher) -> bool:
+    """Whether students can match its posteriors, frame by frame."""
+    return isinstance(teacher, CheckpointTeacher) or (isinstance(teacher, FramesTeacher) and teacher.gives == "frames")
 
 
 class Ensemble(Strict):

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from tasks.params_corpora import part_names
-from tasks.params_graph import MODELS, gives_text, names, needs, way_back
+from tasks.params_graph import MODELS, foreign_frames, gives_text, names, needs, way_back
 from tasks.params_teachers import CheckpointTeacher, HearingTeacher, ModelTeacher
 
 if TYPE_CHECKING:
@@ -46,6 +46,11 @@ def _member_problems(params: "Params") -> Iterator[str]:
                 yield f"ensembles.{name}.{key}: '{member}' {why}{hint(member, (k for k in known if k != name))}"
             elif ensemble.combine == "mean" and gives_text(params, member):
                 yield f"ensembles.{name}.combine: {member} gives text, of which there is no mean: use surest"
+            elif foreign_frames(params, member):
+                yield (
+                    f"ensembles.{name}.{key}: {member} gives frames of a network that is not ours, which fit no other "
+                    f"teacher's: set teachers.{member}.gives: text and combine: surest"
+                )
         if way := way_back(params, name):
             yield f"ensembles.{name}: its members lead back to itself ({' -> '.join(way)})"
     for name, teacher in params.teachers.items():
@@ -55,6 +60,8 @@ def _member_problems(params: "Params") -> Iterator[str]:
                 yield f"teachers.{name}.path: '{model}' is no model of this file{hint(model, known)}"
             elif gives_text(params, model):
                 yield f"teachers.{name}.path: {model} gives text already: let students name it as their teacher"
+            elif foreign_frames(params, model):
+                yield f"teachers.{name}.path: {model} is no model of ours: let students name it as their teacher"
 
 
 def _part_problems(params: "Params") -> Iterator[str]:

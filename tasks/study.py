@@ -118,7 +118,7 @@ def run_cell(cell: Cell) -> None:
 
 
 def _run_cell(cell: Cell) -> None:
-    from tasks import distil, ensembles, propagate, teachers
+    from tasks import distil, ensembles, outputs, propagate, teachers
 
     paths = Paths(cell.root)
     _prepare(cell, paths)
@@ -128,6 +128,8 @@ def _run_cell(cell: Cell) -> None:
             stage = teachers if model in cell.params.teachers else ensembles
             if not paths.model(model).exists():
                 stage.run(cell.params, paths, model, _watch(cell, model))
+            if not paths.outputs(model).exists():
+                outputs.run(cell.params, paths, model, _watch(cell, f"outputs-{model}"))
             continue
         if file.is_file():
             continue

@@ -1,4 +1,4 @@
-"""Stage `teachers NAME`: adopt another checkpoint, or let a recogniser that gives text hear the training part."""
+"""Stage `teachers NAME`: adopt a further teacher of frames, or let one that gives text hear the training part."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -9,15 +9,21 @@ import numpy.typing as npt
 import soxr
 
 from kd.metrics import EDITS, error_rate
-from kd.posteriors import Codec
 from kd.text import Vocabulary
+from tasks.adoption import adopt_frames
 from tasks.answers import Answer, Hypothesis, write_answers
 from tasks.data import PreparedData, Utterance
 from tasks.listeners import LISTENERS, Clip, Transcription
 from tasks.listeners.cache import listen_once
-from tasks.output_store import OutputStore
 from tasks.params import Params
-from tasks.params_teachers import AnyTextTeacher, CheckpointTeacher, HearingTeacher
+from tasks.params_teachers import (
+    AnyTextTeacher,
+    BundleTeacher,
+    CheckpointTeacher,
+    HearingTeacher,
+    ModelTeacher,
+    gives_frames,
+)
 from tasks.paths import Paths
 from tasks.preparation.quarantine import RejectedError
 from tasks.preparation.text import normalise
@@ -26,14 +32,15 @@ from tasks.watch import Silent, Watch
 
 
 def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -> dict[str, float]:
-    """Writes models/NAME/: a checkpoint, or hypotheses.parquet and teacher.json; and an empty outputs/NAME/."""
+    """Writes models/NAME/: what frames are computed from, or hypotheses.parquet and teacher.json."""
     settings = params.teachers[name]
     data = PreparedData.load(paths.prepared, sample_rate_hz=params.frontend.sample_rate_hz)
-    OutputStore.begin(paths.outputs(name), Codec.of(len(data.vocabulary), params.outputs.keep))
     if isinstance(settings, CheckpointTeacher):
         return adopt(params, settings, paths, data, name)
-    utterances = chosen(data, settings.parts)
     try:
+        if isinstance(settings, BundleTeacher | ModelTeacher) and gives_frames(settings):
+            return adopt_frames(params, settings, paths, data, name, watch)
+        utterances = chosen(data, settings.parts)
         answers = answers_of(params, settings, paths, data, utterances, watch)
     except ValueError as error:
         raise ValueError(f"teachers.{name}: {error}") from None

@@ -7,18 +7,18 @@ Legend: N samples, T frames of 20 ms, V labels of the bundle.
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 import soxr
 import torch
 
 from kd.confidence import best_path_confidence
 from kd.decode import ctc_greedy
+from tasks.bundles import bundle_labels, find_bundle, load_bundle
 from tasks.listeners.listener import Clip, Transcription
 from tasks.params_teachers import NOTHING, BundleTeacher
 from tasks.watch import Watch
 
-BLANK, WORD_BREAK = "-", "|"
+WORD_BREAK = "|"
 
 
 class Bundle:
@@ -26,10 +26,10 @@ class Bundle:
 
     def __init__(self, settings: BundleTeacher, root: Path) -> None:
         self.settings = settings
-        self.bundle = _find(settings.bundle)
-        self.file = None if settings.path == Path(NOTHING) else root / settings.path
-        self.model = _load(self.bundle, settings, self.file).eval()
-        self.labels: tuple[str, ...] = self.bundle.get_labels(blank=BLANK)
+        self.bundle = find_bundle(settings.bundle)
+        file = None if settings.path == Path(NOTHING) else root / settings.path
+        self.model = load_bundle(settings.bundle, self.bundle, file)
+        self.labels = bundle_labels(self.bundle)
 
     @property
     def identity(self) -> str:
@@ -53,30 +53,3 @@ class Bundle:
         (confidence,) = best_path_confidence(log_probs_1TV, lengths)
         text = "".join(self.labels[unit] for unit in units).replace(WORD_BREAK, " ").strip()
         return Transcription(((text, 1.0),), confidence)
-
-
-def _find(name: str) -> Any:
-    import torchaudio
-
-    found = getattr(torchaudio.pipelines, name, None)
-    if not hasattr(found, "get_labels") or not hasattr(found, "get_model"):
-        names = [
-            n
-            for n in dir(torchaudio.pipelines)
-            if "ASR" in n and hasattr(getattr(torchaudio.pipelines, n), "get_model")
-        ]
-        raise ValueError(f"'{name}' is no CTC bundle of torchaudio.pipelines; there are {', '.join(names)}")
-    return found
-
-
-def _load(bundle: Any, settings: BundleTeacher, file: Path | None) -> torch.nn.Module:
-    """From a file as torchaudio would have downloaded it, or by downloading it."""
-    if file is not None and not file.is_file():
-        raise ValueError(f"path {settings.path}: no such file; it should be the weights of {settings.bundle}")
-    place = {} if file is None else {"model_dir": str(file.parent), "file_name": file.name}
-    try:
-        model: torch.nn.Module = bundle.get_model(dl_kwargs={"progress": False, **place})
-    except (OSError, RuntimeError, KeyError) as error:
-        where = "cannot be downloaded" if file is None else f"are not those in {settings.path}"
-        raise ValueError(f"the weights of {settings.bundle} {where}: {error}") from None
-    return model

@@ -76,8 +76,9 @@ def test_expected_times_come_from_the_last_run_or_from_stages_alike(tmp_path):
 
 
 def test_stages_have_one_name_for_dvc_and_one_for_mlflow():
-    assert [stage_label(s) for s in ("distil@a", "export_teacher", "teacher")] == [
+    assert [stage_label(s) for s in ("distil@a", "outputs_of_teachers@big", "export_teacher", "teacher")] == [
         "distil/a",
+        "outputs/big",
         "export/teacher",
         "teacher",
     ]

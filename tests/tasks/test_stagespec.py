@@ -31,6 +31,7 @@ PLUMBING = {
     "tasks.params_errors": "the wording of errors",
     "tasks.params_checks": "refuses parameters, changes none",
     "tasks.params_operators": "refuses parameters, changes none",
+    "tasks.params_frames": "refuses parameters, changes none",
     "tasks.params_graph": "refuses parameters, changes none",
     "tasks.params_teaching": "refuses parameters, changes none",
     "tasks.params_teachers": "holds the teachers' settings, which DVC compares as parameters",
@@ -64,7 +65,9 @@ def invocations() -> list[tuple[str, str]]:
     return [
         *once,
         ("teachers", "others"),
+        ("outputs", "others"),
         ("ensembles", "both"),
+        ("outputs", "both"),
         ("export", "teacher"),
         ("evaluate", "teacher"),
         *per_student,

@@ -1,0 +1,73 @@
+"""torchaudio's CTC models as teachers of frames: every 20 ms, how likely each of our units is.
+
+One utterance at a time: some bundles normalise over the whole batch, so neighbours would change what is heard.
+Legend: B utterances, N samples, T frames, V units of ours, W of the bundle.
+"""
+
+import json
+from collections.abc import Sequence
+from hashlib import blake2b
+from pathlib import Path
+
+import torch
+import torchaudio
+from torch import Tensor
+
+import kd
+from kd.foreign_frames import in_our_units
+from kd.settings.foreign_units import map_units
+from tasks.bundles import bundle_labels, find_bundle, load_bundle
+
+BUNDLE_FILE, WEIGHTS_FILE = "bundle.json", "weights.pth"
+MAPPING_CODE = ("foreign_frames.py", "settings/foreign_units.py")
+FEWEST_SAMPLES = 400
+"""What its convolutions need for one frame; shorter audio is padded with silence."""
+
+
+class BundleFrames:
+    """A folder with bundle.json, which names the bundle and our units, and its weights as torchaudio keeps them."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises ValueError where the bundle's units are not ours, or the weights are not its own."""
+        facts = json.loads((folder / BUNDLE_FILE).read_text(encoding="utf-8"))
+        self.bundle = find_bundle(facts["bundle"])
+        self.units = map_units(bundle_labels(self.bundle), facts["units"])
+        self.sample_rate_hz: int = facts["sample_rate_hz"]
+        self.model = load_bundle(facts["bundle"], self.bundle, folder / WEIGHTS_FILE)
+        self.key = _hash(json.dumps(facts, sort_keys=True), self.model)
+        self.device = torch.device("cpu")
+
+    def to(self, device: torch.device) -> "BundleFrames":
+        self.model, self.device = self.model.to(device), device
+        return self
+
+    @torch.no_grad()
+    def posteriors(self, waveform_BN: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
+        """As `FrameTeacher`."""
+        rows = [self._one(waveform_N[:n]) for waveform_N, n in zip(waveform_BN, lengths_B.tolist(), strict=True)]
+        frames_B = torch.tensor([len(row_TV) for row_TV in rows], device=self.device)
+        return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), frames_B
+
+    def _one(self, waveform_N: Tensor) -> Tensor:
+        its_rate_hz = int(self.bundle.sample_rate)
+        heard_N = torchaudio.functional.resample(waveform_N.to(self.device), self.sample_rate_hz, its_rate_hz)
+        heard_N = torch.nn.functional.pad(heard_N, (0, max(0, FEWEST_SAMPLES - len(heard_N))))
+        logits_1TW, _ = self.model(heard_N[None])
+        return in_our_units(logits_1TW, self.units)[0]
+
+
+def write_facts(folder: Path, bundle: str, units: Sequence[str], sample_rate_hz: int) -> None:
+    """bundle.json: all but the weights."""
+    facts = {"bundle": bundle, "units": list(units), "sample_rate_hz": sample_rate_hz}
+    (folder / BUNDLE_FILE).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+
+def _hash(facts: str, model: torch.nn.Module) -> str:
+    """16 hex digits of all that its outputs depend on besides the audio: weights, units, versions, code."""
+    digest = blake2b(f"{facts} {torch.__version__} {torchaudio.__version__}".encode(), digest_size=8)
+    for file in (Path(__file__), *(Path(kd.__file__).parent / name for name in MAPPING_CODE)):
+        digest.update(file.read_bytes())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
