@@ -22,6 +22,7 @@ from tasks.paths import Paths
 from tasks.teacher import best_metrics
 from tasks.teacher_outputs import open_stored
 from tasks.teacher_pass import views
+from tasks.teacher_states import LiveStates
 from tasks.training import Run, train, write_history
 from tasks.watch import Silent, Watch
 
@@ -45,7 +46,7 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
             recipe.objective,
             params.training_of(name),
             params.student_augment,
-            _teacher(params, paths, name, data, codec, watch) if by_outputs else None,
+            _teacher(params, paths, name, data, initial.model, watch) if by_outputs else None,
             masks,
             None if labels is None else HypothesisTable(labels.rows),
             teachable(
@@ -94,13 +95,19 @@ def _labels(
 
 
 def _teacher(
-    params: Params, paths: Paths, name: str, data: PreparedData, codec: Codec, watch: Watch
+    params: Params, paths: Paths, name: str, data: PreparedData, student: Recogniser, watch: Watch
 ) -> Callable[[Accelerator], TeacherOutputs]:
-    """Opens the stored outputs of a student's teacher; the first process computes those that are missing."""
-    source = params.students[name].teacher
+    """Opens the stored outputs of a student's teacher; the first process computes those that are missing.
+
+    Where the objective reads inner states, the teacher runs beside the student, and nothing is stored.
+    """
+    source, objective = params.students[name].teacher, params.students[name].objective
     teacher = load_frame_teacher(paths, source)
+    codec = Codec.of(len(data.vocabulary), params.outputs.keep)
 
     def outputs(accelerator: Accelerator) -> TeacherOutputs:
+        if objective.reads_states:
+            return LiveStates(teacher.to(accelerator.device), objective, student.settings.encoder)
         with accelerator.main_process_first():
             there = teacher.to(accelerator.device)
             return open_stored(paths.outputs(source), codec, there, data, views(params.student_augment), watch)

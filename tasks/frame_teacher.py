@@ -58,10 +58,14 @@ class ModelTeacher:
         self.model, self.frontend, self.device = self.model.to(device), self.frontend.to(device), device
         return self
 
+    def features(self, waveform_BN: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
+        """What its front end makes of waveforms, and lengths in feature frames."""
+        features_BTF, frames_B = self.frontend(waveform_BN.to(self.device), lengths_B.to(self.device))
+        return features_BTF, frames_B
+
     @torch.no_grad()
     def posteriors(self, waveform_BN: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
-        features_BTF, frames_B = self.frontend(waveform_BN.to(self.device), lengths_B.to(self.device))
-        logits_BTV, frames_B = self.model(features_BTF, frames_B)
+        logits_BTV, frames_B = self.model(*self.features(waveform_BN, lengths_B))
         return logits_BTV.float().log_softmax(-1), frames_B
 
 

@@ -7,7 +7,7 @@ Legend: B utterances, N samples, T frames, V units.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -16,8 +16,10 @@ from kd import augment
 from kd.frontend import LogMel
 from kd.settings.frontend import AugmentSettings
 from kd.settings.itself import ConsistencyCTC
+from kd.settings.models import EncoderSettings
 from kd.text import frames_needed
 from kd.training import Inputs
+from kd.training.states import States
 from tasks.data import Batch, PreparedData, Utterance
 from tasks.features import FeatureCache
 from tasks.hypothesis_table import HypothesisTable
@@ -47,11 +49,24 @@ class Heard:
         return cls(chosen, (augment.AS_RECORDED,) * len(chosen), batch.waveform_BN, batch.lengths_B)
 
 
-class TeacherOutputs(Protocol):
-    """Where a teacher's outputs come from; see tasks.teacher_outputs."""
+class Taught(NamedTuple):
+    """What a teacher says of a batch: lengths_B are frames; states: its inner ones, None where it shows none."""
 
-    def of(self, heard: Heard) -> tuple[Tensor, Tensor]:
-        """log_probs_BTV, and their lengths_B in frames."""
+    log_probs_BTV: Tensor
+    lengths_B: Tensor
+    states: States | None = None
+
+
+class TeacherOutputs(Protocol):
+    """Where a teacher's outputs come from; see tasks.teacher_outputs and tasks.teacher_states.
+
+    encoder: that whose states come with them; None where none come.
+    """
+
+    @property
+    def encoder(self) -> EncoderSettings | None: ...
+
+    def of(self, heard: Heard) -> Taught: ...
 
 
 class TrainingInputs:
@@ -127,16 +142,17 @@ class TrainingInputs:
 
     def _inputs(self, views: tuple[Tensor, Tensor | None], frames_B: Tensor, batch: Batch, heard: Heard) -> Inputs:
         first, second = views
-        teacher_BTV, teacher_B = (None, None) if self.teacher is None else self.teacher.of(heard)
+        taught = None if self.teacher is None else self.teacher.of(heard)
         return Inputs(
             first.to(self.device),
             frames_B.to(self.device),
             batch.targets_BL.to(self.device),
             batch.target_lengths_B.to(self.device),
-            None if teacher_BTV is None else teacher_BTV.to(self.device),
+            None if taught is None else taught.log_probs_BTV.to(self.device),
             None if self.hypotheses is None else self.hypotheses.batch(batch.ids).to(self.device),
             None if second is None else second.to(self.device),
-            None if teacher_B is None else teacher_B.to(self.device),
+            None if taught is None else taught.lengths_B.to(self.device),
+            None if taught is None or taught.states is None else taught.states.to(self.device),
         )
 
     def _moved(self, batch: Batch, generator: torch.Generator) -> Heard:

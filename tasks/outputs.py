@@ -47,4 +47,4 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
 
 def is_read(params: Params, name: str) -> bool:
     """Whether any student learns from this teacher's stored outputs."""
-    return any(recipe.teacher == name for recipe in params.students.values())
+    return any(r.teacher == name and not r.objective.reads_states for r in params.students.values())

@@ -12,6 +12,7 @@ from kd.settings.models import ModelSettings
 from tasks.params_frames import frame_problems
 from tasks.params_graph import way_back
 from tasks.params_operators import operator_problems
+from tasks.params_states import state_problems
 from tasks.params_teachers import CheckpointTeacher
 from tasks.params_teaching import teaching_problems
 
@@ -28,6 +29,7 @@ def find_problems(params: "Params") -> Iterator[str]:
     yield from operator_problems(params)
     yield from _loss_problems(params)
     yield from _self_problems(params)
+    yield from state_problems(params)
     yield from _text_problems(params)
 
 

@@ -6,36 +6,38 @@ from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from torch import Tensor
-
 from kd.posteriors import Codec
 from tasks.data import PreparedData
 from tasks.frame_teacher import FrameTeacher
-from tasks.inputs import Heard
+from tasks.inputs import Heard, Taught
 from tasks.output_store import OutputStore
 from tasks.teacher_pass import fill, output_key, output_keys
 from tasks.watch import Watch
 
 
 class StoredOutputs:
-    """A teacher's outputs from a store, found by the hash of the audio and its view."""
+    """A teacher's outputs from a store, found by the hash of the audio and its view; states are not stored."""
+
+    encoder = None
 
     def __init__(self, store: OutputStore, teacher: str) -> None:
         self.store, self.teacher = store, teacher
 
-    def of(self, heard: Heard) -> tuple[Tensor, Tensor]:
+    def of(self, heard: Heard) -> Taught:
         pairs = zip(heard.utterances, heard.speeds, strict=True)
-        return self.store.read([output_key(utterance, speed, self.teacher) for utterance, speed in pairs])
+        return Taught(*self.store.read([output_key(utterance, speed, self.teacher) for utterance, speed in pairs]))
 
 
 class LiveOutputs:
     """A teacher that runs on every batch anew."""
 
+    encoder = None
+
     def __init__(self, teacher: FrameTeacher) -> None:
         self.teacher = teacher
 
-    def of(self, heard: Heard) -> tuple[Tensor, Tensor]:
-        return self.teacher.posteriors(heard.waveform_BN, heard.lengths_B)
+    def of(self, heard: Heard) -> Taught:
+        return Taught(*self.teacher.posteriors(heard.waveform_BN, heard.lengths_B))
 
 
 def open_stored(

@@ -127,13 +127,14 @@ def _epochs(
         accelerator=accelerator,
         masks=run.masks,
         resume=state,
+        teacher=None if teacher is None else teacher.encoder,
     )
 
 
 def _teaching(
     run: Run, objective: Objective, accelerator: Accelerator, watch: Watch
 ) -> tuple[TeacherOutputs | None, HypothesisTable | None]:
-    """What the objective needs of its teacher: log-probabilities of each batch, transcripts, or both."""
+    """What the objective needs of its teacher: log-probabilities or states of each batch, transcripts, or all."""
     if run.teacher is None:
         return None, run.hypotheses
     outputs, asked = run.teacher(accelerator), objective.hypotheses
@@ -142,10 +143,11 @@ def _teaching(
     utterances = run.heard
 
     def logits(batch: Batch) -> tuple[Tensor, Tensor]:
-        return outputs.of(Heard.as_recorded(batch, utterances))
+        taught = outputs.of(Heard.as_recorded(batch, utterances))
+        return taught.log_probs_BTV, taught.lengths_B
 
     table = search(logits, run.data, utterances, asked, run.settings.batch_seconds, watch)
-    return outputs if "logits" in objective.needs else None, table
+    return outputs if objective.needs - {"hypotheses"} else None, table
 
 
 def _feature_cache(

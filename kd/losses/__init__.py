@@ -10,9 +10,11 @@ from kd.losses.blank_selected import blank_selected
 from kd.losses.consistency import consistency, intermediate_ctc
 from kd.losses.decoupled import decoupled
 from kd.losses.dist import dist
+from kd.losses.features import features
 from kd.losses.guided_ctc import guided_ctc
 from kd.losses.hypotheses import from_hypotheses
 from kd.losses.labels import cross_entropy, ctc
+from kd.losses.relational import relational
 from kd.losses.shift_tolerant import shift_tolerant
 from kd.losses.soft_targets import soft_targets
 
@@ -26,13 +28,14 @@ class MatchingLoss:
     counts: what it is a mean over, which is how several processes weigh their parts of a batch; `batch` means that
     it looks across utterances, so that it cannot be put together from parts.
     zero_at_identity: the loss of a student equal to its teacher is 0 (true for divergences).
-    needs: what it compares the student's logits with: the teacher's logits_BTV, or Hypotheses.
+    needs: what it compares the student's logits with: the teacher's logits_BTV, or Hypotheses; or what it compares in
+    place of logits: states of paired layers, or each utterance's embedding.
     """
 
     function: Callable[..., Tensor]
     counts: Literal["frames", "utterances", "batch"]
     zero_at_identity: bool
-    needs: Literal["logits", "hypotheses"] = "logits"
+    needs: Literal["logits", "hypotheses", "layers", "embeddings"] = "logits"
 
     def __call__(self, student_BTV: Tensor, teacher: Any, lengths_B: Tensor, *, settings: Any) -> Tensor:
         return self.function(student_BTV, teacher, lengths_B, settings=settings)
@@ -57,6 +60,8 @@ MATCHING_LOSSES = {
     "decoupled": MatchingLoss(decoupled, counts="frames", zero_at_identity=True),
     "dist": MatchingLoss(dist, counts="batch", zero_at_identity=True),
     "hypotheses": MatchingLoss(from_hypotheses, counts="utterances", zero_at_identity=False, needs="hypotheses"),
+    "features": MatchingLoss(features, counts="frames", zero_at_identity=True, needs="layers"),
+    "relational": MatchingLoss(relational, counts="batch", zero_at_identity=True, needs="embeddings"),
 }
 
 SELF_LOSSES = {

@@ -17,6 +17,13 @@ def valid_frames(x_BTV: Tensor, lengths_B: Tensor) -> Tensor:
     return x_BTV[frame_mask(lengths_B, x_BTV.shape[1])]
 
 
+def utterance_means(x_BTV: Tensor, lengths_B: Tensor) -> Tensor:
+    """(B, V) float32: the mean of each utterance's valid frames; padding is dropped, and 0 stands for no frame."""
+    within_BT = frame_mask(lengths_B, x_BTV.shape[1])
+    sums_BV = x_BTV.float().masked_fill(~within_BT[..., None], 0.0).sum(1)
+    return sums_BV / lengths_B.clamp(min=1)[:, None]
+
+
 def require_valid(x_BTV: Tensor, lengths_B: Tensor) -> None:
     """Raises ValueError for an empty batch, and for lengths beyond the padded frames."""
     if lengths_B.numel() == 0 or int(lengths_B.max()) == 0:

@@ -9,6 +9,8 @@ from kd.settings.base import Strict
 from kd.settings.itself import ConsistencyCTC, IntermediateCTC, Itself
 from kd.settings.schedules import Ramp, Temperature, Weight, at, fixed, largest
 
+Layer = Annotated[int, Field(ge=1)]
+
 
 class _Weighted(Strict):
     weight: float = Field(1.0, gt=0, description="its weight beside other losses")
@@ -86,8 +88,45 @@ class FromHypotheses(_Weighted):
         return self
 
 
+class Features(_Weighted):
+    """Inner states of the student, each through a linear projection of its own, next to the teacher's."""
+
+    name: Literal["features"]
+    layers: int | None = Field(
+        None, ge=1, description="pairs of layers, evenly spaced, last with last; null: 2, or 1 where either has only 1"
+    )
+    pairs: tuple[tuple[Layer, Layer], ...] | None = Field(
+        None, min_length=1, description="[student's layer, teacher's layer] in place of layers; the first is 1"
+    )
+    l1: float = Field(1.0, ge=0, description="weight of the mean absolute difference")
+    cosine: float = Field(1.0, ge=0, description="weight of 1 - cosine")
+    mse: float = Field(0.0, ge=0, description="weight of the mean squared difference, FitNet's")
+
+    @model_validator(mode="after")
+    def _compares_something(self) -> Self:
+        if self.layers is not None and self.pairs is not None:
+            raise ValueError("layers spaces the pairs evenly, pairs names each: remove one of them")
+        if self.l1 == self.cosine == self.mse == 0:
+            raise ValueError("l1, cosine and mse are all 0: nothing would be compared")
+        return self
+
+
+class Relational(_Weighted):
+    """RKD: distances and angles between the utterances of a batch, as student and teacher embed them."""
+
+    name: Literal["relational"]
+    distance: float = Field(1.0, ge=0, description="weight of distances; needs two utterances in a batch")
+    angle: float = Field(2.0, ge=0, description="weight of angles; needs three")
+
+    @model_validator(mode="after")
+    def _compares_something(self) -> Self:
+        if self.distance == self.angle == 0:
+            raise ValueError("distance and angle are both 0: nothing would be compared")
+        return self
+
+
 OneMatch = Annotated[
-    SoftTargets | BlankSelected | GuidedCTC | ShiftTolerant | Decoupled | Dist | FromHypotheses,
+    SoftTargets | BlankSelected | GuidedCTC | ShiftTolerant | Decoupled | Dist | FromHypotheses | Features | Relational,
     Field(discriminator="name"),
 ]
 
@@ -159,6 +198,16 @@ class ObjectiveSettings(Strict):
     @property
     def uses_teacher(self) -> bool:
         return largest(self.beta) > 0
+
+    @property
+    def features(self) -> Features | None:
+        """Settings of the comparison of inner states, if there is one."""
+        return next((match for match in self.matches if isinstance(match, Features)), None)
+
+    @property
+    def reads_states(self) -> bool:
+        """Whether the teacher must show its inner states, and so run beside the student."""
+        return self.uses_teacher and any(isinstance(match, Features | Relational) for match in self.matches)
 
     @property
     def two_views(self) -> ConsistencyCTC | None:

@@ -1,12 +1,15 @@
 """One frame rate for teacher and student whose subsampling differs, such that spikes survive.
 
-The faster of the two is brought to the frames of the slower; probabilities are never interpolated.
-Legend: B utterances, T frames, K faster frames in one of the slower, V units (0 = blank).
+The faster of the two is brought to the frames of the slower; probabilities are never interpolated, and only states,
+which have no spikes, are averaged.
+Legend: B utterances, T frames, K faster frames in one of the slower, V units (0 = blank), D features of
+a state.
 """
 
 import torch
 from torch import Tensor
 
+from kd.losses.frames import utterance_means
 from kd.settings.losses import Align
 
 RATIOS = (1, 2, 4, 8)
@@ -25,6 +28,27 @@ def aligned(
     if int(student_B.sum()) > int(teacher_B.sum()):
         return grouped(student_BTV, student_B, teacher_B, how), teacher_BTV[:, : int(teacher_B.max())], teacher_B
     return student_BTV[:, : int(student_B.max())], grouped(teacher_BTV, teacher_B, student_B, how), student_B
+
+
+def averaged(
+    student_BTD: Tensor, student_B: Tensor, teacher_BTD: Tensor, teacher_B: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """States of student and teacher at the slower one's frames, each the mean of those that it stands for.
+
+    Where one side has a single frame for every utterance (patch_cnn), the other is the mean of all its valid ones.
+    Raises ValueError as `aligned`.
+    """
+    if torch.equal(student_B, teacher_B):
+        return student_BTD, teacher_BTD, student_B
+    if int(student_B.sum()) > int(teacher_B.sum()):
+        return _means(student_BTD, student_B, teacher_B), teacher_BTD[:, : int(teacher_B.max())], teacher_B
+    return student_BTD[:, : int(student_B.max())], _means(teacher_BTD, teacher_B, student_B), student_B
+
+
+def _means(fast_BTD: Tensor, fast_B: Tensor, slow_B: Tensor) -> Tensor:
+    if int(slow_B.max()) == 1:
+        return utterance_means(fast_BTD, fast_B)[:, None]
+    return _groups(fast_BTD, fast_B, slow_B).float().mean(2)
 
 
 def grouped(fast_BTV: Tensor, fast_B: Tensor, slow_B: Tensor, how: Align) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from kd.hypotheses import Hypotheses
+from kd.training.states import States
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,6 +17,7 @@ class Inputs:
     teacher_BTV: a teacher's logits over the student's units; None without one that gives any.
     teacher_lengths_B: their frames; None: the same as the student's.
     hypotheses: what teachers believe was said; None where no loss asks for it.
+    states: inner states of a teacher; None where no loss asks for them.
     second_BTF: another view of the same audio, of the same frames; None where no loss compares two.
     """
 
@@ -27,6 +29,7 @@ class Inputs:
     hypotheses: Hypotheses | None = None
     second_BTF: Tensor | None = None
     teacher_lengths_B: Tensor | None = None
+    states: States | None = None
 
     def both_views(self) -> "Inputs":
         """A batch of twice as many utterances: all in the first view, then all in the second."""
@@ -41,6 +44,7 @@ class Inputs:
             None if self.hypotheses is None else self.hypotheses.twice(),
             None,
             None if self.teacher_lengths_B is None else _twice(self.teacher_lengths_B),
+            None if self.states is None else self.states.twice(),
         )
 
 

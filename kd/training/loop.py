@@ -17,6 +17,7 @@ from torch import Tensor
 
 from kd.models import Recogniser
 from kd.propagation.pruning import zeroed
+from kd.settings.models import EncoderSettings
 from kd.settings.training import TrainingSettings
 from kd.training.gauges import Gauges
 from kd.training.inputs import Inputs
@@ -72,14 +73,16 @@ def fit(
     accelerator: Accelerator,
     masks: Mapping[str, Tensor] | None = None,
     resume: Mapping[str, Any] | None = None,
+    teacher: EncoderSettings | None = None,
 ) -> Iterator[Epoch]:
     """Train `model` in place, yielding after each epoch; with `resume` (an earlier `state`), go on from there.
 
-    masks: weights kept at zero (true = alive). The best epoch has the least (valid_error, valid_loss);
-    after `patience` epochs without a better one the run ends. Raises TrainingDivergedError.
+    masks: weights kept at zero (true = alive). teacher: its encoder, where inner states are compared. The best epoch
+    has the least (valid_error, valid_loss); after `patience` epochs without a better one the run ends. Raises
+    TrainingDivergedError, and ValueError for layers that are not there.
     """
     masks = masks or {}
-    trainee = Trainee(model, objective.schedule, settings.seed)
+    trainee = Trainee(model, objective.schedule, settings.seed, teacher)
     optimiser = make_optimiser(trainee.parameters(), settings.optimiser)
     schedule = make_schedule(optimiser, settings.schedule, settings.epochs * batches.per_epoch)
     first, record = 0, _Best()

@@ -10,8 +10,9 @@ from torch import Tensor
 from kd.losses import LABEL_LOSSES, MATCHING_LOSSES, SELF_LOSSES
 from kd.settings.itself import ConsistencyCTC, Itself
 from kd.settings.losses import FromHypotheses, ObjectiveSettings, OneMatch
-from kd.training.frame_rates import aligned
+from kd.training.frame_rates import aligned, averaged
 from kd.training.inputs import Inputs
+from kd.training.states import States
 from kd.training.trainee import Outputs
 
 Given = TypeVar("Given")
@@ -33,7 +34,7 @@ class Term:
 
 
 class Pair(NamedTuple):
-    """Logits of student and teacher over the same frames and units."""
+    """Logits of student and teacher over the same frames and units; or states of the same width."""
 
     student_BTV: Tensor
     teacher_BTV: Tensor
@@ -50,7 +51,7 @@ class Objective:
 
     @property
     def needs(self) -> set[str]:
-        """What the losses against the teacher compare with: `logits`, `hypotheses`, or both."""
+        """What the losses against the teacher compare with: `logits`, `hypotheses`, `layers`, `embeddings`."""
         matches = self.settings.matches if self.schedule.uses_teacher else ()
         return {MATCHING_LOSSES[match.name].needs for match in matches}
 
@@ -113,11 +114,29 @@ class Objective:
         if loss.needs == "hypotheses":
             hypotheses = _given(inputs.hypotheses, match.name, "hypotheses")
             value = loss(outputs.logits_BTV, hypotheses, lengths_B, settings=match)
+        elif loss.needs == "layers":
+            met = self._met_layers(outputs, _given(inputs.states, match.name, "inner states"))
+            lengths_B = met[0].lengths_B
+            value = torch.stack([loss(*each, settings=match) for each in met]).mean()
+        elif loss.needs == "embeddings":
+            student, teacher = outputs.states, _given(inputs.states, match.name, "inner states")
+            assert student is not None
+            value = loss(student.embedding_B1D, teacher.embedding_B1D, torch.ones_like(lengths_B), settings=match)
         else:
             student_BTV, teacher_BTV, lengths_B = _given(pair, match.name, "logits")
             value = loss(student_BTV, teacher_BTV, lengths_B, settings=match)
         counts = {"frames": int(lengths_B.sum()), "utterances": len(lengths_B), "batch": 1}
         return Term(match.name, "match", weight, value, counts[loss.counts])
+
+    def _met_layers(self, outputs: Outputs, teacher: States) -> list[Pair]:
+        """Each pair of layers over the same frames, the student's at the teacher's width."""
+        assert outputs.states is not None
+        assert outputs.projected is not None
+        student_B, teacher_B = outputs.states.lengths_B, teacher.lengths_B
+        return [
+            Pair(*averaged(x_BTD, student_B, teacher.at[theirs], teacher_B))
+            for (_, theirs), x_BTD in outputs.projected.items()
+        ]
 
     def _itself(self, loss: Itself, outputs: Outputs, inputs: Inputs) -> Term:
         lengths_B, function = outputs.lengths_B, SELF_LOSSES[loss.name].function

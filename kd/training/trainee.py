@@ -1,10 +1,9 @@
 """A model in training, with what is trained beside it and left behind afterwards.
 
-Legend: B utterances, T frames, D features of an encoder's stream, V units.
+Legend: B utterances, T frames, F mel bins, D features of an encoder's stream, V units.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -13,14 +12,23 @@ from torch import Tensor, nn
 from kd.models import Recogniser
 from kd.settings.itself import inner_layers
 from kd.settings.losses import ObjectiveSettings
+from kd.settings.models import EncoderSettings
+from kd.settings.states import Pair, layers_read, meetings, state_widths
+from kd.training.states import States, layers_of, states_of, tapped
 
 
 class Outputs(NamedTuple):
-    """inner_BTV: logits of inner layers, in the objective's order."""
+    """inner_BTV: logits of inner layers, in the objective's order.
+
+    states: of the layers that losses against the teacher read; None where none does. projected: the student's state of
+    each pair of layers that meet, at the teacher's width, over the same frames as `states`.
+    """
 
     logits_BTV: Tensor
     lengths_B: Tensor
     inner_BTV: tuple[Tensor, ...] = ()
+    states: States | None = None
+    projected: Mapping[Pair, Tensor] | None = None
 
 
 class Trainee(nn.Module):
@@ -29,54 +37,60 @@ class Trainee(nn.Module):
     Parameters of `model` come first, so that an optimiser without anything beside sees the model's alone.
     """
 
-    def __init__(self, model: Recogniser, settings: ObjectiveSettings, seed: int) -> None:
-        """seed: of the weights beside the model. Raises ValueError for a layer that the model has not."""
+    def __init__(
+        self, model: Recogniser, settings: ObjectiveSettings, seed: int, teacher: EncoderSettings | None = None
+    ) -> None:
+        """seed: of the weights beside the model. teacher: the encoder of a teacher whose states are compared with.
+
+        Raises ValueError for a layer that the model or the teacher has not.
+        """
         super().__init__()
         self.model = model
-        self.beside = nn.ModuleDict()
         self.inner: tuple[int, ...] = ()
-        if settings.intermediate is None:
-            return
-        self.inner = inner_layers(settings.intermediate, len(layers_of(model)))
-        if settings.intermediate.head == "own":
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)
+        self.read: tuple[int, ...] = ()
+        self.pairs: tuple[Pair, ...] = ()
+        sizes: dict[str, tuple[int, int]] = {}
+        if settings.intermediate is not None:
+            self.inner = inner_layers(settings.intermediate, len(layers_of(model)))
+            if settings.intermediate.head == "own":
                 size = model.head.in_features, model.head.out_features
-                heads = {f"head_{layer}": nn.Linear(*size) for layer in self.inner}
-            self.beside = nn.ModuleDict(heads).to(model.head.weight.device)
+                sizes |= {f"head_{layer}": size for layer in self.inner}
+        if settings.reads_states:
+            sizes |= self._meet(settings, teacher)
+        self.beside = _drawn(sizes, seed).to(model.head.weight.device)
+
+    def _meet(self, settings: ObjectiveSettings, teacher: EncoderSettings | None) -> dict[str, tuple[int, int]]:
+        """Chooses the layers that are read; gives the sizes of the projections."""
+        if teacher is None:
+            raise ValueError("the objective compares inner states, but its teacher shows none: let a model teach, live")
+        own, others = state_widths(self.model.settings.encoder), state_widths(teacher)
+        self.read, _ = layers_read(settings, len(own), len(others))
+        if settings.features is not None:
+            self.pairs = meetings(settings.features, len(own), len(others))
+        return {f"project_{mine}_{theirs}": (own[mine - 1], others[theirs - 1]) for mine, theirs in self.pairs}
 
     def forward(self, features_BTF: Tensor, lengths_B: Tensor) -> Outputs:
-        with tapped(self.model, self.inner) as caught:
-            logits_BTV, lengths_B = self.model(features_BTF, lengths_B)
-        return Outputs(logits_BTV, lengths_B, tuple(self._transcribed(layer, caught[layer]) for layer in self.inner))
+        with tapped(self.model, sorted({*self.inner, *self.read})) as caught:
+            logits_BTV, frames_B = self.model(features_BTF, lengths_B)
+        inner = tuple(self._transcribed(layer, caught[layer]) for layer in self.inner)
+        if not self.read:
+            return Outputs(logits_BTV, frames_B, inner)
+        states = states_of(self.model, {layer: caught[layer] for layer in self.read}, lengths_B)
+        projected = {pair: self.beside[f"project_{pair[0]}_{pair[1]}"](caught[pair[0]]) for pair in self.pairs}
+        return Outputs(logits_BTV, frames_B, inner, states, projected)
 
     def _transcribed(self, layer: int, x_BTD: Tensor) -> Tensor:
         """Logits of an inner layer, through the encoder's last normalisation where it has one."""
         norm = getattr(self.model.encoder, "norm", None)
-        head = self.beside[f"head_{layer}"] if self.beside else self.model.head
+        head = dict(self.beside.items()).get(f"head_{layer}", self.model.head)
         logits_BTV: Tensor = head(x_BTD if norm is None else norm(x_BTD))
         return logits_BTV
 
 
-def layers_of(model: Recogniser) -> Sequence[nn.Module]:
-    """The encoder's layers, whose outputs are (B, T, D)."""
-    return getattr(model.encoder, "layers", ())
-
-
-@contextmanager
-def tapped(model: Recogniser, layers: Sequence[int]) -> Iterator[dict[int, Tensor]]:
-    """Within it, the outputs of these layers (the first is 1) are kept in the dictionary."""
-    caught: dict[int, Tensor] = {}
-
-    def keeper(layer: int):  # type: ignore[no-untyped-def]
-        def keep(module: nn.Module, inputs: object, output: Tensor) -> None:
-            caught[layer] = output
-
-        return keep
-
-    handles = [layers_of(model)[layer - 1].register_forward_hook(keeper(layer)) for layer in layers]
-    try:
-        yield caught
-    finally:
-        for handle in handles:
-            handle.remove()
+def _drawn(sizes: Mapping[str, tuple[int, int]], seed: int) -> nn.ModuleDict:
+    """Linear layers with weights from this seed; torch's own generator is left as it was."""
+    if not sizes:
+        return nn.ModuleDict()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return nn.ModuleDict({name: nn.Linear(*size) for name, size in sizes.items()})

@@ -9,8 +9,9 @@ import torch
 from tiny_stages import LEARNS, Killed, KillingWatch, run_student, same, stage_params, weights
 from workspace import ENCODERS, make_workspace
 
+from kd.losses import MATCHING_LOSSES
 from kd.training.eight_bits import rounded_weight
-from tasks import distil, propagate
+from tasks import distil, outputs, propagate
 from tasks.checkpoint import load_checkpoint
 
 FAMILIES: dict[str, dict[str, Any]] = {
@@ -88,8 +89,58 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     },
     "two views": {"beta": 0.5, "itself": [{"name": "cr_ctc"}]},
     "inner layers": {"beta": 0.5, "itself": [{"name": "intermediate_ctc", "head": "own"}]},
+    "hypotheses and states": {"beta": 1, "match": [HYPOTHESES, {"name": "features"}], "itself": [{"name": "cr_ctc"}]},
     "hypotheses alone": {"labels": 0, "beta": 1, "match": HYPOTHESES},
 }
+
+
+CNN = {"family": "cnn", "stem": 4, "width": 6, "layers": 3, "hidden": 5, "kernel": 3}
+STATES: dict[str, dict[str, Any]] = {
+    "features": {"match": {"name": "features"}},
+    "features and soft targets": {"match": [{"name": "features", "weight": 0.5}, {"name": "soft_targets"}]},
+    "relational and features": {"match": [{"name": "relational"}, {"name": "features", "pairs": [[1, 1], [3, 1]]}]},
+}
+
+
+@pytest.mark.parametrize("case", STATES)
+@pytest.mark.parametrize("problem", ["transcription", "keyword"])
+def test_a_student_of_another_family_learns_from_inner_states(problem: str, case: str, tmp_path: Path) -> None:
+    """A cnn of a GRU, killed or not; the projections are gone from what is saved, and no output is stored."""
+    paths = make_workspace(tmp_path, problem)
+    objective = {"labels": 0, "beta": 1, **STATES[case]}
+    recipe = {"init": "random", "model": CNN, "teacher": "teacher", "objective": objective}
+    params = stage_params(problem, students={"one": recipe}, student_augment={"speeds": [0.9, 1.0]})
+    assert outputs.run(params, paths)["computed"] == 0
+    propagate.run(params, paths, "one")
+    plain, watch = KillingWatch(), KillingWatch(tmp_path / "scratch", 2)
+    distil.run(params, paths, "one", plain)
+    first, last = plain.curves[0], plain.curves[3]
+    curves = [f"{name}_loss" for name in MATCHING_LOSSES if f"{name}_loss" in first]
+    assert len(curves) == (0 if case == "features" else 2), "a curve for each of several"
+    learnt = [curve for curve in [*curves, "match_loss"] if curve != "relational_loss"]  # noise has few relations
+    assert all(last[curve] < first[curve] for curve in learnt)
+    expected = {file.name: file.read_bytes() for file in paths.model("one").iterdir()}
+    assert weights(paths.model("one")).keys() == weights(paths.initial("one")).keys()
+    with pytest.raises(Killed):
+        distil.run(params, paths, "one", watch)
+    distil.run(params, paths, "one", KillingWatch(tmp_path / "scratch"))
+    assert {file.name: file.read_bytes() for file in paths.model("one").iterdir()} == expected
+
+
+@pytest.mark.parametrize(
+    ("student", "teacher"), [("patch_cnn", "cnn"), ("lstm", "patch_cnn"), ("patch_cnn", "patch_cnn")]
+)
+def test_one_frame_meets_many(student: str, teacher: str, tmp_path: Path) -> None:
+    paths = make_workspace(tmp_path, "keyword")
+    big = {"init": "random", "model": FAMILIES[teacher], "teacher": "none"}
+    objective = {"beta": 1, "match": [{"name": "features"}, {"name": "relational"}]}
+    small = {"init": "random", "model": FAMILIES[student], "teacher": "big", "objective": objective}
+    params = stage_params("keyword", students={"big": big, "small": small})
+    run_student(params, paths, "big")
+    propagate.run(params, paths, "small")
+    watch = KillingWatch()
+    distil.run(params, paths, "small", watch)
+    assert watch.curves[3]["features_loss"] < watch.curves[0]["features_loss"]
 
 
 @pytest.mark.parametrize("case", OBJECTIVES)

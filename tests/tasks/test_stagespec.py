@@ -33,6 +33,7 @@ PLUMBING = {
     "tasks.params_operators": "refuses parameters, changes none",
     "tasks.params_frames": "refuses parameters, changes none",
     "tasks.params_graph": "refuses parameters, changes none",
+    "tasks.params_states": "refuses parameters, changes none",
     "tasks.params_teaching": "refuses parameters, changes none",
     "tasks.params_teachers": "holds the teachers' settings, which DVC compares as parameters",
     "tasks.params": "holds the defaults of cheap stages, which name it; to the others it only hands on kd.settings",

@@ -6,9 +6,27 @@ import pytest
 import torch
 from torch import Tensor
 
-from kd.losses import blank_selected, decoupled, dist, guided_ctc, shift_tolerant, soft_targets
+from kd.losses import (
+    blank_selected,
+    decoupled,
+    dist,
+    features,
+    guided_ctc,
+    relational,
+    shift_tolerant,
+    soft_targets,
+)
 from kd.losses.blank_selected import spoken_frames
-from kd.settings.losses import BlankSelected, Decoupled, Dist, GuidedCTC, ShiftTolerant, SoftTargets
+from kd.settings.losses import (
+    BlankSelected,
+    Decoupled,
+    Dist,
+    Features,
+    GuidedCTC,
+    Relational,
+    ShiftTolerant,
+    SoftTargets,
+)
 
 
 def logits(*probabilities: tuple[float, ...]) -> Tensor:
@@ -125,3 +143,64 @@ def test_dist_forgives_scale_but_not_order() -> None:
     settings = Dist(name="dist")
     assert float(dist(flatter, teacher, lengths(2), settings=settings)) == pytest.approx(0.0, abs=1e-5)
     assert float(dist(teacher.flip(1), teacher, lengths(2), settings=settings)) > 0.5
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [((1.0, 0.0, 0.0), 1.5), ((0.0, 1.0, 0.0), 0.52), ((0.0, 0.0, 1.0), 3.0), ((2.0, 1.0, 0.5), 5.02)],
+)
+def test_features_are_differences_and_an_angle(weights: tuple[float, float, float], expected: float) -> None:
+    """Frames (3, 4) of (4, 3) and (1, 0) of (0, 3): differences 1, 1, 1, 3; cosines 24/25 and 0, of mean 0.48."""
+    student, teacher = torch.tensor([[[3.0, 4.0], [1.0, 0.0]]]), torch.tensor([[[4.0, 3.0], [0.0, 3.0]]])
+    l1, cosine, mse = weights
+    settings = Features(name="features", l1=l1, cosine=cosine, mse=mse)
+    assert float(features(student, teacher, lengths(2), settings=settings)) == pytest.approx(expected)
+
+
+def embedded(*points: tuple[float, float]) -> Tensor:
+    """Utterances of one frame each."""
+    return torch.tensor(points, dtype=torch.float32)[:, None]
+
+
+RIGHT, LINE = embedded((0, 0), (3, 0), (0, 4)), embedded((0, 0), (1, 0), (3, 0))
+
+
+def test_distances_are_compared_in_units_of_their_mean() -> None:
+    """Of 3, 4, 5 the mean is 4; of 1, 3, 2 it is 2. Huber at a difference d < 1 is d^2 / 2."""
+    settings = Relational(name="relational", angle=0)
+    apart = [3 / 4 - 1 / 2, 4 / 4 - 3 / 2, 5 / 4 - 2 / 2]
+    loss = float(relational(RIGHT, LINE, lengths(1, 1, 1), settings=settings))
+    assert loss == pytest.approx(sum(d**2 / 2 for d in apart) / 3)
+
+
+def test_angles_are_compared_at_every_utterance() -> None:
+    """Cosines at the three corners: 0, 3/5, 4/5; on the line 1, -1, 1. Huber at |d| > 1 is |d| - 1/2."""
+    settings = Relational(name="relational", distance=0, angle=2)
+    loss = float(relational(RIGHT, LINE, lengths(1, 1, 1), settings=settings))
+    assert loss == pytest.approx(2 * (1**2 / 2 + (1.6 - 0.5) + 0.2**2 / 2) / 3)
+
+
+def test_few_utterances_have_few_relations() -> None:
+    """One has none, two a distance that is its own mean and no angle; both can be learnt from without an error."""
+    for count in (1, 2):
+        student = RIGHT[:count].clone().requires_grad_()
+        loss = relational(student, LINE[:count], lengths(*[1] * count), settings=Relational(name="relational"))
+        loss.backward()
+        assert loss.item() == 0
+        assert student.grad is not None
+        assert student.grad.isfinite().all()
+
+
+def test_equal_utterances_have_a_finite_gradient() -> None:
+    student = embedded((1, 2), (1, 2), (1, 2)).requires_grad_()
+    relational(student, RIGHT, lengths(1, 1, 1), settings=Relational(name="relational")).backward()
+    assert student.grad is not None
+    assert student.grad.isfinite().all()
+
+
+def test_an_utterance_is_the_mean_of_its_frames() -> None:
+    frames = torch.tensor([[[2.0, 0.0], [4.0, 0.0]], [[0.0, 4.0], [9.0, 9.0]], [[0.0, 0.0], [0.0, 0.0]]])
+    settings = Relational(name="relational")
+    expected = relational(embedded((3, 0), (0, 4), (0, 0)), LINE, lengths(1, 1, 1), settings=settings)
+    twice = LINE.repeat(1, 2, 1)
+    torch.testing.assert_close(relational(frames, twice, lengths(2, 1, 2), settings=settings), expected)

@@ -13,9 +13,11 @@ from kd.settings.losses import (
     BlankSelected,
     Decoupled,
     Dist,
+    Features,
     FromHypotheses,
     GuidedCTC,
     ObjectiveSettings,
+    Relational,
     ShiftTolerant,
     SoftTargets,
     Tempered,
@@ -30,6 +32,8 @@ SETTINGS = {
     "decoupled": Decoupled(name="decoupled"),
     "dist": Dist(name="dist", temperature=2.0),
     "hypotheses": FromHypotheses(name="hypotheses"),
+    "features": Features(name="features", mse=0.5),
+    "relational": Relational(name="relational"),
 }
 LENGTHS = torch.tensor([6, 4, 1])
 
