@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from kd.settings.losses import Features
 from kd.settings.models import EncoderSettings
 from kd.settings.states import NEEDS_STATES, require_layers, state_widths
-from tasks.params_graph import gives_text
-from tasks.params_teachers import CheckpointTeacher
+from tasks.params_graph import foreign_frames, gives_text, needs
+from tasks.params_teachers import ModelTeacher
 
 if TYPE_CHECKING:
     from tasks.params import Params, Recipe
@@ -29,7 +29,7 @@ def _teacher_problems(params: "Params", name: str, recipe: "Recipe") -> Iterator
     key = f"students.{name}.objective.match: {loss} compares inner states, but {recipe.teacher}"
     if recipe.teacher in params.ensembles:
         yield f"{key} is an ensemble, which has none of its own: name one of its members as the teacher"
-    elif not isinstance(params.teachers.get(recipe.teacher), CheckpointTeacher | None):
+    elif foreign_frames(params, recipe.teacher):
         yield f"{key} shows posteriors alone: match those, or name a model of this pipeline as the teacher"
 
 
@@ -47,6 +47,8 @@ def _layer_problems(params: "Params", name: str, recipe: "Recipe", settings: Fea
 
 def _encoder(params: "Params", name: str) -> EncoderSettings | None:
     """The shape of a model, where params.yaml spells it out."""
+    if isinstance(params.teachers.get(name), ModelTeacher):  # an assistant
+        name = next(iter(needs(params, name)), name)
     if name == "teacher":
         return params.teacher.model if params.teacher.source == "train" else None
     return params.students[name].model if name in params.students else None

@@ -1,4 +1,4 @@
-"""A teacher that shows its inner states: a model that runs on every batch anew (docs/adr/0011).
+"""A teacher that shows its inner states: a model that runs on every batch anew (docs/adr/0012).
 
 Legend: B utterances, N samples, T frames, V units.
 """

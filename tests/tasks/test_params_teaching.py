@@ -12,6 +12,8 @@ SMALL = {"init": "random", "model": ENCODERS["baseline"]}
 LABELS = {**SMALL, "teacher": "none"}
 TEXT = {"labels": 0.0, "beta": 1.0, "match": {"name": "hypotheses"}}
 TABLE = {"source": "table", "path": "said.csv"}
+FEATURES = {"labels": 0.0, "beta": 1.0, "match": {"name": "features"}}
+STATES = {**SMALL, "teacher": "teacher", "objective": FEATURES}
 TAUGHT = {**SMALL, "teacher": "crowd", "objective": TEXT}
 SEVERAL = {
     "kind": "several",
@@ -88,6 +90,38 @@ def lines(**changes: Any) -> list[str]:
         (
             {"teachers": {"crowd": {**TABLE, "parts": ["real"]}}},
             "teachers.crowd.parts: 'real' is no part of the corpus",
+        ),
+        (
+            {"students": {"a": {**STATES, "objective": {**FEATURES, "match": {"name": "features", "layers": 2}}}}},
+            "students.a.objective.match: features asks for 2 pairs of layers with the student, which has 1",
+        ),
+        (
+            {
+                "students": {
+                    "a": {**STATES, "objective": {**FEATURES, "match": {"name": "features", "pairs": [[1, 3]]}}}
+                }
+            },
+            "students.a.objective.match: features names layer 3 of the teacher, which has 2",
+        ),
+        (
+            {"students": {"a": {**STATES, "teacher": "crowd"}}, "teachers": {"crowd": TABLE}},
+            "students.a.objective.match: crowd gives text and no posteriors: use match: {name: hypotheses} in place of",
+        ),
+        (
+            {
+                "students": {"a": {**STATES, "teacher": "two"}, "b": LABELS},
+                "ensembles": {"two": {"first": "teacher", "second": "b"}},
+            },
+            "students.a.objective.match: features compares inner states, but two is an ensemble",
+        ),
+        (
+            {
+                "students": {"a": {**STATES, "teacher": "wav2vec"}},
+                "teachers": {
+                    "wav2vec": {"source": "torchaudio", "bundle": "HUBERT_ASR_LARGE", "path": "x", "gives": "frames"}
+                },
+            },
+            "students.a.objective.match: features compares inner states, but wav2vec shows posteriors alone",
         ),
     ],
 )
