@@ -136,6 +136,37 @@ def study(
 
 
 @app.command()
+def search(
+    file: Annotated[Path, typer.Argument(help="What may vary, such as searches/embedded-tenth.yaml.")],
+    trials: Annotated[int | None, typer.Option(min=1, help="Finished trials in all; else as the file says.")] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Trials at a time, one thread each.")] = 1,
+    background: Annotated[bool, typer.Option("--detach", help="Go on after this terminal is closed.")] = False,
+) -> None:
+    """Search operators, amounts and training for a student, on the validation part alone; the test part is not heard.
+
+    Stop it at any time; the next call goes on. Its front is drawn as it grows, and the winner's recipe printed.
+    """
+    from flows.search import detach, search_and_tell
+    from tasks.params_errors import ParamsError
+
+    try:
+        if background:
+            typer.echo(f"Running in the background. Log: {detach(file, Path(), trials=trials, jobs=jobs)}")
+        else:
+            typer.echo(search_and_tell(file, Path(), trials=trials, jobs=jobs))
+    except ParamsError as error:
+        for line in error.lines:
+            typer.echo(line, err=True)
+        raise typer.Exit(2) from None
+    except RuntimeError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        typer.echo("Stopped. The next call goes on from here.", err=True)
+        raise typer.Exit(130) from None
+
+
+@app.command()
 def listen(
     model: Annotated[str, typer.Argument(help="Folder of a Whisper in CTranslate2's form, or its name on the hub.")],
     out: Annotated[Path, typer.Option(help="The table to write, in the folder others.")] = Path("others/whisper.csv"),

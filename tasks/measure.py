@@ -127,8 +127,13 @@ def _files(export: Path, frontend: Path) -> dict[str, tuple[Path, Path | None]]:
     description = json.loads(file.read_text(encoding="utf-8"))
     if description["frontend_included"]:
         return {form: (path, None) for form, path in files_of(export).items()}
-    module = LogMel(FrontEndSettings.model_validate(description["frontend"]))
+    write_frontend(frontend, FrontEndSettings.model_validate(description["frontend"]))
+    return {form: (path, frontend) for form, path in files_of(export).items()}
+
+
+def write_frontend(file: Path, settings: FrontEndSettings) -> Path:
+    """The log-mel front end as an ONNX file, from audio to features."""
     example = torch.zeros(2, 8000), torch.tensor([8000, 5003])
     inputs, outputs = {"audio": ("N", "S"), "audio_lens": ("N",)}, {"x": ("N", "T"), "x_lens": ("N",)}
-    write_onnx(frontend, module, example, inputs, outputs, {})
-    return {form: (path, frontend) for form, path in files_of(export).items()}
+    write_onnx(file, LogMel(settings), example, inputs, outputs, {})
+    return file

@@ -77,12 +77,12 @@ def make_cell(study: Study, fold: str, seed: int, project: Path) -> Cell:
         if recipe.get("training"):
             _put(recipe, "training.seed", seed)
     digest = blake2b(json.dumps(data, sort_keys=True).encode(), digest_size=4).hexdigest()
-    _make_absolute(data, project)
+    make_absolute(data, project)
     root = project / "scratch" / "studies" / study.name / f"{fold}-{seed}-{digest}"
     return Cell(study.name, fold, seed, parse_params(data), root)
 
 
-def _make_absolute(data: dict[str, Any], project: Path) -> None:
+def make_absolute(data: dict[str, Any], project: Path) -> None:
     """Corpora's roots, and what other teachers are read from, unless the cell makes it under models/ itself."""
     corpus = data["corpus"]
     for place in (corpus, *(part["corpus"] for part in corpus.get("parts", {}).values())):
@@ -136,7 +136,7 @@ def _run_cell(cell: Cell) -> None:
         if model != "teacher":
             propagate.run(cell.params, paths, model, _watch(cell, f"initial-{model}"))
             distil.run(cell.params, paths, model, _watch(cell, model))
-        _write_whole(file, json.dumps(_score(cell, paths, model), indent=1))
+        write_whole(file, json.dumps(_score(cell, paths, model), indent=1))
 
 
 def _prepare(cell: Cell, paths: Paths) -> None:
@@ -164,7 +164,7 @@ def _score(cell: Cell, paths: Paths, model: str) -> dict[str, Any]:
     errors, units = int(test["errors"].sum()), int(test["reference_units"].sum())
     return {
         "study": cell.study,
-        "commit": _commit(),
+        "commit": commit(),
         "fold": cell.fold,
         "seed": cell.seed,
         "model": model,
@@ -197,7 +197,7 @@ def _by_speaker(test: pd.DataFrame) -> str:
     return json.dumps({str(name): [int(wrong), int(of)] for name, wrong, of in sums.itertuples()})
 
 
-def _commit() -> str:
+def commit() -> str:
     """The code's commit, with a plus where files differ from it; empty without git."""
     command = ["git", "describe", "--always", "--dirty=+", "--abbrev=10"]
     try:
@@ -232,7 +232,7 @@ def _put(data: dict[str, Any], key: str, value: Any) -> None:
     data[last] = value
 
 
-def _write_whole(file: Path, text: str) -> None:
+def write_whole(file: Path, text: str) -> None:
     beside = file.with_suffix(".part")
     beside.write_text(text, encoding="utf-8")
     beside.replace(file)

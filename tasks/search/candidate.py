@@ -1,0 +1,90 @@
+"""A point of the space as parameters: the search's params with the point's values, and the students that it needs."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tasks.params import Params, parse_params
+from tasks.params_errors import ParamsError
+from tasks.search.settings import Point, Search, random_points
+from tasks.study import make_absolute
+
+
+def put(data: Any, key: str, value: Any) -> None:
+    """Set a dotted key; list items go by their number. Raises KeyError with a sentence that names the key."""
+    *path, last = key.split(".")
+    for part in path:
+        data = data.setdefault(part, {}) if isinstance(data, dict) else _item(data, part, key)
+    if isinstance(data, list):
+        _item(data, last, key)
+        data[int(last)] = value
+    elif isinstance(data, dict):
+        data[last] = value
+    else:
+        raise KeyError(f"{key}: '{last}' lies in {data!r}, which has no keys")
+
+
+def _item(data: Any, part: str, key: str) -> Any:
+    if not isinstance(data, list):
+        raise KeyError(f"{key}: '{part}' lies in {data!r}, which has no keys")
+    if not part.isdigit() or int(part) >= len(data):
+        raise KeyError(f"{key}: there is no item {part} in a list of {len(data)}")
+    return data[int(part)]
+
+
+def settle(search: Search, point: Point) -> dict[str, Any]:
+    """The point's params, as YAML has them; raises ParamsError where a key of the space cannot be set."""
+    data = json.loads(json.dumps(search.params))
+    for key, label in point.items():
+        try:
+            put(data, key, json.loads(json.dumps(search.space[key].value(label))))
+        except KeyError as error:
+            raise ParamsError([f"space.{error.args[0]}"]) from None
+    needed = _needed(data["students"], search.student)
+    data["students"] = {name: recipe for name, recipe in data["students"].items() if name in needed}
+    return dict(data)
+
+
+def candidate_params(search: Search, point: Point, project: Path) -> Params:
+    """Checked, with absolute paths of what is read; raises ParamsError where the combination is impossible."""
+    data = settle(search, point)
+    make_absolute(data, project)
+    return parse_params(data)
+
+
+def check_space(search: Search) -> None:
+    """Raises ParamsError where no point of many is possible: with the commonest reasons."""
+    reasons: Counter[str] = Counter()
+    for point in random_points(search):
+        try:
+            parse_params(settle(search, point))
+            return
+        except ParamsError as error:
+            reasons.update(error.lines)
+    lines = [line for line, _ in reasons.most_common(5)]
+    raise ParamsError(["space: none of many points taken at random is possible. The commonest reasons:", *lines])
+
+
+def recipe_yaml(search: Search, point: Point) -> str:
+    """The point ready for params.yaml: the student with a training of its own, and other sections that vary."""
+    data = settle(search, point)
+    recipe = data["students"][search.student]
+    recipe.setdefault("training", data["student_training"])
+    sections = {key.split(".")[0] for key in search.space} - {"students", "student_training"}
+    chosen = {section: data[section] for section in sorted(sections)}
+    text: str = yaml.safe_dump({**chosen, "students": data["students"]}, sort_keys=False, default_flow_style=None)
+    return text
+
+
+def _needed(students: dict[str, Any], name: str) -> set[str]:
+    """The student and those that it is made from or learns from."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        if (one := waiting.pop()) in students and one not in found:
+            found.add(one)
+            waiting += [str(students[one].get("init")), str(students[one].get("teacher"))]
+    return found

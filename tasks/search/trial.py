@@ -1,0 +1,176 @@
+"""One trial: the student of one point, made, trained and judged on the validation part in a folder of its own.
+
+`python -m tasks.search.trial SEARCH FOLDER LABEL [PROJECT]`; FOLDER holds point.json. The corpus and
+the teacher are made once and shared with all trials and studies that agree on them. A killed trial goes on after its
+last epoch.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from filelock import FileLock
+
+from tasks.guard import end_with
+from tasks.params import Params
+from tasks.params_errors import ParamsError
+from tasks.params_graph import needs
+from tasks.paths import Paths
+from tasks.search.candidate import candidate_params, settle
+from tasks.search.settings import Point, Search, load_search
+from tasks.spool import SpoolWriter
+from tasks.study import commit, steps_in_order, write_whole
+from tasks.study_sharing import link_corpus_and_teacher
+from tasks.watch import Silent
+
+RESULT, EVENTS, POINT = "result.json", "events.jsonl", "point.json"
+
+
+class RefusedError(Exception):
+    """This point needs no training: it is impossible, or too large."""
+
+
+def trial_folder(search: Search, point: Point, project: Path) -> Path:
+    """The same for the same params, so that no student is trained twice."""
+    try:
+        values = settle(search, point)
+    except ParamsError:
+        values = dict(point)
+    digest = blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=6).hexdigest()
+    return search_folder(search, project) / "trials" / digest
+
+
+def search_folder(search: Search, project: Path) -> Path:
+    return project / "scratch" / "searches" / f"{search.name}-{search.digest}"
+
+
+def run_trial(search: Search, folder: Path, project: Path, label: str = "trial") -> dict[str, Any]:
+    """Write and return what came of a point: its errors and measure, or `refused` with the reason.
+
+    One process at a time: a second one waits, and then finds the work done.
+    """
+    point = json.loads((folder / POINT).read_text(encoding="utf-8"))
+    with FileLock(folder / "lock"):
+        done = read_result(folder)
+        if done is not None:
+            return done
+        spool = SpoolWriter(folder / EVENTS)
+        spool.write("start", stage=label, experiment=f"search-{search.name}", params=point, pid=os.getpid())
+        status = "FAILED"
+        try:
+            result = _result(search, point, folder, project, spool)
+            write_whole(folder / RESULT, json.dumps(result, indent=1))
+            status = "FINISHED"
+        finally:
+            spool.write("end", status=status)
+            spool.close()
+    return result
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """What came of a trial; None where it is not over."""
+    file = folder / RESULT
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+
+def _result(search: Search, point: Point, folder: Path, project: Path, spool: SpoolWriter) -> dict[str, Any]:
+    started_s = time.monotonic()
+    try:
+        params = candidate_params(search, point, project)
+        figures = _try(search, params, folder, project, spool)
+    except (ParamsError, RefusedError) as error:
+        return {"refused": " ".join(str(error).split())}
+    figures = {**figures, "seconds": round(time.monotonic() - started_s, 1), "commit": commit()}
+    spool.write("metrics", step=0, values={k: v for k, v in figures.items() if isinstance(v, int | float)})
+    return figures
+
+
+def _try(search: Search, params: Params, folder: Path, project: Path, spool: SpoolWriter) -> dict[str, Any]:
+    from tasks import distil, ensembles, propagate, teachers
+
+    paths, watch = Paths(folder), partial(TrialWatch, folder)
+    link_corpus_and_teacher(params, folder, project / "scratch" / "studies", watch)
+    made_from = _made_from(params, search.student)
+    for name in (step for step in steps_in_order(params) if step in made_from):
+        if name in params.students and not (paths.model(name) / "history.csv").is_file():
+            propagate.run(params, paths, name, watch(f"initial-{name}"))
+            distil.run(params, paths, name, watch(name))
+        elif name in params.teachers and not paths.model(name).exists():
+            teachers.run(params, paths, name, watch(name))
+        elif name in params.ensembles and not paths.model(name).exists():
+            ensembles.run(params, paths, name, watch(name))
+    try:
+        propagate.run(params, paths, search.student, watch(f"initial-{search.student}"))
+    except ValueError as error:
+        raise RefusedError(str(error)) from None
+    size = _cost(search, params, paths, paths.initial(search.student))
+    if search.at_most is not None and size > search.at_most:
+        raise RefusedError(f"{search.measure} {size:.12g} is above {search.at_most:.12g}")
+    distil.run(params, paths, search.student, TrialWatch(folder, search.student, spool))
+    return {search.measure: size, **_errors(paths, search.student)}
+
+
+def _errors(paths: Paths, student: str) -> dict[str, Any]:
+    best = _best_epoch(paths.model(student))
+    initial = json.loads((paths.initial(student) / "config.json").read_text(encoding="utf-8")).get("facts", {})
+    return {
+        "valid_error": float(best["valid_error"]),
+        "best_epoch": int(best["epoch"]),
+        "initial_valid_error": initial.get("initial_valid_error"),
+        "teacher_valid_error": float(_best_epoch(paths.model("teacher"))["valid_error"]),
+    }
+
+
+def _best_epoch(folder: Path) -> Any:
+    return pd.read_csv(folder / "history.csv").sort_values(["valid_error", "valid_loss"]).iloc[0]
+
+
+def _cost(search: Search, params: Params, paths: Paths, model: Path) -> float:
+    from tasks.checkpoint import load_checkpoint
+    from tasks.cost import cost_of
+    from tasks.data import PreparedData
+
+    data = PreparedData.load(paths.prepared, sample_rate_hz=params.frontend.sample_rate_hz)
+    return cost_of(load_checkpoint(model), search.measure, data)
+
+
+def _made_from(params: Params, student: str) -> set[str]:
+    """All that must be there before the student, the first teacher left out."""
+    found, waiting = set[str](), [student]
+    while waiting:
+        for name in needs(params, waiting.pop()):
+            if name in {**params.students, **params.teachers, **params.ensembles} and name not in found:
+                found.add(name)
+                waiting.append(name)
+    return found
+
+
+class TrialWatch(Silent):
+    """Plain lines, resume states beside the trial's models, and the candidate's curves for MLflow."""
+
+    def __init__(self, folder: Path, step: str, spool: SpoolWriter | None = None) -> None:
+        self.scratch = folder / "scratch" / step
+        self._step = step
+        self._spool = spool
+
+    def metrics(self, values: Mapping[str, float], step: int) -> None:
+        shown = {key: round(value, 4) for key, value in values.items() if key in ("train_loss", "valid_error")}
+        print(f"{self._step} epoch {step}: {shown}", flush=True)
+        if self._spool is not None:
+            self._spool.write("metrics", step=step, values=dict(values))
+
+    def say(self, message: str) -> None:
+        print(f"{self._step}: {message}", flush=True)
+
+
+if __name__ == "__main__":
+    end_with(os.getppid())
+    search_file, trial, label_text, *root = sys.argv[1:]
+    run_trial(load_search(Path(search_file)), Path(trial), Path(*root), label_text)
