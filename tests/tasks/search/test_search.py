@@ -244,14 +244,14 @@ def test_trials_that_keep_failing_end_the_search(tmp_path: Path, monkeypatch: py
 def test_what_is_too_large_does_not_count_and_the_smallest_good_one_wins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file, attempt = searched(tmp_path, monkeypatch, at_most=5, goal={"relative": 1.0}, trials=6)
+    file, attempt = searched(tmp_path, monkeypatch, at_most=5, goal={"relative": 3.0}, trials=6)
     search, table = run_search(file, tmp_path, attempt=attempt, jobs=2)
     assert (table["state"] == "complete").sum() == 6
     assert (table[table["state"] == "complete"]["params"] <= 5).all()
     best = winner(search, table)
     assert best is not None
     done = table[table["state"] == "complete"]
-    assert best["params"] == done[done["valid_error"] <= 2 / 8]["params"].min()
+    assert best["params"] == done[done["valid_error"] <= 4 / 8]["params"].min()
     assert set(table[table["on_front"]]["params"]) == set(table["params"].dropna())
 
 
