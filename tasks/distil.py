@@ -1,6 +1,8 @@
 """Stage `distil NAME`: train a student's first weights on labels, on its teacher, or on both."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from accelerate import Accelerator
 from torch import Tensor
@@ -8,11 +10,14 @@ from torch import Tensor
 from kd.frontend import LogMel
 from kd.models import Recogniser
 from kd.posteriors import Codec
+from kd.shrinking import fit_and_shrink, restored
+from kd.training import Epoch, fit
 from tasks.answers import gives_text, read_answers
+from tasks.calibration import calibrator
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tasks.data import PreparedData, Utterance
 from tasks.frame_teacher import load_frame_teacher
-from tasks.hearing import heard, teachable
+from tasks.hearing import heard, labelled, teachable
 from tasks.hypothesis_table import HypothesisTable
 from tasks.inputs import TeacherOutputs
 from tasks.labels import Labels, choose_labels, write_labels
@@ -55,9 +60,11 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
                 by_outputs=by_outputs,
                 by_text=() if labels is None else labels.rows,
             ),
+            _loop(params, name, data, frontend),
         ),
         watch,
     )
+    shrunk = None if recipe.shrink is None else restored(trained.model, trained.state)
     if trained.writes:
         student = Checkpoint(
             trained.model,
@@ -66,16 +73,32 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
             role=role(recipe),
             init=recipe.init,
             objective=recipe.objective.describe(),
-            lineage=initial.lineage,
-            masks=initial.masks,
+            lineage=(*initial.lineage, *(() if shrunk is None else shrunk.lineage)),
+            masks=initial.masks if shrunk is None else dict(shrunk.masks),
             facts=initial.facts,
         )
         save_checkpoint(paths.model(name), student)
         write_history(paths.model(name), trained.history)
         OutputStore.begin(paths.outputs(name), codec)
+        if shrunk is not None:
+            kept = [dict(choice) for choice in shrunk.kept]
+            (paths.model(name) / "kept.json").write_text(json.dumps(kept, indent=1), encoding="utf-8")
         if labels is not None:
             write_labels(paths.model(name), labels)
     return {**best_metrics(trained.history), **({} if labels is None else labels.metrics())}
+
+
+def _loop(params: Params, name: str, data: PreparedData, frontend: LogMel) -> Callable[..., Iterator[Epoch]]:
+    """The training loop, and around it what makes the student smaller on its way."""
+    recipe = params.students[name]
+    if recipe.shrink is None:
+        return fit
+
+    def utterances() -> Sequence[Utterance]:
+        return labelled(heard(data, recipe.hears), f"students.{name}")
+
+    calibrate = calibrator(data, utterances, frontend, params.training_of(name).batch_seconds)
+    return partial(fit_and_shrink, shrink=recipe.shrink, calibrate=calibrate)
 
 
 def _labels(

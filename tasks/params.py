@@ -4,7 +4,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from kd.settings.base import Strict
 from kd.settings.filtering import FilterSettings
@@ -12,6 +19,7 @@ from kd.settings.frontend import AugmentSettings, FrontEndSettings
 from kd.settings.losses import ObjectiveSettings
 from kd.settings.models import EncoderSettings
 from kd.settings.propagation import Operator
+from kd.settings.shrinking import Shrink
 from kd.settings.training import TrainingSettings
 from tasks.params_checks import find_problems
 from tasks.params_corpora import CorpusParams
@@ -122,6 +130,11 @@ class Recipe(Strict):
     )
     hears: Hears = None
     training: TrainingSettings | None = Field(None, description="null: student_training")
+    shrink: Shrink | None = Field(None, description="on the way of its training; null: it keeps its size")
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_unused(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in whole(self).items() if key != "shrink" or value is not None}
 
     @property
     def is_baseline(self) -> bool:

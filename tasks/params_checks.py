@@ -13,6 +13,7 @@ from tasks.params_frames import frame_problems
 from tasks.params_graph import way_back
 from tasks.params_operators import operator_problems
 from tasks.params_states import state_problems
+from tasks.params_shrinking import shrink_problems
 from tasks.params_teachers import CheckpointTeacher
 from tasks.params_teaching import teaching_problems
 
@@ -27,6 +28,7 @@ def find_problems(params: "Params") -> Iterator[str]:
     yield from frame_problems(params)
     yield from _shape_problems(params)
     yield from operator_problems(params)
+    yield from shrink_problems(params)
     yield from _loss_problems(params)
     yield from _self_problems(params)
     yield from state_problems(params)

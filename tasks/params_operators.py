@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from kd.settings.models import EncoderSettings
 from kd.settings.propagation import Kind, Operator, PruneUnits, PruneWeights, Renew, Slice
+from kd.settings.shrinking import as_operator
+from tasks.params_shrinking import too_many
 
 if TYPE_CHECKING:
     from tasks.params import Params
@@ -54,20 +56,26 @@ def operator_problems(params: "Params") -> Iterator[str]:
 
 
 def _meet(params: "Params", model: str, asked_by: tuple[str, ...] = ()) -> tuple[Shape | None, list[str]]:
-    """The shape of a model (None: not known, or wrong), and what is wrong with its own operators."""
+    """The shape of a model (None: not known, or wrong), and what is wrong with its own operators and shrinking."""
     if model == "teacher" and params.teacher.source == "train":
         return _shape(params.teacher.model), []
     if model not in params.students or model in asked_by:
         return None, []
     recipe = params.students[model]
-    if recipe.model is not None:
-        return _shape(recipe.model), []
-    shape, _ = _meet(params, recipe.init, (*asked_by, model))
-    for i, operator in enumerate(recipe.operators):
+    given = None if recipe.model is None else _shape(recipe.model)
+    shape = given or _meet(params, recipe.init, (*asked_by, model))[0]
+    steps: list[tuple[str, Operator]] = [(f"operators.{i}", operator) for i, operator in enumerate(recipe.operators)]
+    if recipe.shrink is not None:
+        steps.append(as_operator(recipe.shrink))
+    for key, operator in steps:
         if shape is None:
             break
         if problems := list(_problems(shape, operator)):
-            return None, [f"students.{model}.operators.{i}{problem}" for problem in problems]
+            return None, [f"students.{model}.{key}{problem}" for problem in problems]
+        if recipe.shrink is not None and key.startswith("shrink") and isinstance(operator, PruneUnits):
+            units = [bound for kind in operator.kinds for name in shape.fields_of(kind) for bound in shape.fields[name]]
+            if problem := too_many(operator, units):
+                return None, [f"students.{model}.{key}.sparsity: {problem}"]
         shape = _after(shape, operator)
     return shape, []
 

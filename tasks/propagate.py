@@ -1,21 +1,16 @@
 """Stage `propagate NAME`: the student's first weights, f_s = f_t ⊕ O, or fresh random ones."""
 
 import json
-from collections.abc import Iterator, Sequence
-from functools import partial
-from itertools import islice
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
 from kd.frontend import LogMel
-from kd.losses import LABEL_LOSSES
 from kd.models import Recogniser, build
 from kd.propagation import Propagated, propagate
-from kd.propagation.evidence import Loss, gather
-from kd.settings.propagation import DataDriven
+from tasks.calibration import calibrator
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from tasks.data import Batch, PreparedData, Utterance
+from tasks.data import PreparedData, Utterance
 from tasks.hearing import heard, labelled
 from tasks.params import Params, Recipe
 from tasks.paths import Paths
@@ -72,27 +67,11 @@ def _propagated(
     masks = {key: mask.bool() for key, mask in source.masks.items()}
     start = Propagated(source.model, masks, (*source.lineage, f"from {recipe.init}"))
 
-    def calibrate(model: Recogniser, importance: DataDriven) -> dict[str, Tensor]:
-        utterances = labelled(heard(data, recipe.hears), f"students.{name}")
-        losses = _losses(data, utterances, frontend, params.training_of(name).batch_seconds, importance.batches)
-        return gather(model, importance, losses)
+    def utterances() -> Sequence[Utterance]:
+        return labelled(heard(data, recipe.hears), f"students.{name}")
 
+    calibrate = calibrator(data, utterances, frontend, params.training_of(name).batch_seconds)
     try:
         return propagate(start, recipe.operators, calibrate)
     except ValueError as error:
         raise ValueError(f"students.{name}.operators: {error}") from None
-
-
-def _losses(
-    data: PreparedData, utterances: Sequence[Utterance], frontend: LogMel, batch_seconds: float, count: int
-) -> Iterator[Loss]:
-    """Losses of a model on the first `count` shuffled training batches, against their labels."""
-    batches = data.batches(utterances, batch_seconds, shuffle=(0, 0))
-    for batch in islice(batches, count):
-        features_BTF, frames_B = frontend(batch.waveform_BN, batch.lengths_B)
-        yield partial(_loss, batch, features_BTF, frames_B)
-
-
-def _loss(batch: Batch, features_BTF: Tensor, frames_B: Tensor, model: Recogniser) -> Tensor:
-    logits_BTV, lengths_B = model(features_BTF, frames_B)
-    return LABEL_LOSSES[model.settings.problem](logits_BTV, lengths_B, batch.targets_BL, batch.target_lengths_B)

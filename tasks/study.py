@@ -154,12 +154,12 @@ def _score(cell: Cell, paths: Paths, model: str) -> dict[str, Any]:
     from tasks.checkpoint import load_checkpoint
     from tasks.data import PreparedData
     from tasks.evaluate import ERROR_KINDS, evaluate_split
+    from tasks.teacher import best_metrics
 
     checkpoint = load_checkpoint(paths.model(model))
     data = PreparedData.load(paths.prepared)
     test = pd.DataFrame(evaluate_split(checkpoint, data, "test", cell.params, Silent()))
-    history = pd.read_csv(paths.model(model) / "history.csv")
-    best = history.sort_values(["valid_error", "valid_loss"]).iloc[0]
+    best = best_metrics(pd.read_csv(paths.model(model) / "history.csv").to_dict("records"))
     params, nonzero = count_params(checkpoint.model)
     errors, units = int(test["errors"].sum()), int(test["reference_units"].sum())
     return {
@@ -179,8 +179,8 @@ def _score(cell: Cell, paths: Paths, model: str) -> dict[str, Any]:
         "error_kind": ERROR_KINDS[checkpoint.model.settings.problem],
         "initial_valid_error": checkpoint.facts.get("initial_valid_error"),
         "valid_error": float(best["valid_error"]),
-        "best_epoch": int(best["epoch"]),
-        "epochs": len(history),
+        "best_epoch": int(best["best_epoch"]),
+        "epochs": int(best["epochs"]),
         "test_error": errors / units,
         "errors": errors,
         "units": units,

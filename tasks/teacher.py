@@ -1,5 +1,8 @@
 """Stage `teacher`: train one here, or adopt a checkpoint."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import torch
 
 from kd.frontend import LogMel
@@ -59,9 +62,10 @@ def _train(params: Params, teacher: TrainedTeacher, paths: Paths, data: Prepared
     return best_metrics(trained.history)
 
 
-def best_metrics(history: list[dict[str, float]]) -> dict[str, float]:
-    """Metrics of the best epoch, and how many epochs there were."""
-    best = min(history, key=lambda row: (row["valid_error"], row["valid_loss"]))
+def best_metrics(history: Sequence[Mapping[Any, float]]) -> dict[str, float]:
+    """Metrics of the best epoch, and how many epochs there were; a model that shrank has its best in its last phase."""
+    final = [row for row in history if row.get("phase") == history[-1].get("phase")]
+    best = min(final, key=lambda row: (row["valid_error"], row["valid_loss"]))
     return {**{k: v for k, v in best.items() if k != "epoch"}, "best_epoch": best["epoch"], "epochs": len(history)}
 
 

@@ -13,12 +13,12 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from kd.frontend import LogMel
-from kd.models import Recogniser
+from kd.models import Recogniser, build
 from kd.settings.frontend import AugmentSettings
 from kd.settings.losses import ObjectiveSettings
+from kd.settings.models import ModelSettings
 from kd.settings.training import TrainingSettings
 from kd.training import Batches, Epoch, Objective, fit
-from kd.training.eight_bits import in_eight_bits
 from tasks.data import Batch, PreparedData, Utterance
 from tasks.features import FeatureCache, cacheable
 from tasks.hypothesis_table import HypothesisTable, search
@@ -35,7 +35,7 @@ class Run:
     """What is trained, on what, and how.
 
     teacher: opens what its teacher says of the training part; hypotheses: those of a teacher that gives text alone.
-    utterances: what is heard; None: the whole training part.
+    utterances: what is heard; None: the whole training part. fit: the loop, or one of its signature around it.
     """
 
     model: Recogniser
@@ -48,6 +48,7 @@ class Run:
     masks: Mapping[str, Tensor] | None = None
     hypotheses: HypothesisTable | None = None
     utterances: Sequence[Utterance] | None = None
+    fit: Callable[..., Iterator[Epoch]] = fit
 
     @property
     def heard(self) -> Sequence[Utterance]:
@@ -56,11 +57,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Trained:
-    """The best epoch's model, every epoch's metrics, and whether this process should write files."""
+    """The best epoch's model, every epoch's metrics, whether this process should write files, and the last state."""
 
     model: Recogniser
     history: list[dict[str, float]]
     writes: bool
+    state: Mapping[str, Any]
 
 
 def train(run: Run, watch: Watch) -> Trained:
@@ -73,22 +75,22 @@ def train(run: Run, watch: Watch) -> Trained:
     frontend = run.frontend.to(accelerator.device)
     resumed = _load_resume(watch.scratch)
     history: list[dict[str, float]] = list(resumed["history"]) if resumed else []
-    best: dict[str, Tensor] = resumed["state"]["best_weights"] if resumed else {}
     if resumed:
         watch.say(f"going on after epoch {len(history)} of {run.settings.epochs}, where the last run stopped")
     finished = bool(resumed and resumed["state"]["finished"])
-    state = resumed["state"] if resumed else None
-    epochs = iter(()) if finished else _epochs(run, model, frontend, accelerator, state, watch)
+    state: Mapping[str, Any] = resumed["state"] if resumed else {}
+    epochs = iter(()) if finished else _epochs(run, model, frontend, accelerator, state or None, watch)
     left = run.settings.epochs - len(history)
-    with in_eight_bits(model, run.settings.quantised == "int8"):
-        for epoch in watch.progress(epochs, left, "epochs"):
-            history.append({"epoch": float(epoch.index), **epoch.metrics})
-            best = epoch.best
-            watch.metrics(epoch.metrics, epoch.index)
-            if accelerator.is_main_process:
-                _save_resume(watch.scratch, {"state": epoch.state, "history": history})
-    model.load_state_dict(best)
-    return Trained(model.cpu().eval(), history, accelerator.is_main_process)
+    for epoch in watch.progress(epochs, left, "epochs"):
+        history.append({"epoch": float(epoch.index), **epoch.metrics})
+        state = epoch.state
+        watch.metrics(epoch.metrics, epoch.index)
+        if accelerator.is_main_process:
+            _save_resume(watch.scratch, {"state": epoch.state, "history": history})
+    if model.settings != (shape := ModelSettings.model_validate(state["shape"])):
+        model = build(shape)
+    model.load_state_dict(state["best_weights"])
+    return Trained(model.cpu().eval(), history, accelerator.is_main_process, state)
 
 
 def _epochs(
@@ -118,7 +120,7 @@ def _epochs(
         share=Share(accelerator.process_index, accelerator.num_processes),
         output_lengths=model.output_lengths,
     )
-    return fit(
+    return run.fit(
         model,
         objective,
         Batches(inputs.epoch, inputs.per_epoch, run.frontend.settings.frame_shift_ms),

@@ -78,14 +78,14 @@ def unit_scores(dimension: Dimension, scores: Mapping[str, Tensor]) -> Tensor:
     total, count = torch.zeros(dimension.size), 0
     for axis in dimension.axes:
         if axis.tensor in scores:
-            total += _along(axis, dimension.size, scores[axis.tensor])
+            total += along(axis, dimension.size, scores[axis.tensor])
             count += scores[axis.tensor].numel() // dimension.size
     if count == 0:
         raise ValueError(f"no norm scales '{dimension.name}': choose another importance for {dimension.kind}")
     return total / count
 
 
-def _along(axis: Axis, size: int, score: Tensor) -> Tensor:
+def along(axis: Axis, size: int, score: Tensor) -> Tensor:
     """Sum of a tensor's scores over all but one dimension's units."""
     moved = score.movedim(axis.dim, 0)
     return moved.reshape(axis.blocks, size, -1).sum((0, 2))

@@ -53,14 +53,14 @@ def _slice(source: Propagated, operator: Slice, evidence: Evidence | None) -> Pr
     choice = choose_slice(source.model, operator, evidence)
     _require_removal(source.model, choice, f"slice: keep fewer {' or '.join(operator.keep)}")
     how = f"by {operator.importance.by}" if operator.choose == "importance" else operator.choose
-    return _keep(source, choice, f"slice {how}")
+    return keep_units(source, choice, f"slice {how}")
 
 
 def _prune_units(source: Propagated, operator: PruneUnits, evidence: Evidence | None) -> Propagated:
     _require_kinds(source.model, operator.kinds)
     choice = choose_units(source.model, operator, evidence)
     _require_removal(source.model, choice, f"prune_units: raise its {_amount(operator)}")
-    return _keep(source, choice, f"prune units by {operator.importance.by}")
+    return keep_units(source, choice, f"prune units by {operator.importance.by}")
 
 
 def _prune_weights(source: Propagated, operator: PruneWeights, evidence: Evidence | None) -> Propagated:
@@ -93,7 +93,8 @@ APPLY: dict[type[Any], Callable[[Propagated, Any, Evidence | None], Propagated]]
 }
 
 
-def _keep(source: Propagated, choice: dict[str, Tensor], what: str) -> Propagated:
+def keep_units(source: Propagated, choice: Mapping[str, Tensor], what: str) -> Propagated:
+    """Apply a choice to a model and its masks; `what` begins the line that its lineage gains."""
     dimensions = source.model.dimensions()
     model = apply(source.model, choice)
     whole = {name: source.masks.get(name, torch.ones_like(p, dtype=torch.bool, device="cpu"))

@@ -19,11 +19,13 @@ from kd.models import Recogniser
 from kd.propagation.pruning import zeroed
 from kd.settings.models import EncoderSettings
 from kd.settings.training import TrainingSettings
+from kd.training.eight_bits import in_eight_bits
 from kd.training.gauges import Gauges
 from kd.training.inputs import Inputs
 from kd.training.meters import Meters, shares
 from kd.training.objective import Objective, Term, total
 from kd.training.optim import make_optimiser, make_schedule
+from kd.training.pressure import NoPressure, Pressure
 from kd.training.trainee import Trainee
 
 
@@ -37,6 +39,18 @@ class Batches:
     epoch: Callable[[int], Iterable[Inputs]]
     per_epoch: int
     frame_shift_ms: float = 10.0
+
+
+@dataclass(frozen=True)
+class Span:
+    """Epochs from `first` up to, without it, `end`: all that a model of one shape is trained for.
+
+    rates: first and end of the epochs that its learning-rate schedule is stretched over.
+    """
+
+    first: int
+    end: int
+    rates: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -74,61 +88,73 @@ def fit(
     masks: Mapping[str, Tensor] | None = None,
     resume: Mapping[str, Any] | None = None,
     teacher: EncoderSettings | None = None,
+    pressure: Pressure | None = None,
+    span: Span | None = None,
 ) -> Iterator[Epoch]:
     """Train `model` in place, yielding after each epoch; with `resume` (an earlier `state`), go on from there.
 
-    masks: weights kept at zero (true = alive). teacher: its encoder, where inner states are compared. The best epoch
-    has the least (valid_error, valid_loss); after `patience` epochs without a better one the run ends. Raises
+    masks: weights kept at zero (true = alive). teacher: its encoder, where inner states are compared. pressure: acts
+    beside the objective. span: these epochs alone; None: all of the settings'. The best epoch has the least
+    (valid_error, valid_loss); after `patience` epochs without a better one the run ends. Raises
     TrainingDivergedError, and ValueError for layers that are not there.
     """
-    masks = masks or {}
+    masks, pressure = masks or {}, pressure or NoPressure()
+    span = span or Span(0, settings.epochs, (0, settings.epochs))
     trainee = Trainee(model, objective.schedule, settings.seed, teacher)
     optimiser = make_optimiser(trainee.parameters(), settings.optimiser)
-    schedule = make_schedule(optimiser, settings.schedule, settings.epochs * batches.per_epoch)
-    first, record = 0, _Best()
+    start, end = (epoch * batches.per_epoch for epoch in span.rates)
+    schedule = make_schedule(optimiser, settings.schedule, end - start, span.first * batches.per_epoch - start)
+    first, record = span.first, _Best()
     if resume is not None:
         model.load_state_dict(resume["model"])
         trainee.beside.load_state_dict(resume["beside"])
         optimiser.load_state_dict(resume["optimiser"])
         schedule.load_state_dict(resume["schedule"])
+        pressure.load_state_dict(resume["pressure"])
         first, record = resume["epoch"] + 1, _Best.restored(resume)
         if resume["finished"]:
             return
     wrapped, optimiser = accelerator.prepare(trainee, optimiser)
     if resume is not None and accelerator.scaler is not None:
         accelerator.scaler.load_state_dict(resume["scaler"])
-    for index in range(first, settings.epochs):
-        torch.manual_seed(settings.seed * 100_003 + index + accelerator.process_index * 1_000_000_007)
-        wrapped.train()
-        now, meters = objective.at(index), Meters()
-        gauges = Gauges(now, batches.per_epoch, accelerator)
-        for number, inputs in enumerate(batches.epoch(index)):
-            measured = gauges if gauges.measures(number) else None
-            terms = _step(wrapped, now, inputs, optimiser, settings, accelerator, measured)
-            if not accelerator.optimizer_step_was_skipped:
-                schedule.step()
-            zeroed(model, masks)
-            meters.add(terms, accelerator)
-        model.eval()
-        losses, diagnosis = now.metrics(meters.means()), gauges.means(batches.frame_shift_ms)
-        metrics = {**losses, **diagnosis, "rate": float(schedule.get_last_lr()[0]), **validate(model)}
-        metrics = broadcast_object_list([metrics])[0]
-        _require_finite(metrics, index)
-        record.see(index, metrics, model)
-        finished = index + 1 == settings.epochs or record.stale(index, settings.patience)
-        state = {
-            "model": model.state_dict(),
-            "beside": trainee.beside.state_dict(),
-            "optimiser": optimiser.state_dict(),
-            "schedule": schedule.state_dict(),
-            "scaler": None if accelerator.scaler is None else accelerator.scaler.state_dict(),
-            "epoch": index,
-            "finished": finished,
-            **record.saved(),
-        }
-        yield Epoch(index, metrics, state, record.weights, finished)
-        if finished:
-            return
+    with in_eight_bits(model, settings.quantised == "int8"):
+        for index in range(first, span.end):
+            torch.manual_seed(settings.seed * 100_003 + index + accelerator.process_index * 1_000_000_007)
+            wrapped.train()
+            now, meters = objective.at(index), Meters()
+            gauges = Gauges(now, batches.per_epoch, accelerator)
+            for number, inputs in enumerate(batches.epoch(index)):
+                measured = gauges if gauges.measures(number) else None
+                terms = _step(wrapped, now, inputs, optimiser, settings, accelerator, measured, pressure)
+                if not accelerator.optimizer_step_was_skipped:
+                    schedule.step()
+                zeroed(model, masks)
+                meters.add(terms, accelerator)
+            model.eval()
+            losses, diagnosis = now.metrics(meters.means()), gauges.means(batches.frame_shift_ms)
+            with pressure.acting(training=False):
+                validated = validate(model)
+            rate = float(schedule.get_last_lr()[0])
+            metrics = {**losses, **diagnosis, "rate": rate, **pressure.metrics(), **validated}
+            metrics = broadcast_object_list([metrics])[0]
+            _require_finite(metrics, index)
+            record.see(index, metrics, model)
+            finished = index + 1 == span.end or record.stale(index, settings.patience)
+            state = {
+                "model": model.state_dict(),
+                "shape": model.settings.model_dump(mode="json"),
+                "beside": trainee.beside.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "schedule": schedule.state_dict(),
+                "scaler": None if accelerator.scaler is None else accelerator.scaler.state_dict(),
+                "pressure": pressure.state_dict(),
+                "epoch": index,
+                "finished": finished,
+                **record.saved(),
+            }
+            yield Epoch(index, metrics, state, record.weights, finished)
+            if finished:
+                return
 
 
 def _step(
@@ -139,6 +165,7 @@ def _step(
     settings: TrainingSettings,
     accelerator: Accelerator,
     gauges: Gauges | None,
+    pressure: Pressure,
 ) -> list[Term]:
     """One step of the optimiser on this process's share of a batch; returns the terms of its objective.
 
@@ -146,14 +173,16 @@ def _step(
     """
     if objective.settings.two_views is not None:
         inputs = inputs.both_views()
-    with accelerator.autocast():
-        outputs = trainee(inputs.features_BTF, inputs.lengths_B)
-    terms = objective.terms(outputs, inputs)
-    parts = shares(terms, accelerator)
-    if gauges is not None:
-        gauges.add(outputs, inputs, terms, parts)
-    optimiser.zero_grad()
-    accelerator.backward(total(terms, parts))
+    with pressure.acting(training=True):
+        with accelerator.autocast():
+            outputs = trainee(inputs.features_BTF, inputs.lengths_B)
+        terms = objective.terms(outputs, inputs)
+        parts = shares(terms, accelerator)
+        if gauges is not None:
+            gauges.add(outputs, inputs, terms, parts)
+        optimiser.zero_grad()
+        accelerator.backward(total(terms, parts))
+    pressure.press()
     if settings.clip_norm is not None:
         accelerator.clip_grad_norm_(trainee.parameters(), settings.clip_norm)
     optimiser.step()

@@ -23,9 +23,9 @@ def make_optimiser(parameters: Iterable[nn.Parameter], settings: Optimiser) -> O
     return OPTIMISERS[settings.name](list(parameters), lr=settings.rate, **knobs)
 
 
-def make_schedule(optimiser: Optimizer, settings: Schedule, total_steps: int) -> LambdaLR:
-    """A schedule that is stepped once per batch."""
-    return LambdaLR(optimiser, lambda step: rate_factor(settings, step, total_steps))
+def make_schedule(optimiser: Optimizer, settings: Schedule, total_steps: int, first_step: int = 0) -> LambdaLR:
+    """A schedule that is stepped once per batch, from its step `first_step` on."""
+    return LambdaLR(optimiser, lambda step: rate_factor(settings, first_step + step, total_steps))
 
 
 def rate_factor(settings: Schedule, step: int, total_steps: int) -> float:

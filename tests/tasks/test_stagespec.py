@@ -32,6 +32,7 @@ PLUMBING = {
     "tasks.params_checks": "refuses parameters, changes none",
     "tasks.params_operators": "refuses parameters, changes none",
     "tasks.params_frames": "refuses parameters, changes none",
+    "tasks.params_shrinking": "refuses parameters, changes none",
     "tasks.params_graph": "refuses parameters, changes none",
     "tasks.params_states": "refuses parameters, changes none",
     "tasks.params_teaching": "refuses parameters, changes none",

@@ -1,0 +1,77 @@
+"""Settings of shrinking: a student is made sparse while it is trained, made smaller, and trained on."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from kd.settings.base import Strict
+from kd.settings.propagation import PruneUnits, PruneWeights
+
+UnitKind = Literal["width", "stem", "hidden", "heads", "feed_forward", "channels"]
+"""Kinds of dimension whose units are coupled axes of tensors; whole layers are none."""
+
+
+class _Shrinking(Strict):
+    epochs: int = Field(ge=1, description="of the student's training until it has its final size")
+
+
+class _LearnsUnits(_Shrinking):
+    kinds: tuple[UnitKind, ...] = Field(min_length=1, description="kinds of dimension that may shrink")
+    sparsity: float = Field(gt=0, lt=1, description="share to remove")
+    of: Literal["params", "units"] = Field(
+        "params", description="a share of the model's parameters, or of these kinds' units"
+    )
+
+
+class Gates(_LearnsUnits):
+    """Hard-concrete gates of units, learnt beside the weights under a constraint on the expected size."""
+
+    how: Literal["gates"]
+    rate: float = Field(0.05, gt=0, description="learning rate of the gates, and of the constraint's multipliers")
+    ramp_share: float = Field(0.5, gt=0, le=1, description="share of these epochs in which the target rises from 0")
+
+
+class GroupLasso(_LearnsUnits):
+    """A penalty on the norm of each unit's weights draws whole units to zero; the least are removed."""
+
+    how: Literal["group_lasso"]
+    weight: float = Field(1e-3, gt=0, description="of the penalty; about the pull on each weight")
+
+
+class L1(_Shrinking):
+    """A penalty on the size of each weight; the least are zeroed, and stay so."""
+
+    how: Literal["l1"]
+    sparsity: float = Field(gt=0, lt=1, description="share of the weights to zero")
+    weight: float = Field(1e-4, gt=0, description="of the penalty: the pull on each weight")
+
+
+class Gradual(_Shrinking):
+    """Pruning in steps with training between, along a cubic schedule."""
+
+    how: Literal["gradual"]
+    steps: int = Field(ge=2, description="how often it is pruned, at even distances in these epochs")
+    prune: Annotated[PruneUnits | PruneWeights, Field(discriminator="op")]
+
+    @model_validator(mode="after")
+    def _can_be_stepped(self) -> Self:
+        if self.prune.sparsity is None:
+            raise ValueError("prune: the steps lead to a sparsity: give one, and no threshold")
+        if self.steps > self.epochs:
+            raise ValueError(f"steps: {self.steps} do not fit into {self.epochs} epochs: an epoch lies between two")
+        if isinstance(self.prune, PruneUnits) and "layers" in self.prune.kinds and len(self.prune.kinds) > 1:
+            raise ValueError("prune.kinds: units go with their layers: shrink layers alone, or other kinds")
+        return self
+
+
+def as_operator(shrink: "Gates | GroupLasso | L1 | Gradual") -> tuple[str, PruneUnits | PruneWeights]:
+    """The operator that would bound sizes as shrinking does, and the key under which a recipe has its settings."""
+    if isinstance(shrink, Gradual):
+        return "shrink.prune", shrink.prune
+    if isinstance(shrink, L1):
+        return "shrink", PruneWeights(op="prune_weights", sparsity=shrink.sparsity)
+    amount = {"sparsity": shrink.sparsity} if shrink.of == "units" else {"threshold": 1.0}
+    return "shrink", PruneUnits.model_validate({"op": "prune_units", "kinds": shrink.kinds, **amount})
+
+
+Shrink = Annotated[Gates | GroupLasso | L1 | Gradual, Field(discriminator="how")]

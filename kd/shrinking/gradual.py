@@ -1,0 +1,46 @@
+"""Pruning in steps with training between them (Zhu & Gupta 2017, arXiv:1710.01878)."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from kd.models import Recogniser
+from kd.propagation.evidence import Evidence
+from kd.propagation.importance import unit_scores, weight_scores
+from kd.settings.propagation import PruneUnits
+from kd.shrinking.removal import without_the_least
+
+
+def cubic(start: float, end: float, step: int, steps: int) -> float:
+    """The sparsity after a step (from 1) of so many: fast at first, then slower; eq. 1."""
+    return end + (start - end) * (1 - step / steps) ** 3
+
+
+def cuts(epochs: int, steps: int) -> tuple[int, ...]:
+    """Epochs before which it is pruned, evenly spaced; the last is `epochs`."""
+    return tuple(round(epochs * step / steps) for step in range(1, steps + 1))
+
+
+def units_left(
+    model: Recogniser, settings: PruneUnits, evidence: Evidence | None, sizes: Mapping[str, int], sparsity: float
+) -> dict[str, Tensor]:
+    """Indices kept by dimension, such that exactly round(sparsity * units) of those that there were have gone.
+
+    sizes: units of each dimension before the first step. In the global scope scores are divided by their
+    dimension's mean, as in `prune_units`.
+    """
+    weights = weight_scores(model, settings.importance, evidence)
+    scores = {d.name: unit_scores(d, weights) for d in model.dimensions() if d.kind in settings.kinds}
+    if settings.scope == "layer":
+        return {
+            name: without_the_least({name: s}, _still_to_go(sizes[name], len(s), sparsity))[name]
+            for name, s in scores.items()
+        }
+    comparable = {name: s / s.mean().clamp(min=torch.finfo(s.dtype).tiny) for name, s in scores.items()}
+    there = sum(len(s) for s in scores.values())
+    return without_the_least(comparable, _still_to_go(sum(sizes.values()), there, sparsity))
+
+
+def _still_to_go(before: int, now: int, sparsity: float) -> int:
+    return max(0, now - (before - round(sparsity * before)))

@@ -1,0 +1,102 @@
+"""Training in phases: each trains one shape of a model, and between two of them something goes."""
+
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import Any
+
+from accelerate import Accelerator
+from torch import Tensor
+
+from kd.models import Recogniser, build
+from kd.propagation.operators import Calibrate, Propagated
+from kd.settings.models import ModelSettings
+from kd.settings.shrinking import Shrink
+from kd.settings.training import TrainingSettings
+from kd.shrinking.methods import Method, make_method
+from kd.training import Batches, Epoch, Objective, Span, fit
+from kd.training.loop import Validate
+from kd.training.pressure import NoPressure
+
+
+def fit_and_shrink(
+    model: Recogniser,
+    objective: Objective,
+    batches: Batches,
+    validate: Validate,
+    settings: TrainingSettings,
+    *,
+    accelerator: Accelerator,
+    shrink: Shrink,
+    calibrate: Calibrate | None = None,
+    masks: Mapping[str, Tensor] | None = None,
+    resume: Mapping[str, Any] | None = None,
+) -> Iterator[Epoch]:
+    """As `kd.training.fit`, but the model shrinks on the way, and what is trained at last is a new one.
+
+    Each phase has an optimiser of its own; patience and the best epoch are those of the last. `state["shape"]` holds
+    the settings of the model that an epoch trained; see `restored` for what went. Raises ValueError where
+    the model cannot shrink so.
+    """
+    method = make_method(shrink, Propagated(model, masks or {}), calibrate)
+    spans = _spans(method, settings.epochs)
+    number = 0 if resume is None else int(resume["phase"])
+    now = Propagated(model, masks or {}) if resume is None else restored(model, resume)
+    inner = None if resume is None else resume["inner"]
+    device = model.mean_F.device
+    for phase in range(number, len(spans)):
+        span, last = spans[phase], phase == len(spans) - 1
+        steps = (span.end - span.first) * batches.per_epoch
+        pressure = NoPressure() if last else method.pressure(now.model, steps, settings.seed)
+        epochs = fit(
+            now.model,
+            objective,
+            batches,
+            validate,
+            settings if last else settings.model_copy(update={"patience": None}),
+            accelerator=accelerator,
+            masks=now.masks,
+            resume=inner,
+            pressure=pressure,
+            span=span,
+        )
+        for epoch in epochs:
+            yield _seen_from_outside(epoch, phase, last, now)
+        inner = None
+        if not last:
+            on_cpu = Propagated(now.model.cpu().eval(), now.masks, now.lineage, now.kept)
+            now = method.cut(on_cpu, pressure, phase)
+            now.model.to(device)
+
+
+def restored(model: Recogniser, state: Mapping[str, Any]) -> Propagated:
+    """The model of a state's shape, whose weights are still to be loaded, with its masks and what led to it.
+
+    model: that with which training began; it comes back itself where it has the shape still.
+    """
+    settings = ModelSettings.model_validate(state["shape"])
+    there = model if settings == model.settings else build(settings).to(model.mean_F.device)
+    return Propagated(there, state["masks"], tuple(state["lineage"]), tuple(state["kept"]))
+
+
+def _spans(method: Method, epochs: int) -> list[Span]:
+    bounds = [0, *method.cuts, epochs]
+    return [Span(first, end, (first, end) if method.anew else (0, epochs)) for first, end in pairwise(bounds)]
+
+
+def _seen_from_outside(epoch: Epoch, phase: int, last: bool, now: Propagated) -> Epoch:
+    """The epoch with its phase and size, and a state from which all phases can go on."""
+    dead = sum(int((~mask).sum()) for mask in now.masks.values())
+    params = sum(p.numel() for p in now.model.parameters()) - dead
+    metrics = {**epoch.metrics, "phase": float(phase), "params": float(params)}
+    finished = epoch.finished and last
+    state = {
+        "inner": epoch.state,
+        "phase": phase,
+        "shape": epoch.state["shape"],
+        "masks": dict(now.masks),
+        "lineage": list(now.lineage),
+        "kept": [dict(kept) for kept in now.kept],
+        "best_weights": epoch.best,
+        "finished": finished,
+    }
+    return Epoch(epoch.index, metrics, state, epoch.best, finished)

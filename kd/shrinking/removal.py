@@ -1,0 +1,69 @@
+"""Which units go, once their scores are learnt: exactly as many as were asked for."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from kd.models import Dimension, Recogniser
+from kd.settings.shrinking import Gates, GroupLasso
+from kd.shrinking.sizes import Sizes
+
+Scores = Mapping[str, Tensor]
+"""By dimension, (units,): more is more."""
+
+
+def learnt_dimensions(model: Recogniser, kinds: tuple[str, ...]) -> list[Dimension]:
+    """The model's dimensions of these kinds; ValueError for a kind that it has not."""
+    have = dict.fromkeys(d.kind for d in model.dimensions())
+    for kind in kinds:
+        if kind not in have:
+            family = model.settings.encoder.family
+            raise ValueError(f"kinds: {family} has no dimension '{kind}'; it has {', '.join(have)}")
+    return [d for d in model.dimensions() if d.kind in kinds]
+
+
+def without_the_least(scores: Scores, count: int) -> dict[str, Tensor]:
+    """Indices kept by dimension, when exactly `count` units of the least scores go; each keeps its best one.
+
+    Raises ValueError where so many cannot go.
+    """
+    removable = sum(len(s) for s in scores.values()) - len(scores)
+    if count > removable:
+        raise ValueError(f"{count} units cannot go: of each dimension one must stay, so that at most {removable} can")
+    joined = torch.cat([s.double().cpu() for s in scores.values()])
+    start, best = 0, []
+    for s in scores.values():
+        best.append(start + int(s.argmax()))
+        start += len(s)
+    joined[best] = torch.inf
+    there = torch.ones(len(joined), dtype=torch.bool)
+    there[joined.argsort(stable=True)[:count]] = False
+    parts = torch.split(there, [len(s) for s in scores.values()])
+    return {name: part.nonzero()[:, 0] for name, part in zip(scores, parts, strict=True)}
+
+
+def chosen(sizes: Sizes, scores: Scores, settings: Gates | GroupLasso) -> dict[str, Tensor]:
+    """What stays: without round(sparsity * units), or with as many units as its share of parameters lets stay."""
+    if settings.of == "units":
+        return without_the_least(scores, round(settings.sparsity * sizes.units))
+    low, high = 0, sizes.units - len(scores)
+    if left(sizes, scores, high) > (1 - settings.sparsity) * sizes.total:
+        raise ValueError(
+            f"sparsity {settings.sparsity:g} of {sizes.total} parameters cannot be reached: with one unit of each "
+            f"dimension {left(sizes, scores, high)} are left. Lower it, or let more kinds shrink"
+        )
+    while low < high:  # the fewest units that must go
+        middle = (low + high) // 2
+        if left(sizes, scores, middle) > (1 - settings.sparsity) * sizes.total:
+            low = middle + 1
+        else:
+            high = middle
+    return without_the_least(scores, low)
+
+
+def left(sizes: Sizes, scores: Scores, count: int) -> int:
+    """Parameters left without the `count` least units."""
+    kept = without_the_least(scores, count)
+    there = {name: torch.zeros(len(s)).index_fill(0, kept[name], 1.0) for name, s in scores.items()}
+    return round(float(sizes.params(there)))

@@ -1,0 +1,42 @@
+"""Shrinking against the training that it happens in, and against the units that there are."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from kd.settings.propagation import PruneUnits
+from kd.settings.shrinking import Gradual
+
+if TYPE_CHECKING:
+    from tasks.params import Params
+
+
+def shrink_problems(params: "Params") -> Iterator[str]:
+    """Every student whose training leaves no room for its shrinking."""
+    for name, recipe in params.students.items():
+        if recipe.shrink is None:
+            continue
+        training, key = params.training_of(name), f"students.{name}.shrink"
+        if recipe.shrink.epochs >= training.epochs:
+            yield (
+                f"{key}.epochs: {recipe.shrink.epochs} of the training's {training.epochs} epochs "
+                "leave none for the smaller model: lower it, or train longer"
+            )
+        if training.precision == "fp16" and not isinstance(recipe.shrink, Gradual):
+            yield (
+                f"{key}.how: {recipe.shrink.how} adds to gradients, which precision fp16 scales: "
+                "use precision bf16 or no, or how: gradual"
+            )
+
+
+def too_many(operator: PruneUnits, bounds: Sequence[tuple[int, int]]) -> str | None:
+    """What is wrong where exactly so many units cannot go, since one of each dimension stays; None where they can.
+
+    bounds: (least, most) units of each dimension.
+    """
+    if operator.sparsity is None or operator.scope == "layer":
+        return None
+    units = sum(most for _, most in bounds)
+    asked, removable = round(operator.sparsity * units), units - len(bounds)
+    if asked <= removable:
+        return None
+    return f"{asked} of {units} units cannot go: one of each of {len(bounds)} dimensions stays. Lower it"

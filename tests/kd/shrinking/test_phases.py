@@ -1,0 +1,224 @@
+"""Shrinking on the way of training: every family, way and kind ends at its exact size, killed or not."""
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from accelerate import Accelerator
+from factories import outputs
+from pydantic import TypeAdapter
+from tiny_training import TinyValidation, fresh, tiny_batches, tiny_settings
+
+from kd.models import Recogniser, build
+from kd.propagation.evidence import Loss, gather
+from kd.settings.losses import ObjectiveSettings
+from kd.settings.propagation import DataDriven
+from kd.settings.shrinking import Shrink
+from kd.settings.training import TrainingSettings
+from kd.shrinking import fit_and_shrink, restored
+from kd.training import Epoch, Objective
+
+KINDS = {
+    "cnn": ["width", "stem", "hidden"],
+    "gru": ["width", "stem", "hidden"],
+    "lstm": ["width", "stem", "hidden"],
+    "conformer": ["width", "stem", "heads", "feed_forward", "channels"],
+    "patch_cnn": ["channels", "hidden"],
+}
+UNITS: dict[str, dict[str, Any]] = {
+    "gates": {"how": "gates", "sparsity": 0.4, "of": "units", "epochs": 1},
+    "group_lasso": {"how": "group_lasso", "sparsity": 0.4, "of": "units", "epochs": 1},
+    "gradual": {"how": "gradual", "epochs": 2, "steps": 2, "prune": {"op": "prune_units", "sparsity": 0.4}},
+}
+WEIGHTS: dict[str, dict[str, Any]] = {
+    "l1": {"how": "l1", "sparsity": 0.4, "epochs": 1},
+    "gradual": {"how": "gradual", "epochs": 2, "steps": 2, "prune": {"op": "prune_weights", "sparsity": 0.4}},
+}
+ADAPTER: TypeAdapter[Shrink] = TypeAdapter(Shrink)
+
+
+def shrink_of(how: str, *kinds: str) -> Shrink:
+    """Settings of a way to remove units of these kinds, or weights where there are none."""
+    data = dict((UNITS if kinds else WEIGHTS)[how])
+    if kinds and "prune" in data:
+        data["prune"] = {**data["prune"], "kinds": kinds}
+    elif kinds:
+        data["kinds"] = kinds
+    return ADAPTER.validate_python(data)
+
+
+def problem_of(name: str) -> str:
+    return "keyword" if name == "patch_cnn" else "transcription"
+
+
+def calibrate(model: Recogniser, importance: DataDriven) -> Any:
+    def loss(there: Recogniser) -> torch.Tensor:
+        inputs = next(iter(tiny_batches().epoch(0)))
+        return there(inputs.features_BTF, inputs.lengths_B)[0].square().mean()
+
+    losses: list[Loss] = [loss]
+    return gather(model, importance, losses)
+
+
+def run(model: Recogniser, shrink: Shrink, settings: TrainingSettings | None = None, **changes: Any) -> Iterator[Epoch]:
+    problem = model.settings.problem
+    arguments: dict[str, Any] = {"validate": TinyValidation(), "calibrate": calibrate, **changes}
+    return fit_and_shrink(
+        model,
+        Objective(ObjectiveSettings(), problem),
+        tiny_batches(problem),
+        settings=settings or tiny_settings(),
+        accelerator=Accelerator(cpu=True),
+        shrink=shrink,
+        **arguments,
+    )
+
+
+def final(model: Recogniser, epoch: Epoch) -> Recogniser:
+    """As whoever reads the last state builds it."""
+    there = restored(model, epoch.state).model
+    there.load_state_dict(epoch.state["best_weights"], strict=True)
+    return there.eval()
+
+
+def units(model: Recogniser, *kinds: str) -> int:
+    return sum(d.size for d in model.dimensions() if d.kind in kinds)
+
+
+@pytest.mark.parametrize("how", UNITS)
+@pytest.mark.parametrize(("name", "kind"), [(name, kind) for name, kinds in KINDS.items() for kind in kinds])
+def test_units_end_at_their_exact_number(name: str, kind: str, how: str) -> None:
+    model = fresh(name, problem_of(name))
+    before, size = units(model, kind), sum(p.numel() for p in model.parameters())
+    epochs = list(run(model, shrink_of(how, kind)))
+    smaller = final(model, epochs[-1])
+    assert units(smaller, kind) == before - round(0.4 * before)
+    assert [e.index for e in epochs] == [0, 1, 2, 3]
+    assert [e.finished for e in epochs] == [False, False, False, True]
+    params = [e.metrics["params"] for e in epochs]
+    assert params[0] == size
+    assert params[-1] == sum(p.numel() for p in smaller.parameters()) < size
+    rebuilt = build(smaller.settings)
+    rebuilt.load_state_dict(smaller.state_dict(), strict=True)
+    assert all(map(torch.equal, outputs(rebuilt.eval()), outputs(smaller)))
+    kept = epochs[-1].state["kept"]
+    assert sum(len(indices) for indices in kept[-1].values()) == units(smaller, kind)
+
+
+@pytest.mark.parametrize("how", WEIGHTS)
+@pytest.mark.parametrize("name", KINDS)
+def test_weights_end_at_their_exact_number_and_stay_zero(name: str, how: str) -> None:
+    model = fresh(name, problem_of(name))
+    *_, last = run(model, shrink_of(how))
+    there = final(model, last)
+    weights = [p for p in there.parameters() if p.ndim > 1]
+    zeros = sum(int((p == 0).sum()) for p in weights)
+    assert zeros == round(0.4 * sum(p.numel() for p in weights))
+    assert last.metrics["params"] == sum(p.numel() for p in there.parameters()) - zeros
+    parameters = dict(there.named_parameters())
+    assert all(not parameters[key][~mask].any() for key, mask in last.state["masks"].items())
+
+
+@pytest.mark.parametrize("name", ["cnn", "gru"])
+def test_keywords_shrink_too(name: str) -> None:
+    model = fresh(name, "keyword")
+    *_, last = run(model, shrink_of("gates", "hidden", "width"))
+    before = units(model, "hidden", "width")
+    assert units(final(model, last), "hidden", "width") == before - round(0.4 * before)
+
+
+def saved_and_loaded(state: dict[str, Any]) -> dict[str, Any]:
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    loaded: dict[str, Any] = torch.load(file, weights_only=True)
+    return loaded
+
+
+def resumed(how: str, kinds: list[str]) -> Shrink:
+    taylor = {"op": "prune_units", "kinds": kinds, "sparsity": 0.4, "importance": {"by": "taylor", "batches": 1}}
+    ways: dict[str, dict[str, Any]] = {
+        "gates": {**UNITS["gates"], "kinds": [*kinds, "width"]},
+        "group_lasso": {**UNITS["group_lasso"], "kinds": kinds},
+        "gradual units": {**UNITS["gradual"], "prune": taylor},
+        "l1": WEIGHTS["l1"],
+        "gradual weights": WEIGHTS["gradual"],
+    }
+    return ADAPTER.validate_python(ways[how])
+
+
+@pytest.mark.parametrize("how", ["gates", "group_lasso", "gradual units", "l1", "gradual weights"])
+@pytest.mark.parametrize(("name", "kinds"), [("gru", ["hidden"]), ("conformer", ["channels", "feed_forward"])])
+def test_resuming_in_any_phase_equals_never_stopping(name: str, kinds: list[str], how: str) -> None:
+    """To the bit, weights, masks and metrics; a kill comes in each phase and at each of their ends."""
+    shrink = resumed(how, kinds)
+    whole = [(e.metrics, saved_and_loaded(e.state)) for e in run(fresh(name), shrink)]
+    for stop in range(3):
+        torch.manual_seed(stop)
+        rest = list(run(fresh(name), shrink, resume=saved_and_loaded(whole[stop][1])))
+        assert [e.metrics for e in rest] == [metrics for metrics, _ in whole[stop + 1 :]]
+        expected, got = whole[-1][1], saved_and_loaded(rest[-1].state)
+        assert [got[key] for key in ("shape", "kept", "lineage")] == [expected[k] for k in ("shape", "kept", "lineage")]
+        for part in ("best_weights", "masks"):
+            assert got[part].keys() == expected[part].keys()
+            assert all(torch.equal(tensor, expected[part][key]) for key, tensor in got[part].items())
+
+
+def test_the_best_epoch_is_one_of_the_final_shape_and_patience_waits_for_it() -> None:
+    model = fresh("cnn")
+    settings = tiny_settings(epochs=7, patience=2)
+    validate = TinyValidation(0.1, 0.2, 0.3, 0.9, 0.8, 0.9, 0.9)
+    epochs = list(run(model, ADAPTER.validate_python({**UNITS["gates"], "kinds": ["hidden"], "epochs": 3}), settings,
+                      validate=validate))  # fmt: skip
+    assert [e.index for e in epochs] == list(range(7))
+    assert epochs[-1].state["inner"]["best_epoch"] == 4
+    assert [e.metrics["phase"] for e in epochs] == [0, 0, 0, 1, 1, 1, 1]
+
+
+def test_learning_rates_begin_anew_after_gates_and_go_on_between_steps() -> None:
+    schedule = {"schedule": {"name": "cosine", "warmup_share": 0.0, "floor": 0.0}}
+    settings = tiny_settings(epochs=4, optimiser={"name": "adam", "rate": 1.0e-3}, **schedule)
+
+    def rates(shrink: Shrink) -> list[float]:
+        return [e.metrics["rate"] for e in run(fresh("cnn"), shrink, settings)]
+
+    two = ADAPTER.validate_python({**UNITS["gates"], "kinds": ["hidden"], "epochs": 2})
+    assert rates(two) == pytest.approx([0.5e-3, 0.0, 0.5e-3, 0.0])
+    half = 2**-0.5
+    steps = [0.5e-3 * (1 + half), 0.5e-3, 0.5e-3 * (1 - half), 0.0]
+    assert rates(shrink_of("gradual", "hidden")) == pytest.approx(steps)
+
+
+def test_whole_layers_go_gradually() -> None:
+    model = fresh("gru")
+    prune = {"op": "prune_units", "kinds": ["layers"], "sparsity": 0.7}
+    *_, last = run(model, ADAPTER.validate_python({**UNITS["gradual"], "prune": prune}))
+    assert units(final(model, last), "layers") == 1
+
+
+def test_gates_end_with_a_share_of_parameters() -> None:
+    model = fresh("conformer")
+    shrink = {**UNITS["gates"], "kinds": ["heads", "feed_forward", "channels"], "of": "params", "sparsity": 0.2}
+    epochs = list(run(model, ADAPTER.validate_python(shrink)))
+    params = [e.metrics["params"] for e in epochs]
+    assert 0.72 * params[0] < params[-1] <= 0.8 * params[0]
+    assert {"expected_sparsity", "target_sparsity", "penalty", "multiplier"} <= epochs[0].metrics.keys()
+
+
+def test_what_cannot_shrink_is_refused_before_the_first_epoch() -> None:
+    with pytest.raises(ValueError, match=r"shrink: kinds: cnn has no dimension 'heads'"):
+        next(run(fresh("cnn"), shrink_of("gates", "heads")))
+    with pytest.raises(ValueError, match=r"shrink: sparsity 0.4 of 1708 parameters cannot be reached"):
+        next(run(fresh("cnn"), ADAPTER.validate_python({**UNITS["gates"], "kinds": ["stem"], "of": "params"})))
+
+
+def test_each_step_of_the_cubic_schedule_is_exact() -> None:
+    """26 units, 10 to go in all (0.4), after two steps of three 1 - (1/3)^3 of them."""
+    model = fresh("cnn")
+    shrink = {"how": "gradual", "epochs": 3, "steps": 3}
+    prune = {"op": "prune_units", "kinds": ["hidden"], "sparsity": 0.4}
+    last = list(run(model, ADAPTER.validate_python({**shrink, "prune": prune})))[-1]
+    left = [sum(len(indices) for indices in kept.values()) for kept in last.state["kept"]]
+    assert left == [26 - round(0.4 * (1 - (2 / 3) ** 3) * 26), 26 - round(0.4 * (26 / 27) * 26), 26 - 10]

@@ -1,0 +1,60 @@
+"""Removal is exact: as many units as asked for, the least, and of each dimension one stays."""
+
+from typing import Any
+
+import pytest
+import torch
+from factories import make_model
+
+from kd.propagation import apply
+from kd.settings.shrinking import Gates
+from kd.shrinking.removal import chosen, learnt_dimensions, left, without_the_least
+from kd.shrinking.sizes import Sizes
+
+
+def kept(scores: dict[str, list[float]], count: int) -> dict[str, list[int]]:
+    found = without_the_least({name: torch.tensor(s) for name, s in scores.items()}, count)
+    return {name: indices.tolist() for name, indices in found.items()}
+
+
+def test_the_least_go_by_hand() -> None:
+    scores = {"a": [3.0, 1.0, 2.0], "b": [0.5, 0.1]}
+    assert kept(scores, 0) == {"a": [0, 1, 2], "b": [0, 1]}
+    assert kept(scores, 2) == {"a": [0, 2], "b": [0]}
+    assert kept(scores, 3) == {"a": [0], "b": [0]}, "b's last unit is the least of all, and stays"
+    assert kept({"a": [1.0, 1.0, 1.0]}, 1) == {"a": [0, 2]}, "of equals the best one is the first"
+
+
+def test_more_than_can_go_is_refused() -> None:
+    with pytest.raises(ValueError, match="4 units cannot go: of each dimension one must stay, so that at most 3 can"):
+        kept({"a": [3.0, 1.0, 2.0], "b": [0.5, 0.1]}, 4)
+
+
+def gates(**changes: Any) -> Gates:
+    return Gates.model_validate({"how": "gates", "kinds": ["hidden"], "sparsity": 0.3, "epochs": 1, **changes})
+
+
+@pytest.mark.parametrize("sparsity", [0.05, 0.3, 0.5])
+def test_a_share_of_parameters_is_met_with_as_many_units_as_it_allows(sparsity: float) -> None:
+    model = make_model("gru")
+    dimensions = learnt_dimensions(model, ("hidden", "stem"))
+    sizes = Sizes.of(model, dimensions)
+    generator = torch.Generator().manual_seed(1)
+    scores = {d.name: torch.rand(d.size, generator=generator) for d in dimensions}
+    choice = chosen(sizes, scores, gates(kinds=["hidden", "stem"], sparsity=sparsity))
+    gone = sizes.units - sum(len(indices) for indices in choice.values())
+    size = sum(p.numel() for p in apply(model, choice).parameters())
+    assert size == left(sizes, scores, gone) <= (1 - sparsity) * sizes.total < left(sizes, scores, gone - 1)
+
+
+def test_a_share_that_is_out_of_reach_is_refused() -> None:
+    model = make_model("cnn")
+    dimensions = learnt_dimensions(model, ("hidden",))
+    scores = {d.name: torch.rand(d.size) for d in dimensions}
+    with pytest.raises(ValueError, match=r"sparsity 0.9 of 1708 parameters cannot be reached: with one unit of each"):
+        chosen(Sizes.of(model, dimensions), scores, gates(sparsity=0.9))
+
+
+def test_a_kind_that_the_model_has_not_is_named() -> None:
+    with pytest.raises(ValueError, match="kinds: cnn has no dimension 'heads'; it has layers, stem, width, hidden"):
+        learnt_dimensions(make_model("cnn"), ("heads",))
