@@ -5,22 +5,24 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from kd.settings.base import Strict
-from kd.settings.propagation import PruneUnits, PruneWeights
-
-UnitKind = Literal["width", "stem", "hidden", "heads", "feed_forward", "channels"]
-"""Kinds of dimension whose units are coupled axes of tensors; whole layers are none."""
-
+from kd.settings.propagation import Kind, PruneUnits, PruneWeights
 
 class _Shrinking(Strict):
     epochs: int = Field(ge=1, description="of the student's training until it has its final size")
 
 
 class _LearnsUnits(_Shrinking):
-    kinds: tuple[UnitKind, ...] = Field(min_length=1, description="kinds of dimension that may shrink")
+    kinds: tuple[Kind, ...] = Field(min_length=1, description="kinds of dimension that may shrink")
     sparsity: float = Field(gt=0, lt=1, description="share to remove")
     of: Literal["params", "units"] = Field(
         "params", description="a share of the model's parameters, or of these kinds' units"
     )
+
+    @model_validator(mode="after")
+    def _layers_are_no_units(self) -> Self:
+        if "layers" in self.kinds:
+            raise ValueError("kinds: gates and penalties are of units, and layers are none: shrink them by how: gradual")
+        return self
 
 
 class Gates(_LearnsUnits):

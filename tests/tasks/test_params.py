@@ -30,6 +30,9 @@ def prune_units(*kinds: str, **amount: Any) -> dict[str, Any]:
     return {"op": "prune_units", "kinds": list(kinds), **amount}
 
 
+GATES = {"how": "gates", "kinds": ["hidden"], "sparsity": 0.5, "epochs": 1}
+HALF = prune_units("hidden", sparsity=0.5)
+GRADUAL = {"how": "gradual", "epochs": 2, "steps": 2, "prune": HALF}
 GOOD: dict[str, Any] = {
     "problem": {"kind": "transcription", "units": {"kind": "characters"}},
     "corpus": {"kind": "manifest", "root": "corpora", "file": "m.csv"},
@@ -335,6 +338,58 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         "students.small: teacher is teacher but objective.beta is 0",
     ),
     "random without model": ({"students.small.model": REMOVE}, "students.small: init: random needs a model"),
+    "shrinks for all epochs": (
+        {"students.small.shrink": {**GATES, "epochs": 2}},
+        "students.small.shrink.epochs: 2 of the training's 2 epochs leave none for the smaller model: lower it, or",
+    ),
+    "shrinks what is not there": (
+        {"students.small.shrink": {**GATES, "kinds": ["heads"]}},
+        "students.small.shrink: rnn has no dimension 'heads'; it has layers, width, stem, hidden",
+    ),
+    "gates of layers": (
+        {"students.small.shrink": {**GATES, "kinds": ["layers"]}},
+        "students.small.shrink: kinds: gates and penalties are of units, and layers are none: shrink them by how: gradual",
+    ),
+    "shrinks too few": (
+        {"students.small.shrink": {**GATES, "of": "units", "sparsity": 0.02}},
+        "students.small.shrink.sparsity: 0.02 of so few units rounds to none: nothing would be removed",
+    ),
+    "shrinks too many": (
+        {"students.small.shrink": {**GATES, "of": "units", "sparsity": 0.99}},
+        "students.small.shrink.sparsity: 17 of 17 units cannot go: one of each of 2 dimensions stays. Lower it",
+    ),
+    "gates in half precision": (
+        {"students.small.shrink": GATES, "student_training.precision": "fp16"},
+        "students.small.shrink.how: gates adds to gradients, which precision fp16 scales: use precision bf16",
+    ),
+    "steps to a threshold": (
+        {"students.small.shrink": {**GRADUAL, "prune": prune_units("hidden", threshold=0.1)}},
+        "students.small.shrink: prune: the steps lead to a sparsity: give one, and no threshold",
+    ),
+    "more steps than epochs": (
+        {"students.small.shrink": {**GRADUAL, "steps": 3}},
+        "students.small.shrink: steps: 3 do not fit into 2 epochs: an epoch lies between two",
+    ),
+    "steps of layers and units": (
+        {"students.small.shrink": {**GRADUAL, "prune": prune_units("layers", "hidden", sparsity=0.5)}},
+        "students.small.shrink: prune.kinds: units go with their layers: shrink layers alone, or other kinds",
+    ),
+    "steps by norm without one": (
+        {
+            "student_training.epochs": 3,
+            "students.small.shrink": {**GRADUAL, "prune": {**HALF, "importance": {"by": "norm"}}},
+        },
+        "students.small.shrink.prune.importance: no norm scales rnn's hidden: choose another importance for them",
+    ),
+    "a slice of what shrank": (
+        {
+            "student_training.epochs": 3,
+            "students.small.shrink": {**GRADUAL, "prune": prune_units("hidden", sparsity=0.5, scope="layer")},
+            "students.cut": {"init": "small", "operators": [keep(hidden=5)], "teacher": "none"},
+            "students.again": {"init": "small", "teacher": "none"},
+        },
+        "students.cut.operators.0.keep.hidden: 5 of at most 3",
+    ),
     "random with operators": ({"students.small.operators": [SLICE]}, "students.small: operators act on given weights"),
     "model without random": ({"students.cut.model": RNN}, "students.cut: the shape follows from init: teacher"),
     "patch transcribes": (
