@@ -81,7 +81,7 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
         write_history(paths.model(name), trained.history)
         OutputStore.begin(paths.outputs(name), codec)
         if shrunk is not None:
-            kept = [dict(choice) for choice in shrunk.kept]
+            kept = [*json.loads((paths.initial(name) / "kept.json").read_text(encoding="utf-8")), *shrunk.kept]
             (paths.model(name) / "kept.json").write_text(json.dumps(kept, indent=1), encoding="utf-8")
         if labels is not None:
             write_labels(paths.model(name), labels)

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from kd.settings.base import Strict
 from kd.settings.propagation import Kind, PruneUnits, PruneWeights
 
+
 class _Shrinking(Strict):
     epochs: int = Field(ge=1, description="of the student's training until it has its final size")
 
@@ -21,7 +22,9 @@ class _LearnsUnits(_Shrinking):
     @model_validator(mode="after")
     def _layers_are_no_units(self) -> Self:
         if "layers" in self.kinds:
-            raise ValueError("kinds: gates and penalties are of units, and layers are none: shrink them by how: gradual")
+            raise ValueError(
+                "kinds: gates and penalties are of units, and layers are none: shrink them by how: gradual"
+            )
         return self
 
 

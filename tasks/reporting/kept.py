@@ -78,7 +78,9 @@ def weight_strips(masks: Mapping[str, Tensor]) -> Iterator[Strip]:
 
 
 def _pictures(paths: Paths, model: Model, dimensions: Sequence[Dimension], place: int) -> tuple[str, str]:
-    steps = json.loads((paths.initial(model.name) / "kept.json").read_text(encoding="utf-8"))
+    shrunk = paths.model(model.name) / "kept.json"
+    file = shrunk if shrunk.is_file() else paths.initial(model.name) / "kept.json"
+    steps = json.loads(file.read_text(encoding="utf-8"))
     units = weights = ""
     if any(steps):
         units = strips_picture(list(unit_strips(dimensions, survivors(dimensions, steps))), place, f"units-{place}")

@@ -348,7 +348,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "gates of layers": (
         {"students.small.shrink": {**GATES, "kinds": ["layers"]}},
-        "students.small.shrink: kinds: gates and penalties are of units, and layers are none: shrink them by how: gradual",
+        "students.small.shrink: kinds: gates and penalties are of units, and layers are none: shrink them by",
     ),
     "shrinks too few": (
         {"students.small.shrink": {**GATES, "of": "units", "sparsity": 0.02}},

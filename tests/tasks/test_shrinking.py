@@ -69,6 +69,7 @@ def test_what_went_is_written_down(tmp_path: Path) -> None:
     assert all(row["expected_sparsity"] and row["penalty"] and row["multiplier"] for row in rows[:2])
     assert float(rows[-1]["params"]) == sum(p.numel() for p in there.model.parameters()) < float(rows[0]["params"])
     run_student(params, paths, "again")
+    assert not (paths.model("again") / "kept.json").exists(), "it did not shrink while it was trained"
     assert load_checkpoint(paths.model("again")).lineage[:2] == (*there.lineage, "from one")
 
 
