@@ -12,8 +12,8 @@ from kd.settings.models import ModelSettings
 from tasks.params_frames import frame_problems
 from tasks.params_graph import way_back
 from tasks.params_operators import operator_problems
-from tasks.params_states import state_problems
 from tasks.params_shrinking import shrink_problems
+from tasks.params_states import state_problems
 from tasks.params_teachers import CheckpointTeacher
 from tasks.params_teaching import teaching_problems
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from kd.settings.propagation import PruneUnits
-from kd.settings.shrinking import Gradual
+from kd.settings.shrinking import Gradual, Shrink
 
 if TYPE_CHECKING:
     from tasks.params import Params
@@ -26,6 +26,13 @@ def shrink_problems(params: "Params") -> Iterator[str]:
                 f"{key}.how: {recipe.shrink.how} adds to gradients, which precision fp16 scales: "
                 "use precision bf16 or no, or how: gradual"
             )
+        looks_inside = recipe.objective.reads_states or recipe.objective.intermediate is not None
+        if looks_inside and _removes_layers(recipe.shrink):
+            yield f"{key}.prune.kinds: layers would go that the objective looks at: shrink other kinds"
+
+
+def _removes_layers(shrink: Shrink) -> bool:
+    return isinstance(shrink, Gradual) and isinstance(shrink.prune, PruneUnits) and "layers" in shrink.prune.kinds
 
 
 def too_many(operator: PruneUnits, bounds: Sequence[tuple[int, int]]) -> str | None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kd.models import Recogniser, build
 from kd.propagation.operators import Calibrate, Propagated
-from kd.settings.models import ModelSettings
+from kd.settings.models import EncoderSettings, ModelSettings
 from kd.settings.shrinking import Shrink
 from kd.settings.training import TrainingSettings
 from kd.shrinking.methods import Method, make_method
@@ -30,12 +30,13 @@ def fit_and_shrink(
     calibrate: Calibrate | None = None,
     masks: Mapping[str, Tensor] | None = None,
     resume: Mapping[str, Any] | None = None,
+    teacher: EncoderSettings | None = None,
 ) -> Iterator[Epoch]:
     """As `kd.training.fit`, but the model shrinks on the way, and what is trained at last is a new one.
 
-    Each phase has an optimiser of its own; patience and the best epoch are those of the last. `state["shape"]` holds
-    the settings of the model that an epoch trained; see `restored` for what went. Raises ValueError where
-    the model cannot shrink so.
+    Each phase has an optimiser, and weights beside the model, of its own; patience and the best epoch are those of the
+    last. `state["shape"]` holds the settings of the model that an epoch trained; see `restored` for what went.
+    Raises ValueError where the model cannot shrink so.
     """
     method = make_method(shrink, Propagated(model, masks or {}), calibrate)
     spans = _spans(method, settings.epochs)
@@ -56,6 +57,7 @@ def fit_and_shrink(
             accelerator=accelerator,
             masks=now.masks,
             resume=inner,
+            teacher=teacher,
             pressure=pressure,
             span=span,
         )

@@ -374,6 +374,14 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         {"students.small.shrink": {**GRADUAL, "prune": prune_units("layers", "hidden", sparsity=0.5)}},
         "students.small.shrink: prune.kinds: units go with their layers: shrink layers alone, or other kinds",
     ),
+    "steps of layers that the objective looks at": (
+        {
+            "student_training.epochs": 3,
+            "students.small.objective": {"itself": [{"name": "intermediate_ctc"}]},
+            "students.small.shrink": {**GRADUAL, "prune": prune_units("layers", sparsity=0.5)},
+        },
+        "students.small.shrink.prune.kinds: layers would go that the objective looks at: shrink other kinds",
+    ),
     "steps by norm without one": (
         {
             "student_training.epochs": 3,

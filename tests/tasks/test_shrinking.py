@@ -54,6 +54,14 @@ def test_a_killed_student_ends_as_small_as_one_that_was_not(way: str, problem: s
     assert metrics["epochs"] == 4
 
 
+def test_a_student_shrinks_while_it_imitates_its_teachers_states(tmp_path: Path) -> None:
+    paths = make_workspace(tmp_path, "keyword")
+    objective = {"labels": 1.0, "beta": 0.5, "match": [{"name": "soft_targets"}, {"name": "features"}]}
+    params = params_of("gates", "keyword", objective=objective)
+    run_student(params, paths, "one")
+    assert load_checkpoint(paths.model("one")).model.settings.encoder.model_dump()["hidden"] == (4,)
+
+
 def test_what_went_is_written_down(tmp_path: Path) -> None:
     paths, params = make_workspace(tmp_path, "keyword"), params_of("gates", "keyword")
     run_student(params, paths, "one")
