@@ -11,8 +11,8 @@ from kd.settings.models import EncoderSettings, ModelSettings
 from tasks.params import Params, TrainedTeacher, load_params
 
 REPO = Path(__file__).parents[2]
-OUTPUTS = {"keyword_classical": 10, "keyword_cnn": 35, "connected_digits": 17}
-"""Digits, words of Speech Commands, letters of the digits with space and blank."""
+OUTPUTS = {"keyword_classical": 10, "keyword_cnn": 35, "connected_digits": 17, "assistant": 29}
+"""Digits, words of Speech Commands, letters of the digits, or all, with space and blank."""
 
 
 def sizes_stated(file: Path) -> dict[str, int]:
@@ -51,7 +51,24 @@ def test_a_preset_is_valid_and_its_models_are_as_large_as_it_says(preset: str) -
     built = models(load_params(file), OUTPUTS[preset])
     sizes = {name: sum(p.numel() for p in model.parameters()) for name, model in built.items()}
     assert sizes_stated(file) == sizes
-    assert sizes["baseline"] == sizes["distilled"] == sizes["sliced"] < sizes["teacher"] / 10
+    small = {sizes[name] for name in sizes if name not in ("teacher", "middle")}
+    assert small == {sizes["baseline"]}
+    assert sizes["baseline"] < sizes["teacher"] / 10
+    assert sizes["baseline"] < sizes.get("middle", sizes["teacher"]) <= sizes["teacher"]
+
+
+def test_the_chain_of_sizes_has_its_controls() -> None:
+    """The small student is taught by the assistant, by the teacher directly, and by nobody."""
+    params = load_params(REPO / "presets" / "assistant.yaml")
+    assert {name: recipe.teacher for name, recipe in params.students.items()} == {
+        "middle": "teacher",
+        "baseline": "none",
+        "distilled": "teacher",
+        "assisted": "assistant",
+    }
+    assert params.teachers["assistant"].path == Path("models/middle")
+    assert len({recipe.model for name, recipe in params.students.items() if name != "middle"}) == 1
+    assert params.students["distilled"].objective == params.students["assisted"].objective
 
 
 def test_the_classical_keyword_network() -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import grimp
 import pytest
 import yaml
+from dvc.repo import Repo
 
 from tasks.harness import STAGES
 from tasks.params import Params, load_params, parse_params
@@ -187,6 +188,28 @@ def test_other_weights_in_an_adopted_teachers_folder_are_noticed(tmp_path: Path)
     assert json.loads(dvc("status", "--json")) == {}
     (tmp_path / "old" / "model.safetensors").write_text("others")
     assert json.loads(dvc("status", "--json")) == {"teacher": [{"changed deps": {"old": "modified"}}]}
+
+
+def test_an_assistants_outputs_stand_between_it_and_its_students(tmp_path: Path) -> None:
+    """And where nobody is named as a further teacher, no stage asks for outputs but the first teacher's."""
+
+    def stages(params: dict[str, Any]) -> dict[str, set[str]]:
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+        with Repo(str(tmp_path)) as repo:
+            graph = repo.index.graph
+            return {stage.name: {before.name for before in graph.successors(stage)} for stage in graph}
+
+    (tmp_path / "dvc.yaml").write_text((REPO / "dvc.yaml").read_text())
+    Repo.init(str(tmp_path), no_scm=True).close()
+    default = yaml.safe_load((REPO / "params.yaml").read_text())
+    assert [name for name in stages(default) if name.startswith(("outputs", "teachers"))] == ["outputs"]
+    chain = yaml.safe_load((REPO / "presets" / "assistant.yaml").read_text())
+    found = stages(chain)
+    outputs = "outputs_of_teachers@assistant"
+    assert [name for name in found if name.startswith("outputs")] == ["outputs", outputs]
+    assert found["teachers@assistant"] == {"distil@middle", "preprocess"}
+    assert found[outputs] == {"teachers@assistant", "preprocess"}
+    assert {name for name, before in found.items() if outputs in before} == {"distil@assisted"}
 
 
 def test_a_stage_that_dvc_does_not_have_is_refused() -> None:
