@@ -14,6 +14,7 @@ from kd.propagation import apply
 from kd.settings.shrinking import Gates
 from kd.shrinking.gates import GatePressure, folded, gated
 from kd.shrinking.hard_concrete import REACH, open_probability, sampled
+from kd.shrinking.removal import chosen
 
 PROBLEM = {name: "keyword" if name == "patch_cnn" else "transcription" for name in ENCODERS}
 DIMENSIONS = [
@@ -179,3 +180,35 @@ def test_a_state_goes_on_as_if_never_stopped() -> None:
     steps(other, 3)
     assert torch.equal(one.log_alpha_N, other.log_alpha_N)
     assert one.metrics() == other.metrics()
+
+
+@pytest.mark.parametrize("name", ["cnn", "gru"])
+def test_gates_find_the_units_that_nothing_depends_on(name: str) -> None:
+    """A model that shall say what it said before: of each dimension three units are read by nobody, and those go."""
+    model = make_model(name)
+    dimensions = [d for d in model.dimensions() if d.kind == "hidden"]
+    idle = torch.tensor([0, 3, 5])
+    state = model.state_dict()
+    with torch.no_grad():
+        for dimension in dimensions:
+            for axis in (a for a in dimension.axes if a.reads):
+                state[axis.tensor].index_fill_(axis.dim, axis.positions(idle, dimension.size), 0.0)
+        before = model(*make_features())[0]
+    units = sum(d.size for d in dimensions)
+    settings = {
+        "how": "gates",
+        "kinds": ["hidden"],
+        "of": "units",
+        "sparsity": 3 * len(dimensions) / units,
+        "epochs": 1,
+    }
+    pressure = GatePressure(model, Gates.model_validate({**settings, "rate": 0.1}), steps=100, seed=1)
+    for _ in range(100):
+        model.zero_grad()
+        with pressure.acting(training=True):
+            (1000 * (model(*make_features())[0] - before).square().mean()).backward()
+        pressure.press()
+    log_alpha = pressure.by_dimension(pressure.log_alpha_N.detach())
+    kept = chosen(pressure.sizes, log_alpha, pressure.settings)
+    found = [len({*idle.tolist()} - {*kept[d.name].tolist()}) for d in dimensions]
+    assert sum(found) >= 3 * len(dimensions) - 1, "a rectified unit that is nearly always 0 may be as idle"
