@@ -116,7 +116,7 @@ class Relational(_Weighted):
 
     name: Literal["relational"]
     distance: float = Field(1.0, ge=0, description="weight of distances; needs two utterances in a batch")
-    angle: float = Field(2.0, ge=0, description="weight of angles; needs three")
+    angle: float = Field(2.0, ge=0, description="weight of angles; needs three; time and memory grow with their cube")
 
     @model_validator(mode="after")
     def _compares_something(self) -> Self:

@@ -39,11 +39,11 @@ class Gauges:
 
     def add(self, outputs: Outputs, inputs: Inputs, terms: Sequence[Term], shares: Sequence[float]) -> None:
         """Measure one batch, before its backward pass."""
-        processes = self.accelerator.num_processes
+        processes, where = self.accelerator.num_processes, outputs.meeting_point
         for kind in ("label", "match"):
             parts = [(t, s / processes) for t, s in zip(terms, shares, strict=True) if t.kind == kind]
             if parts:
-                norm = diagnostics.gradient_norm(weighted(parts), outputs.logits_BTV)
+                norm = diagnostics.gradient_norm(weighted(parts), where)
                 self.sums[f"{kind}_square"] += float(norm) ** 2
         self.sums["batches"] += 1 / processes
         pair = self.objective.pair(outputs, inputs)
@@ -87,7 +87,7 @@ class Gauges:
             delay = diagnostics.middle(self.delays, -LONGEST)
             stride = round(sums["features"] / sums["frames"])
             columns |= {"delay_frames": delay, "delay_ms": delay * stride * frame_shift_ms}
-        kinds = {"label": self.objective.settings.labels > 0, "match": self.objective.matches_logits}
+        kinds = {"label": self.objective.settings.labels > 0, "match": True}
         if sums["batches"] and all(kinds.values()):
             columns |= {f"{kind}_gradient": (sums[f"{kind}_square"] / sums["batches"]) ** 0.5 for kind in kinds}
         return columns

@@ -10,6 +10,7 @@ from torch import Tensor
 from kd.losses import LABEL_LOSSES, MATCHING_LOSSES, SELF_LOSSES
 from kd.settings.itself import ConsistencyCTC, Itself
 from kd.settings.losses import FromHypotheses, ObjectiveSettings, OneMatch
+from kd.settings.states import NEEDS_STATES
 from kd.training.frame_rates import aligned, averaged
 from kd.training.inputs import Inputs
 from kd.training.states import States
@@ -56,11 +57,6 @@ class Objective:
         return {MATCHING_LOSSES[match.name].needs for match in matches}
 
     @property
-    def matches_logits(self) -> bool:
-        """Whether a loss against the teacher acts on the student's logits."""
-        return bool(self.needs & {"logits", "hypotheses"})
-
-    @property
     def hypotheses(self) -> FromHypotheses | None:
         """Settings of the loss that learns from hypotheses, if there is one."""
         matches = self.settings.matches if self.schedule.uses_teacher else ()
@@ -80,7 +76,7 @@ class Objective:
         if self.settings.labels > 0:
             terms.append(self._label(logits_BTV, lengths_B, inputs))
         if self.schedule.uses_teacher:
-            pair = self.pair(outputs, inputs)
+            pair = self.pair(outputs, inputs) if "logits" in self.needs else None
             terms += [self._match(match, outputs, inputs, pair) for match in self.settings.matches]
         return terms + [self._itself(loss, outputs, inputs) for loss in self.settings.itself]
 
@@ -97,8 +93,8 @@ class Objective:
         return Term("labels", "label", self.settings.labels, value, len(lengths_B))
 
     def pair(self, outputs: Outputs, inputs: Inputs) -> Pair | None:
-        """What losses between logits compare; None where none does, or the batch has no logits of a teacher."""
-        if "logits" not in self.needs or inputs.teacher_BTV is None:
+        """What losses between logits compare; None where the batch has no logits of a teacher."""
+        if inputs.teacher_BTV is None:
             return None
         student_BTV, teacher_BTV, lengths_B = outputs.logits_BTV, inputs.teacher_BTV, outputs.lengths_B
         if inputs.teacher_lengths_B is not None:
@@ -158,13 +154,15 @@ class Objective:
     def metrics(self, means: Mapping[str, float]) -> dict[str, float]:
         """What an epoch's history says, from the mean of each term: the loss, its sides, and each of several.
 
-        match_loss is sum_i w_i * L_i, and train_loss is labels * label_loss + beta * match_loss + itself_loss.
+        Those between inner states are always told apart. match_loss is sum_i w_i * L_i, and train_loss is
+        labels * label_loss + beta * match_loss + itself_loss.
         """
         label, beta = means.get("labels", 0.0), self.settings.beta_now
         matches = {m.name: m.weight * means[m.name] for m in self.settings.matches if m.name in means}
         itself = {s.name: s.weight * means[s.name] for s in self.settings.itself}
         match, beside = sum(matches.values()), sum(itself.values())
-        several = [*(matches if len(matches) > 1 else ()), *(itself if len(itself) > 1 else ())]
+        apart = matches if len(matches) > 1 else [name for name in matches if name in NEEDS_STATES]
+        several = [*apart, *(itself if len(itself) > 1 else ())]
         return {
             "train_loss": self.settings.labels * label + beta * match + beside,
             "label_loss": label,

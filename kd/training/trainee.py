@@ -30,6 +30,11 @@ class Outputs(NamedTuple):
     states: States | None = None
     projected: Mapping[Pair, Tensor] | None = None
 
+    @property
+    def meeting_point(self) -> Tensor:
+        """Where all losses meet on their way back: the logits, or the deepest state that is read."""
+        return self.logits_BTV if self.states is None else self.states.at[max(self.states.at)]
+
 
 class Trainee(nn.Module):
     """features_BTF, lengths_B -> Outputs: what the objective asks for, in one pass.

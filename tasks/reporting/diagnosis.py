@@ -13,6 +13,8 @@ CHARTS = (
     ("Agreement of spikes with the teacher's", "agreement", "spikes that both have, in %", 100.0),
     ("Divergence where the teacher speaks", "spoken_loss", "nats a frame", 1.0),
     ("Divergence where the teacher is silent", "blank_loss", "nats a frame", 1.0),
+    ("Distance from the teacher's inner states", "features_loss", "loss a frame", 1.0),
+    ("Distance from the teacher's relations", "relational_loss", "loss", 1.0),
     ("Teacher's gradient by the labels'", "gradient_ratio", "ratio of norms", 1.0),
 )
 

@@ -23,9 +23,11 @@ from kd.settings.models import ModelSettings
 from kd.settings.training import TrainingSettings
 from tasks.data import PreparedData
 from tasks.frame_teacher import load_frame_teacher
+from tasks.inputs import TeacherOutputs
 from tasks.paths import Paths
-from tasks.teacher_outputs import StoredOutputs, open_stored
+from tasks.teacher_outputs import open_stored
 from tasks.teacher_pass import views
+from tasks.teacher_states import LiveStates
 from tasks.training import Run, Trained, feature_statistics, train
 from tasks.watch import Silent
 
@@ -38,6 +40,7 @@ BESIDE = ObjectiveSettings.model_validate({
     "match": [{"name": "soft_targets"}, {"name": "hypotheses", "n_best": 2, "beam": 4}],
     "itself": [{"name": "intermediate_ctc", "head": "own", "imitate": 0.5}],
 })  # fmt: skip
+STATES = ObjectiveSettings.model_validate({"beta": 0.5, "match": [{"name": "soft_targets"}, {"name": "features"}]})
 
 
 def train_student(
@@ -55,7 +58,9 @@ def train_student(
         "optimiser": {"name": "sgd", "rate": 0.05}, "schedule": {"name": "constant"}, **changes,
     }  # fmt: skip
 
-    def outputs(_: Accelerator) -> StoredOutputs:
+    def outputs(_: Accelerator) -> TeacherOutputs:
+        if objective.reads_states:
+            return LiveStates(teacher, objective, model.settings.encoder)
         return open_stored(paths.outputs("teacher"), codec, teacher, data, views(OFF), Silent())
 
     run = Run(model, frontend, data, objective, TrainingSettings.model_validate(training), OFF, outputs)
@@ -63,11 +68,13 @@ def train_student(
 
 
 def main(folder: Path, name: str) -> None:
-    """`gru-RANK` has no batch statistics, `cnn-RANK` has; `beside-RANK` trains several losses and a head beside it."""
+    """`gru-RANK` has no batch statistics, `cnn-RANK` has; `beside-RANK` trains several losses and a head beside it,
+    `states-RANK` from inner states, through projections."""
     for problem in ("transcription", "keyword"):
         root = folder / problem
         save(root / name, "gru", train_student(root, problem, GRU))
         save(root / name, "cnn", train_student(root, problem, CNN))
+        save(root / name, "states", train_student(root, problem, CNN, STATES))
     save(
         folder / "transcription" / name, "beside", train_student(folder / "transcription", "transcription", GRU, BESIDE)
     )

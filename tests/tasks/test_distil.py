@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 import torch
 from tiny_stages import LEARNS, Killed, KillingWatch, run_student, same, stage_params, weights
@@ -11,7 +12,7 @@ from workspace import ENCODERS, make_workspace
 
 from kd.losses import MATCHING_LOSSES
 from kd.training.eight_bits import rounded_weight
-from tasks import distil, outputs, propagate
+from tasks import distil, export, outputs, propagate
 from tasks.checkpoint import load_checkpoint
 
 FAMILIES: dict[str, dict[str, Any]] = {
@@ -116,7 +117,8 @@ def test_a_student_of_another_family_learns_from_inner_states(problem: str, case
     distil.run(params, paths, "one", plain)
     first, last = plain.curves[0], plain.curves[3]
     curves = [f"{name}_loss" for name in MATCHING_LOSSES if f"{name}_loss" in first]
-    assert len(curves) == (0 if case == "features" else 2), "a curve for each of several"
+    assert len(curves) == (1 if case == "features" else 2), "a curve for each"
+    assert {"agreement", "teacher_entropy"} <= first.keys(), "diagnosed as any other"
     learnt = [curve for curve in [*curves, "match_loss"] if curve != "relational_loss"]  # noise has few relations
     assert all(last[curve] < first[curve] for curve in learnt)
     expected = {file.name: file.read_bytes() for file in paths.model("one").iterdir()}
@@ -125,6 +127,20 @@ def test_a_student_of_another_family_learns_from_inner_states(problem: str, case
         distil.run(params, paths, "one", watch)
     distil.run(params, paths, "one", KillingWatch(tmp_path / "scratch"))
     assert {file.name: file.read_bytes() for file in paths.model("one").iterdir()} == expected
+
+
+@pytest.mark.parametrize("problem", ["transcription", "keyword"])
+def test_an_export_has_no_projection(problem: str, tmp_path: Path) -> None:
+    """Of the teacher's width there is nothing in the student's file."""
+    paths = make_workspace(tmp_path, problem)
+    objective = {"beta": 1, "match": [{"name": "features"}, {"name": "relational"}]}
+    recipe = {"init": "random", "model": CNN, "teacher": "teacher", "objective": objective}
+    params = stage_params(problem, students={"one": recipe})
+    run_student(params, paths, "one")
+    assert export.run(params, paths, "one")["parity_max_abs_difference"] <= 1e-4
+    tensors = onnx.load(paths.export("one") / "model.onnx").graph.initializer
+    assert not any(ENCODERS["teacher"]["width"] in tensor.dims for tensor in tensors)
+    assert any(CNN["width"] in tensor.dims for tensor in tensors)
 
 
 @pytest.mark.parametrize(

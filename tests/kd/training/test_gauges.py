@@ -1,6 +1,7 @@
 """Diagnostics over an epoch: what is measured, on which batches, and that training does not feel it."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from kd.losses import LABEL_LOSSES, soft_targets
 from kd.settings.losses import ObjectiveSettings
 from kd.training import Inputs, Objective
 from kd.training.gauges import Gauges
-from kd.training.trainee import Outputs
+from kd.training.states import states_of, tapped
+from kd.training.trainee import Outputs, Trainee
 
 COLUMNS = {"teacher_entropy", "agreement", "label_gradient", "match_gradient"}
 CTC_COLUMNS = COLUMNS | {"blank_loss", "spoken_loss"}
@@ -100,3 +102,26 @@ def test_a_teacher_equal_to_the_student_agrees_in_everything() -> None:
     assert (found["agreement"], found["delay_frames"]) == (1.0, 0)
     assert found["spoken_loss"] == pytest.approx(0, abs=1e-6)
     assert found["match_gradient"] == pytest.approx(0, abs=1e-6)
+
+
+def test_gradients_of_inner_states_are_measured_where_they_meet_the_labels() -> None:
+    """At the encoder's output: each is its gradient behind a linear layer, times that layer's weights."""
+    model, teacher = fresh("cnn"), fresh("gru")
+    inputs = tiny_inputs("transcription", 0)
+    settings = ObjectiveSettings.model_validate({"beta": 0.5, "match": {"name": "features", "layers": 1}})
+    with torch.no_grad(), tapped(teacher, [3]) as caught:
+        teacher(inputs.features_BTF, inputs.lengths_B)
+    inputs = replace(inputs, states=states_of(teacher, caught, inputs.lengths_B))
+    objective = Objective(settings, "transcription")
+    trainee = Trainee(model, settings, 1, teacher.settings.encoder)
+    outputs = trainee(inputs.features_BTF, inputs.lengths_B)
+    terms = objective.terms(outputs, inputs)
+    gauges = Gauges(objective, 1, Accelerator(cpu=True))
+    gauges.add(outputs, inputs, terms, [1.0, 1.0])
+    found = gauges.means(10.0)
+    (at_logits,) = torch.autograd.grad(terms[0].value, outputs.logits_BTV, retain_graph=True)
+    assert found["label_gradient"] == pytest.approx(float((at_logits @ model.head.weight.detach()).norm()), rel=1e-4)
+    assert outputs.projected is not None
+    (at_projected,) = torch.autograd.grad(0.5 * terms[1].value, outputs.projected[3, 3], retain_graph=True)
+    weight = trainee.beside.state_dict()["project_3_3.weight"]
+    assert found["match_gradient"] == pytest.approx(float((at_projected @ weight).norm()), rel=1e-4)
