@@ -61,10 +61,13 @@ def delays(student: Sequence[Spike], teacher: Sequence[Spike]) -> list[int]:
     ]
 
 
-def gradient_norm(loss: Tensor, logits_BTV: Tensor) -> Tensor:
-    """Euclidean norm of a loss's gradient with respect to the logits; the graph is kept. 0 without a part in it."""
-    (gradient,) = torch.autograd.grad(loss, logits_BTV, retain_graph=True, allow_unused=True)
-    norm: Tensor = logits_BTV.new_zeros(()) if gradient is None else gradient.float().norm()
+def gradient_norm(loss: Tensor, at_BTV: Tensor, lengths_B: Tensor) -> Tensor:
+    """Euclidean norm of a loss's gradient with respect to the valid frames of logits or states; the graph is kept.
+
+    0 where they have no part in it.
+    """
+    (gradient,) = torch.autograd.grad(loss, at_BTV, retain_graph=True, allow_unused=True)
+    norm: Tensor = at_BTV.new_zeros(()) if gradient is None else valid_frames(gradient, lengths_B).float().norm()
     return norm
 
 

@@ -43,7 +43,7 @@ class Gauges:
         for kind in ("label", "match"):
             parts = [(t, s / processes) for t, s in zip(terms, shares, strict=True) if t.kind == kind]
             if parts:
-                norm = diagnostics.gradient_norm(weighted(parts), where)
+                norm = diagnostics.gradient_norm(weighted(parts), *where)
                 self.sums[f"{kind}_square"] += float(norm) ** 2
         self.sums["batches"] += 1 / processes
         pair = self.objective.pair(outputs, inputs)

@@ -31,9 +31,11 @@ class Outputs(NamedTuple):
     projected: Mapping[Pair, Tensor] | None = None
 
     @property
-    def meeting_point(self) -> Tensor:
-        """Where all losses meet on their way back: the logits, or the deepest state that is read."""
-        return self.logits_BTV if self.states is None else self.states.at[max(self.states.at)]
+    def meeting_point(self) -> tuple[Tensor, Tensor]:
+        """Where all losses meet on their way back, and its frames: the logits, or the deepest state that is read."""
+        if self.states is None:
+            return self.logits_BTV, self.lengths_B
+        return self.states.at[max(self.states.at)], self.states.lengths_B
 
 
 class Trainee(nn.Module):

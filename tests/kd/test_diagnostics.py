@@ -52,9 +52,10 @@ def test_delays_are_of_spikes_that_both_have_in_order() -> None:
 
 
 def test_the_gradient_is_that_of_the_logits() -> None:
-    x = torch.tensor([[3.0, 4.0]], requires_grad=True)
-    assert gradient_norm((x * x).sum() / 2, x).item() == 5
-    assert gradient_norm(torch.ones((), requires_grad=True) * 2, x).item() == 0
+    """Of one valid frame; the second is padding."""
+    x, one = torch.tensor([[[3.0, 4.0], [9.0, 9.0]]], requires_grad=True), torch.tensor([1])
+    assert gradient_norm((x * x).sum() / 2, x, one).item() == 5
+    assert gradient_norm(torch.ones((), requires_grad=True) * 2, x, one).item() == 0
     assert x.grad is None
 
 
