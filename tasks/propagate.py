@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 
 from kd.frontend import LogMel
 from kd.models import Recogniser, build
 from kd.propagation import Propagated, propagate
+from tasks.budgets import cost_for
 from tasks.calibration import calibrator
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tasks.data import PreparedData, Utterance
@@ -72,6 +74,6 @@ def _propagated(
 
     calibrate = calibrator(data, utterances, frontend, params.training_of(name).batch_seconds)
     try:
-        return propagate(start, recipe.operators, calibrate)
+        return propagate(start, recipe.operators, calibrate, partial(cost_for, params.frontend, data))
     except ValueError as error:
         raise ValueError(f"students.{name}.operators: {error}") from None

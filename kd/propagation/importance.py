@@ -97,3 +97,8 @@ def _layer_scores(size: int, scores: Mapping[str, Tensor]) -> Tensor:
         own = [s for name, s in scores.items() if name.startswith(f"{LAYER_PREFIX}{i}.")]
         totals.append(sum(float(s.sum()) for s in own) / sum(s.numel() for s in own))
     return torch.tensor(totals)
+
+
+def comparable(scores: Tensor) -> Tensor:
+    """Divided by their mean: the scale of weights differs between dimensions."""
+    return scores / scores.mean().clamp(min=torch.finfo(scores.dtype).tiny)

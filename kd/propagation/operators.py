@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from kd.models import Recogniser
+from kd.propagation.budget import Costs, choose_within
 from kd.propagation.evidence import Evidence
+from kd.propagation.importance import weight_scores
 from kd.propagation.pruning import choose_units, weight_masks, zeroed
 from kd.propagation.renewal import parts_to_renew, renewed
 from kd.propagation.select import LAYERS, apply, apply_to_tensors
@@ -36,15 +38,23 @@ class Propagated:
 Calibrate = Callable[[Recogniser, DataDriven], Evidence]
 
 
-def propagate(source: Propagated, operators: Sequence[Operator], calibrate: Calibrate | None = None) -> Propagated:
-    """Apply operators in order; `source` is untouched.
+def propagate(
+    source: Propagated,
+    operators: Sequence[Operator],
+    calibrate: Calibrate | None = None,
+    costs: Costs | None = None,
+) -> Propagated:
+    """Apply operators in order; `source` is untouched. costs: for budgets.
 
     Raises ValueError where an operator asks for what the model does not have, leaves it as it was, or needs
     calibration batches and none are given.
     """
     for operator in operators:
         evidence = _evidence(source.model, operator, calibrate)
-        source = APPLY[type(operator)](source, operator, evidence)
+        if isinstance(operator, PruneUnits) and operator.budget is not None:
+            source = _within_budget(source, operator, evidence, costs)
+        else:
+            source = APPLY[type(operator)](source, operator, evidence)
     return source
 
 
@@ -61,6 +71,19 @@ def _prune_units(source: Propagated, operator: PruneUnits, evidence: Evidence | 
     choice = choose_units(source.model, operator, evidence)
     _require_removal(source.model, choice, f"prune_units: raise its {_amount(operator)}")
     return keep_units(source, choice, f"prune units by {operator.importance.by}")
+
+
+def _within_budget(
+    source: Propagated, operator: PruneUnits, evidence: Evidence | None, costs: Costs | None
+) -> Propagated:
+    assert operator.budget is not None
+    _require_kinds(source.model, operator.kinds)
+    if costs is None:
+        raise ValueError(f"{operator.budget} needs to know what models cost: give costs")
+    model, kinds = source.model, operator.kinds
+    scores = weight_scores(model, operator.importance, evidence)
+    choice = choose_within(model, kinds, scores, costs(model.settings, kinds, operator.budget), operator.budget)
+    return _keep(source, choice, f"prune units by {operator.importance.by} to {operator.budget}")
 
 
 def _prune_weights(source: Propagated, operator: PruneWeights, evidence: Evidence | None) -> Propagated:

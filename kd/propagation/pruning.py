@@ -7,7 +7,7 @@ from torch import Tensor
 
 from kd.models import Recogniser
 from kd.propagation.evidence import Evidence
-from kd.propagation.importance import unit_scores, weight_scores
+from kd.propagation.importance import comparable, unit_scores, weight_scores
 from kd.settings.propagation import PruneUnits, PruneWeights
 
 
@@ -62,9 +62,8 @@ def choose_units(model: Recogniser, settings: PruneUnits, evidence: Evidence | N
     elif settings.scope == "layer":
         alive = {name: _largest(s, _sparsity(settings)) for name, s in by_dimension.items()}
     else:
-        comparable = [s / s.mean().clamp(min=torch.finfo(s.dtype).tiny) for s in by_dimension.values()]
-        joined = _largest(torch.cat(comparable), _sparsity(settings))
-        parts = torch.split(joined, [len(s) for s in comparable])
+        joined = _largest(torch.cat([comparable(s) for s in by_dimension.values()]), _sparsity(settings))
+        parts = torch.split(joined, [len(s) for s in by_dimension.values()])
         alive = dict(zip(by_dimension, parts, strict=True))
     for name, mask in alive.items():
         mask[by_dimension[name].argmax()] = True

@@ -112,6 +112,41 @@ class PruneWeights(Strict):
         return self
 
 
+class Budget(Strict):
+    """At most so much of one measure. size_bytes is that of the exported float32 file without a front end in it."""
+
+    params: int | None = Field(None, ge=1)
+    size_bytes: int | None = Field(None, ge=1)
+    macs_per_audio_second: float | None = Field(None, gt=0)
+    latency_ms: float | None = Field(None, gt=0, description="median of an utterance, one thread, front end counted")
+
+    @model_validator(mode="after")
+    def _one_measure(self) -> Self:
+        if len(given := self._given) != 1:
+            found = ", ".join(given) or "none"
+            raise ValueError(f"give exactly one of {', '.join(type(self).model_fields)}; found {found}")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _alone(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in whole(self).items() if value is not None}
+
+    @property
+    def _given(self) -> dict[str, float]:
+        return {key: value for key in type(self).model_fields if (value := getattr(self, key)) is not None}
+
+    @property
+    def measure(self) -> str:
+        return next(iter(self._given))
+
+    @property
+    def most(self) -> float:
+        return self._given[self.measure]
+
+    def __str__(self) -> str:
+        return f"budget {self.measure} {self.most:,.12g}"
+
+
 class PruneUnits(Strict):
     """Whole units of the least importance are removed: a new, smaller model, widths uneven by layer."""
 
@@ -120,12 +155,22 @@ class PruneUnits(Strict):
     importance: Importance = Magnitude(by="l2")
     sparsity: float | None = Field(None, gt=0, lt=1, description="share of the units to remove")
     threshold: float | None = Field(None, gt=0, description="remove whatever has less importance than this")
+    budget: Budget | None = Field(None, description="remove as few as meet it, by importance over cost")
     scope: Literal["global", "layer"] = "global"
 
     @model_validator(mode="after")
     def _one_amount(self) -> Self:
-        _require_one_amount(self.sparsity, self.threshold)
+        if self.budget is None:
+            _require_one_amount(self.sparsity, self.threshold)
+        elif self.sparsity is not None or self.threshold is not None:
+            raise ValueError("give either sparsity, threshold or budget, and only one of them")
+        elif self.scope != "global":
+            raise ValueError("a budget ranks the units of all layers together: remove scope")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_unused(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in whole(self).items() if key != "budget" or value is not None}
 
 
 LayerNumbers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]

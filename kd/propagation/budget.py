@@ -1,0 +1,119 @@
+"""Budgets: how many of the least worthy units must go until a model costs no more than it may.
+
+Units of all kinds given stand in one ranking, by importance over cost. What goes is its beginning, as short as the
+budget allows; sizes are those of the resulting settings, not estimates of them. See docs/adr/0013.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kd.models import Dimension, Recogniser
+from kd.propagation.importance import comparable, unit_scores
+from kd.propagation.select import LAYER_PREFIX, LAYERS, resized
+from kd.settings.models import ModelSettings
+from kd.settings.propagation import Budget, Kind
+
+CORRECTIONS, MARGIN = 6, 0.98
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a model of given settings costs. check: a real measurement, where `of` only estimates it."""
+
+    of: Callable[[ModelSettings], float]
+    check: Callable[[ModelSettings], float] | None = None
+
+
+Costs = Callable[[ModelSettings, tuple[Kind, ...], Budget], Cost]
+"""Gives the cost for a budget, of models between these settings and the smallest that removing these kinds leaves."""
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """All units that may go, the least worthy first; each dimension's best one is not among them."""
+
+    model: Recogniser
+    dimensions: Mapping[str, Dimension]
+    units: tuple[tuple[str, int], ...]
+
+    def choice(self, count: int) -> dict[str, Tensor]:
+        """Indices kept where the first `count` units are gone, by dimension."""
+        alive = {name: torch.ones(d.size, dtype=torch.bool) for name, d in self.dimensions.items()}
+        for name, unit in self.units[:count]:
+            alive[name][unit] = False
+        return {name: mask.nonzero()[:, 0] for name, mask in alive.items()}
+
+    def settings(self, count: int) -> ModelSettings:
+        return resized(self.model.settings, self.model.dimensions(), self.choice(count))
+
+
+def choose_within(
+    model: Recogniser, kinds: tuple[Kind, ...], scores: Mapping[str, Tensor], cost: Cost, budget: Budget
+) -> dict[str, Tensor]:
+    """The units kept, by dimension. scores: importance of every weight, by parameter name.
+
+    Raises ValueError where the budget is met already, or by nothing that these kinds can leave.
+    """
+    ranking = rank(model, kinds, scores, cost)
+    if _real(cost, model.settings) <= budget.most:
+        raise ValueError(f"{budget} is met already: nothing would be removed. Lower it")
+    smallest = ranking.settings(len(ranking.units))
+    if (least := _real(cost, smallest)) > budget.most:
+        raise ValueError(
+            f"{budget} cannot be met by removing {', '.join(kinds)}: the smallest reachable is {least:,.6g}. "
+            "Raise it, or name more kinds"
+        )
+    return ranking.choice(_fewest(ranking, cost, budget))
+
+
+def rank(model: Recogniser, kinds: tuple[Kind, ...], scores: Mapping[str, Tensor], cost: Cost) -> Ranking:
+    """By the importance of all weights that go with a unit, over what it costs in the model as it is.
+
+    Scores are divided by their dimension's mean first, as in the global scope of pruning.
+    """
+    dimensions = {d.name: d for d in model.dimensions() if d.kind in kinds and d.size > 1}
+    whole, worth = cost.of(model.settings), {}
+    for name, dimension in dimensions.items():
+        spared = max(whole - cost.of(_without_one(model, dimension)), torch.finfo(torch.float64).tiny)
+        worth[name] = comparable(unit_scores(dimension, scores)).double() * weights_of_unit(model, dimension) / spared
+    units = [
+        (float(value), name, unit)
+        for name, values in worth.items()
+        for unit, value in enumerate(values.tolist())
+        if unit != int(values.argmax())
+    ]
+    return Ranking(model, dimensions, tuple((name, unit) for _, name, unit in sorted(units)))
+
+
+def weights_of_unit(model: Recogniser, dimension: Dimension) -> float:
+    """How many weights go with one unit; of a layer, the mean over all layers."""
+    parameters = dict(model.named_parameters())
+    if dimension.kind == LAYERS:
+        return sum(p.numel() for name, p in parameters.items() if name.startswith(LAYER_PREFIX)) / dimension.size
+    return sum(parameters[a.tensor].numel() / dimension.size for a in dimension.axes if a.tensor in parameters)
+
+
+def _without_one(model: Recogniser, dimension: Dimension) -> ModelSettings:
+    return resized(model.settings, model.dimensions(), {dimension.name: torch.arange(dimension.size - 1)})
+
+
+def _fewest(ranking: Ranking, cost: Cost, budget: Budget) -> int:
+    """The fewest units to remove; an estimate is held to the real measurement, and lowered by what it was off."""
+    aim = budget.most
+    for _ in range(CORRECTIONS):
+        low, high = 0, len(ranking.units)  # `high` always meets the aim, as far as anything does
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if cost.of(ranking.settings(middle)) <= aim else (middle + 1, high)
+        found = _real(cost, ranking.settings(high))
+        if found <= budget.most:
+            return high
+        aim *= MARGIN * budget.most / found
+    return len(ranking.units)
+
+
+def _real(cost: Cost, settings: ModelSettings) -> float:
+    return (cost.check or cost.of)(settings)

@@ -1,0 +1,90 @@
+"""Budgets in the stage propagate: met by the model, and by the file that is exported of it."""
+
+from functools import partial
+from typing import Any
+
+import pytest
+from exportable import FRONTEND
+from tiny_stages import LEARNS, stage_params
+from workspace import ENCODERS, make_workspace
+
+from kd.macs import count_params, macs_per_audio_second
+from kd.settings.models import ModelSettings
+from kd.settings.propagation import Budget
+from tasks import distil, export, propagate
+from tasks.budgets import cost_for, fitted, sampled, shrunk
+from tasks.checkpoint import load_checkpoint
+from tasks.data import PreparedData
+from tasks.params import Params
+from tasks.paths import Paths
+
+KINDS: Any = ("layers", "width", "stem", "hidden")
+
+
+def student(budget: dict[str, float]) -> Params:
+    operator = {"op": "prune_units", "kinds": list(KINDS), "budget": budget}
+    recipe = {"init": "teacher", "operators": [operator], "teacher": "teacher", "objective": LEARNS}
+    baseline = {"init": "random", "model": ENCODERS["baseline"], "teacher": "none"}
+    return stage_params("transcription", students={"one": recipe, "baseline": baseline})
+
+
+def halfway(paths: Paths, measure: str) -> float:
+    """Between what the teacher costs and the smallest that can be made of it."""
+    settings = load_checkpoint(paths.model("teacher")).model.settings
+    data = PreparedData.load(paths.prepared)
+    cost = cost_for(student({"params": 1}).frontend, data, settings, KINDS, Budget(**{measure: 10**6}))
+    real = cost.check or cost.of
+    return round((real(settings) + real(shrunk(settings, KINDS, 0.01))) / 2)
+
+
+@pytest.mark.parametrize("measure", ["params", "macs_per_audio_second", "size_bytes"])
+def test_the_stage_meets_a_budget(measure: str, tmp_path: Any) -> None:
+    paths = make_workspace(tmp_path)
+    most = halfway(paths, measure)
+    params = student({measure: most})
+    propagate.run(params, paths, "one")
+    made = load_checkpoint(paths.initial("one"))
+    if measure == "params":
+        found = float(count_params(made.model)[0])
+    elif measure == "macs_per_audio_second":
+        found = macs_per_audio_second(made.model, made.model.settings, made.frontend)
+    else:
+        distil.run(params, paths, "one")
+        export.run(params, paths, "one")
+        found = (paths.export("one") / "model.onnx").stat().st_size
+    assert 0.75 * most <= found <= most
+    assert f"to budget {measure}" in made.lineage[-1]
+
+
+def test_a_cost_table_finds_what_time_is_made_of() -> None:
+    """Times that are a sum of what the table knows are found again, at sizes that were not timed."""
+    settings = ModelSettings.model_validate({
+        "problem": "transcription", "num_features": FRONTEND.num_mels, "num_outputs": 9,
+        "encoder": {"family": "cnn", "stem": 16, "width": 24, "layers": 4, "hidden": 40, "kernel": 5},
+    })  # fmt: skip
+    from kd.models import build
+
+    def time_ms(asked: ModelSettings) -> float:
+        model = build(asked)
+        return 0.3 + 1e-6 * macs_per_audio_second(model, asked, FRONTEND) + 0.2 * asked.encoder.layers  # type: ignore[union-attr]
+
+    estimate = fitted(time_ms, sampled(settings, KINDS), FRONTEND)
+    for share in (0.9, 0.6, 0.35):
+        unseen = shrunk(settings, KINDS, share)
+        assert estimate(unseen) == pytest.approx(time_ms(unseen), rel=0.02)
+
+
+@pytest.mark.slow
+def test_a_measured_latency_is_met(tmp_path: Any) -> None:
+    """Timed by the stage itself, which is what it promises; how fast a busy machine is later is another matter."""
+    paths = make_workspace(tmp_path)
+    settings = load_checkpoint(paths.model("teacher")).model.settings
+    params, data = student({"params": 1}), PreparedData.load(paths.prepared)
+    ask = partial(cost_for, params.frontend, data, settings, KINDS)
+    cost = ask(Budget(latency_ms=1.0))
+    assert cost.check is not None
+    assert cost.check(settings) > cost.check(shrunk(settings, KINDS, 0.1)) > 0
+    most = (cost.of(settings) + 2 * cost.of(shrunk(settings, KINDS, 0.01))) / 3
+    propagate.run(student({"latency_ms": most}), paths, "one")
+    made = load_checkpoint(paths.initial("one")).model
+    assert count_params(made)[0] < count_params(load_checkpoint(paths.model("teacher")).model)[0]
