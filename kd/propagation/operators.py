@@ -83,7 +83,7 @@ def _within_budget(
     model, kinds = source.model, operator.kinds
     scores = weight_scores(model, operator.importance, evidence)
     choice = choose_within(model, kinds, scores, costs(model.settings, kinds, operator.budget), operator.budget)
-    return _keep(source, choice, f"prune units by {operator.importance.by} to {operator.budget}")
+    return keep_units(source, choice, f"prune units by {operator.importance.by} to {operator.budget}")
 
 
 def _prune_weights(source: Propagated, operator: PruneWeights, evidence: Evidence | None) -> Propagated:
