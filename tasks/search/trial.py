@@ -110,10 +110,12 @@ def _try(search: Search, params: Params, folder: Path, project: Path, spool: Spo
         propagate.run(params, paths, search.student, watch(f"initial-{search.student}"))
     except ValueError as error:
         raise RefusedError(str(error)) from None
-    size = _cost(search, params, paths, paths.initial(search.student))
-    if search.at_most is not None and size > search.at_most:
-        raise RefusedError(f"{search.measure} {size:.12g} is above {search.at_most:.12g}")
+    shrinks = params.students[search.student].shrink is not None  # then it has its size only in the end
+    if not shrinks:
+        size = _cost_within(search, params, paths, paths.initial(search.student))
     distil.run(params, paths, search.student, TrialWatch(folder, search.student, spool))
+    if shrinks:
+        size = _cost_within(search, params, paths, paths.model(search.student))
     return {search.measure: size, **_errors(paths, search.student)}
 
 
@@ -129,7 +131,19 @@ def _errors(paths: Paths, student: str) -> dict[str, Any]:
 
 
 def _best_epoch(folder: Path) -> Any:
-    return pd.read_csv(folder / "history.csv").sort_values(["valid_error", "valid_loss"]).iloc[0]
+    """Of a model that shrank, among the epochs of its last phase."""
+    history = pd.read_csv(folder / "history.csv")
+    if "phase" in history:
+        history = history[history["phase"] == history["phase"].iloc[-1]]
+    return history.sort_values(["valid_error", "valid_loss"]).iloc[0]
+
+
+def _cost_within(search: Search, params: Params, paths: Paths, model: Path) -> float:
+    """Raises RefusedError for one above the search's limit."""
+    size = _cost(search, params, paths, model)
+    if search.at_most is not None and size > search.at_most:
+        raise RefusedError(f"{search.measure} {size:.12g} is above {search.at_most:.12g}")
+    return size
 
 
 def _cost(search: Search, params: Params, paths: Paths, model: Path) -> float:
