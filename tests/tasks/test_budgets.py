@@ -1,6 +1,5 @@
 """Budgets in the stage propagate: met by the model, and by the file that is exported of it."""
 
-from functools import partial
 from typing import Any
 
 import pytest
@@ -9,8 +8,11 @@ from tiny_stages import LEARNS, stage_params
 from workspace import ENCODERS, make_workspace
 
 from kd.macs import count_params, macs_per_audio_second
+from kd.models import build
+from kd.propagation import Propagated
+from kd.propagation import propagate as kd_propagate
 from kd.settings.models import ModelSettings
-from kd.settings.propagation import Budget
+from kd.settings.propagation import Budget, PruneUnits
 from tasks import distil, export, propagate
 from tasks.budgets import cost_for, fitted, sampled, shrunk
 from tasks.checkpoint import load_checkpoint
@@ -62,7 +64,6 @@ def test_a_cost_table_finds_what_time_is_made_of() -> None:
         "problem": "transcription", "num_features": FRONTEND.num_mels, "num_outputs": 9,
         "encoder": {"family": "cnn", "stem": 16, "width": 24, "layers": 4, "hidden": 40, "kernel": 5},
     })  # fmt: skip
-    from kd.models import build
 
     def time_ms(asked: ModelSettings) -> float:
         model = build(asked)
@@ -76,15 +77,17 @@ def test_a_cost_table_finds_what_time_is_made_of() -> None:
 
 @pytest.mark.slow
 def test_a_measured_latency_is_met(tmp_path: Any) -> None:
-    """Timed by the stage itself, which is what it promises; how fast a busy machine is later is another matter."""
-    paths = make_workspace(tmp_path)
-    settings = load_checkpoint(paths.model("teacher")).model.settings
-    params, data = student({"params": 1}), PreparedData.load(paths.prepared)
-    ask = partial(cost_for, params.frontend, data, settings, KINDS)
-    cost = ask(Budget(latency_ms=1.0))
+    """Each size is timed once and its time kept, so that the test holds on a busy machine too."""
+    data = PreparedData.load(make_workspace(tmp_path).prepared)
+    frontend = student({"params": 1}).frontend
+    settings = ModelSettings.model_validate({
+        "problem": "transcription", "num_features": frontend.num_mels, "num_outputs": len(data.vocabulary),
+        "encoder": {"family": "cnn", "stem": 64, "width": 128, "layers": 4, "hidden": 256, "kernel": 5},
+    })  # fmt: skip
+    cost = cost_for(frontend, data, settings, KINDS, Budget(latency_ms=1.0))
     assert cost.check is not None
-    assert cost.check(settings) > cost.check(shrunk(settings, KINDS, 0.1)) > 0
-    most = (cost.of(settings) + 2 * cost.of(shrunk(settings, KINDS, 0.01))) / 3
-    propagate.run(student({"latency_ms": most}), paths, "one")
-    made = load_checkpoint(paths.initial("one")).model
-    assert count_params(made)[0] < count_params(load_checkpoint(paths.model("teacher")).model)[0]
+    whole, smallest = cost.check(settings), cost.check(shrunk(settings, KINDS, 0.001))
+    assert whole > smallest > 0
+    operator = PruneUnits(op="prune_units", kinds=KINDS, budget=Budget(latency_ms=(whole + smallest) / 2))
+    made = kd_propagate(Propagated(build(settings).eval()), [operator], costs=lambda *_: cost).model
+    assert smallest < cost.check(made.settings) <= (whole + smallest) / 2
