@@ -1,7 +1,7 @@
 """Budgets: how many of the least worthy units must go until a model costs no more than it may.
 
 Units of all kinds given stand in one ranking, by importance over cost. What goes is its beginning, as short as the
-budget allows; sizes are those of the resulting settings, not estimates of them. See docs/adr/0013.
+budget allows; sizes are those of the resulting settings, not estimates of them. See docs/adr/0014.
 """
 
 from collections.abc import Callable, Mapping
