@@ -1,6 +1,7 @@
 """CTC models of torchaudio.pipelines (wav2vec 2.0, HuBERT) by their name, with weights from a file or downloaded."""
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -39,8 +40,8 @@ def load_bundle(name: str, bundle: Any, file: Path | None, *, downloads: bool = 
     missing = file is None or not file.is_file()
     place = {} if file is None else {"model_dir": str(file.parent), "file_name": file.name}
     try:
-        model: torch.nn.Module = bundle.get_model(dl_kwargs={"progress": False, **place})
-    except (OSError, RuntimeError, KeyError) as error:
+        model: torch.nn.Module = bundle.get_model(dl_kwargs={"progress": False, "weights_only": True, **place})
+    except (OSError, RuntimeError, KeyError, EOFError, UnpicklingError) as error:
         told = " ".join(str(error).split())
         if missing:
             raise ValueError(

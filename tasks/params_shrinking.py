@@ -21,11 +21,8 @@ def shrink_problems(params: "Params") -> Iterator[str]:
                 f"{key}.epochs: {recipe.shrink.epochs} of the training's {training.epochs} epochs "
                 "leave none for the smaller model: lower it, or train longer"
             )
-        if training.precision == "fp16" and not isinstance(recipe.shrink, Gradual):
-            yield (
-                f"{key}.how: {recipe.shrink.how} adds to gradients, which precision fp16 scales: "
-                "use precision bf16 or no, or how: gradual"
-            )
+        if training.precision == "fp16":
+            yield f"{key}: phases of training do not share the scale of precision fp16: use precision bf16 or no"
         looks_inside = recipe.objective.reads_states or recipe.objective.intermediate is not None
         if looks_inside and _removes_layers(recipe.shrink):
             yield f"{key}.prune.kinds: layers would go that the objective looks at: shrink other kinds"

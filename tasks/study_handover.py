@@ -47,6 +47,8 @@ def _of_cell(cell: pd.DataFrame, curves: pd.DataFrame) -> list[dict[str, object]
         if row["role"] != "student" or other is None:
             continue
         own, others = (_curve(curves, str(row["cell"]), name) for name in (model, other))
+        if own.empty or others.empty:
+            continue
         least = float(others.min())
         found.append(
             {
@@ -61,6 +63,8 @@ def _of_cell(cell: pd.DataFrame, curves: pd.DataFrame) -> list[dict[str, object]
 
 
 def _curve(curves: pd.DataFrame, cell: str, model: str) -> "pd.Series[float]":
-    """Validation error by epoch of one model of one cell."""
-    own = curves[(curves["cell"] == cell) & (curves["model"] == model)]
-    return own.sort_values("epoch")["valid_error"]
+    """Validation error by epoch of one model of one cell; infinite while it had not shrunk to its final size."""
+    own = curves[(curves["cell"] == cell) & (curves["model"] == model)].sort_values("epoch")
+    if "phase" not in own or own["phase"].isna().all():
+        return own["valid_error"]
+    return own["valid_error"].where(own["phase"] == own["phase"].max(), float("inf"))

@@ -14,7 +14,8 @@ import pandas as pd
 from tasks.paths import Paths
 from tasks.study import Cell, Study, cells, models_in_order
 
-CURVES = ["epoch", "train_loss", "valid_error"]
+CURVES = ["epoch", "train_loss", "valid_error", "phase"]
+"""`phase` counts the shapes that a student shrank through, from 0; empty where it never shrinks."""
 
 
 def results_file(study: Study, project: Path) -> Path:
@@ -44,7 +45,8 @@ def collect(study: Study, project: Path) -> pd.DataFrame:
 def collect_curves(study: Study, project: Path) -> pd.DataFrame:
     """Training loss and validation error of every epoch of every model that has a row."""
     tables = (
-        pd.read_csv(Paths(cell.root).model(model) / "history.csv")[CURVES]
+        pd.read_csv(Paths(cell.root).model(model) / "history.csv")
+        .reindex(columns=CURVES)
         .round(5)
         .assign(fold=cell.fold, seed=cell.seed, model=model, cell=cell.root.name)
         for cell, model in _scored(study, project)

@@ -89,6 +89,7 @@ class PenalisedWeights:
     anew = True
 
     def __init__(self, settings: L1, start: Propagated, calibrate: Calibrate | None) -> None:
+        _require_more_zeros(start, settings.sparsity)
         self.settings = settings
         self.cuts: tuple[int, ...] = (settings.epochs,)
 
@@ -110,7 +111,7 @@ class InSteps:
         assert settings.prune.sparsity is not None
         self.sparsity = settings.prune.sparsity
         if isinstance(settings.prune, PruneWeights):
-            self.sizes, self.start = {}, _zeroed_share(start)
+            self.sizes, self.start = {}, _require_more_zeros(start, self.sparsity)
         else:
             self.sizes = {d.name: d.size for d in learnt_dimensions(start.model, settings.prune.kinds)}
             self.start = 0.0
@@ -132,10 +133,13 @@ class InSteps:
         return keep_units(source, choice, f"prune units by {prune.importance.by}, step {number + 1} of {steps}")
 
 
-def _zeroed_share(start: Propagated) -> float:
-    """Of the weights that pruning counts: those of two or more axes."""
+def _require_more_zeros(start: Propagated, sparsity: float) -> float:
+    """The share of weights (of two axes or more: those that are pruned) that is zero already; ValueError if enough."""
     weights = [p for p in start.model.parameters() if p.ndim > 1]
-    return sum(int((~mask).sum()) for mask in start.masks.values()) / sum(p.numel() for p in weights)
+    share = sum(int((~mask).sum()) for mask in start.masks.values()) / sum(p.numel() for p in weights)
+    if share >= sparsity:
+        raise ValueError(f"{share:.0%} of the weights are zeroed already: raise sparsity {sparsity:g} above that")
+    return share
 
 
 METHODS: dict[type[Any], Callable[[Any, Propagated, Calibrate | None], Method]] = {

@@ -360,7 +360,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "gates in half precision": (
         {"students.small.shrink": GATES, "student_training.precision": "fp16"},
-        "students.small.shrink.how: gates adds to gradients, which precision fp16 scales: use precision bf16",
+        "students.small.shrink: phases of training do not share the scale of precision fp16: use precision bf16",
     ),
     "steps to a threshold": (
         {"students.small.shrink": {**GRADUAL, "prune": prune_units("hidden", threshold=0.1)}},

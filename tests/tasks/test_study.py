@@ -248,6 +248,9 @@ def test_epochs_saved_count_until_the_twins_least_error() -> None:
         for (cell, model), curve in errors.items()
         for epoch, error in enumerate(curve)
     )
+    shrinking = curves.assign(phase=(curves["epoch"] >= 2).astype(float).where(curves["model"] == "sliced"))
+    assert epochs_saved(table, shrinking).iloc[0]["epochs"] == 3
+    assert epochs_saved(table, curves[curves["model"] == "new"]).empty
     row = epochs_saved(table, curves).iloc[0]
     assert (row["model"], row["twin"], row["epochs"], row["reached"], row["twin_epochs"]) == (
         "sliced",

@@ -214,6 +214,14 @@ def test_what_cannot_shrink_is_refused_before_the_first_epoch() -> None:
         next(run(fresh("cnn"), ADAPTER.validate_python({**UNITS["gates"], "kinds": ["stem"], "of": "params"})))
 
 
+@pytest.mark.parametrize("how", WEIGHTS)
+def test_zeros_that_are_there_already_are_refused_before_the_first_epoch(how: str) -> None:
+    model = fresh("cnn")
+    masks = {name: torch.arange(p.numel()).view(p.shape) % 2 == 0 for name, p in model.named_parameters() if p.ndim > 1}
+    with pytest.raises(ValueError, match=r"shrink: 50% of the weights are zeroed already: raise sparsity 0.4"):
+        next(run(model, shrink_of(how), masks=masks))
+
+
 def test_each_step_of_the_cubic_schedule_is_exact() -> None:
     """26 units, 10 to go in all (0.4), after two steps of three 1 - (1/3)^3 of them."""
     model = fresh("cnn")

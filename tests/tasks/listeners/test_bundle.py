@@ -55,6 +55,26 @@ def test_its_identity_is_that_of_its_weights(weights: Path) -> None:
     assert bundle(weights).identity != first
 
 
+class Harm:
+    """What runs code where it is unpickled."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.marker,)
+
+
+def test_a_weight_file_runs_no_code(weights: Path) -> None:
+    torch.save({"aux.weight": Harm(weights / "harm")}, weights / "other.pth")
+    with pytest.raises(ValueError, match="the weights of TINY_ASR are not those in"):
+        bundle(weights, path="other.pth")
+    assert not (weights / "harm").exists()
+    (weights / "other.pth").write_bytes(b"no weights")
+    with pytest.raises(ValueError, match="the weights of TINY_ASR are not those in"):
+        bundle(weights, path="other.pth")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
