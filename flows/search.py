@@ -9,7 +9,7 @@ import pandas as pd
 
 from tasks.search.candidate import check_space, recipe_yaml
 from tasks.search.results import front_markdown, results_file, winner
-from tasks.search.settings import Search, load_search
+from tasks.search.settings import Search, check_jobs, load_search
 from tasks.search.trial import POINT, search_folder
 
 
@@ -37,6 +37,7 @@ def told(search: Search, table: pd.DataFrame, project: Path) -> str:
 def detach(file: Path, project: Path, *, trials: int | None, jobs: int) -> Path:
     """Start the search as a process that outlives this one; returns its log."""
     search = load_search(file)
+    check_jobs(search, jobs)
     check_space(search)
     log = search_folder(search, project) / "log.txt"
     log.parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,10 @@ BLANK_INDEX = 0
 Decoder = Callable[[Tensor, Tensor], list[list[int]]]
 
 
+class NotANumberError(ValueError):
+    """A model gives NaN: it has diverged."""
+
+
 def ctc_greedy(logits_BTV: Tensor, lengths_B: Tensor) -> list[list[int]]:
     """Best path of CTC: the likeliest unit of each frame, repeats merged, blanks dropped.
 
@@ -69,7 +73,7 @@ def _best_units(logits_BTV: Tensor, lengths_B: Tensor) -> Tensor:
     valid_BT = torch.arange(num_frames, device=logits_BTV.device) < lengths_B.to(logits_BTV.device)[:, None]
     broken_B = (logits_BTV.isnan().any(dim=2) & valid_BT).any(dim=1)
     if broken_B.any():
-        raise ValueError(
+        raise NotANumberError(
             f"logits of utterances {broken_B.nonzero().flatten().tolist()} of this batch hold NaN: "
             "the model has diverged. Train it again with a lower rate or clip_norm"
         )

@@ -8,7 +8,7 @@ import torch
 
 from kd.frontend import LogMel
 from kd.models import Recogniser, build
-from kd.propagation import Propagated, propagate
+from kd.propagation import CannotShrinkError, Propagated, propagate
 from tasks.budgets import cost_for
 from tasks.calibration import calibrator
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -23,7 +23,10 @@ from tasks.watch import Silent, Watch
 
 
 def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -> dict[str, float]:
-    """Writes models/initial/NAME/; returns its size and its validation error before any training."""
+    """Writes models/initial/NAME/; returns its size and its validation error before any training.
+
+    Raises CannotShrinkError where an operator cannot be applied.
+    """
     recipe = params.students[name]
     data = PreparedData.load(paths.prepared, sample_rate_hz=params.frontend.sample_rate_hz)
     frontend = LogMel(params.frontend)
@@ -76,4 +79,4 @@ def _propagated(
     try:
         return propagate(start, recipe.operators, calibrate, partial(cost_for, params.frontend, data))
     except ValueError as error:
-        raise ValueError(f"students.{name}.operators: {error}") from None
+        raise CannotShrinkError(f"students.{name}.operators: {error}") from None

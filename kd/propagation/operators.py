@@ -19,6 +19,10 @@ from kd.propagation.survivors import NEW
 from kd.settings.propagation import DataDriven, Operator, PruneUnits, PruneWeights, Renew, Slice
 
 
+class CannotShrinkError(ValueError):
+    """What is asked for cannot be done to this model: its settings are at fault, not its data."""
+
+
 @dataclass(frozen=True)
 class Propagated:
     """A model on its way through operators.

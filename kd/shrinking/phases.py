@@ -8,7 +8,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from kd.models import Recogniser, build
-from kd.propagation.operators import Calibrate, Propagated
+from kd.propagation.operators import Calibrate, CannotShrinkError, Propagated
 from kd.settings.models import EncoderSettings, ModelSettings
 from kd.settings.shrinking import Shrink
 from kd.settings.training import TrainingSettings
@@ -36,9 +36,12 @@ def fit_and_shrink(
 
     Each phase has an optimiser, and weights beside the model, of its own; patience and the best epoch are those of the
     last. `state["shape"]` holds the settings of the model that an epoch trained; see `restored` for what went.
-    Raises ValueError where the model cannot shrink so.
+    Raises CannotShrinkError where the model cannot shrink so, before it is trained.
     """
-    method = make_method(shrink, Propagated(model, masks or {}), calibrate)
+    try:
+        method = make_method(shrink, Propagated(model, masks or {}), calibrate)
+    except ValueError as error:
+        raise CannotShrinkError(str(error)) from None
     spans = _spans(method, settings.epochs)
     number = 0 if resume is None else int(resume["phase"])
     now = Propagated(model, masks or {}) if resume is None else restored(model, resume)

@@ -16,6 +16,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
+from kd.decode import NotANumberError
 from kd.models import Recogniser
 from kd.propagation.pruning import zeroed
 from kd.settings.models import EncoderSettings
@@ -75,7 +76,7 @@ Validate = Callable[[Recogniser], Mapping[str, float]]
 
 
 class TrainingDivergedError(RuntimeError):
-    """The loss is not finite any more."""
+    """The loss, or what the model says, is not finite any more."""
 
 
 def fit(
@@ -134,7 +135,7 @@ def fit(
             model.eval()
             losses, diagnosis = now.metrics(meters.means()), gauges.means(batches.frame_shift_ms)
             with pressure.acting(training=False):
-                validated = validate(model)
+                validated = _validated(validate, model, index)
             rate = float(schedule.get_last_lr()[0])
             metrics = {**losses, **diagnosis, "rate": rate, **pressure.metrics(), **validated}
             metrics = broadcast_object_list([metrics])[0]
@@ -215,6 +216,13 @@ class _Best:
 
     def saved(self) -> dict[str, Any]:
         return {"best_score": list(self.score), "best_epoch": self.epoch, "best_weights": self.weights}
+
+
+def _validated(validate: Validate, model: Recogniser, epoch: int) -> dict[str, float]:
+    try:
+        return dict(validate(model))
+    except NotANumberError as error:
+        raise TrainingDivergedError(f"after epoch {epoch} {error}") from None
 
 
 def _require_finite(metrics: Mapping[str, float], epoch: int) -> None:

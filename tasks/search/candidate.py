@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,11 @@ def candidate_params(search: Search, point: Point, project: Path) -> Params:
 
 
 def check_space(search: Search) -> None:
-    """Raises ParamsError where no point of many is possible: with the commonest reasons."""
+    """Raises ParamsError where no point of many is possible: with the commonest reasons.
+
+    Also where the space varies a training that no student of it reads.
+    """
+    _check_training_is_read(search)
     reasons: Counter[str] = Counter()
     for point in random_points(search):
         try:
@@ -68,12 +73,24 @@ def check_space(search: Search) -> None:
     raise ParamsError(["space: none of many points taken at random is possible. The commonest reasons:", *lines])
 
 
+def _check_training_is_read(search: Search) -> None:
+    shared = [key for key in search.space if key.split(".")[0] == "student_training"]
+    students: list[dict[str, Any]] = []
+    for point in random_points(search) if shared else ():
+        with suppress(ParamsError):
+            students += settle(search, point)["students"].values()
+    if students and all(recipe.get("training") for recipe in students):
+        own = f"students.{search.student}.training"
+        raise ParamsError([f"space.{shared[0]}: does nothing, since {own} is given: vary {own}.…, or remove {own}"])
+
+
 def recipe_yaml(search: Search, point: Point) -> str:
-    """The point ready for params.yaml: the student with a training of its own, and other sections that vary."""
+    """The point ready for params.yaml: the student with a training of its own, and other sections that are set."""
     data = settle(search, point)
     recipe = data["students"][search.student]
-    recipe.setdefault("training", data["student_training"])
-    sections = {key.split(".")[0] for key in search.space} - {"students", "student_training"}
+    if not recipe.get("training"):
+        recipe["training"] = data["student_training"]
+    sections = {key.split(".")[0] for key in (*search.space, *search.overrides)} - {"students", "student_training"}
     chosen = {section: data[section] for section in sorted(sections)}
     text: str = yaml.safe_dump({**chosen, "students": data["students"]}, sort_keys=False, default_flow_style=None)
     return text

@@ -21,7 +21,7 @@ from tasks.search.picture import draw_front
 from tasks.search.record import Record
 from tasks.search.results import ERROR, collect, results_file
 from tasks.search.sampling import OVER, draw, open_study, repeat_interrupted, values
-from tasks.search.settings import Search, load_search
+from tasks.search.settings import Search, check_jobs, load_search
 from tasks.search.trial import EVENTS, POINT, read_result, search_folder, trial_folder
 from tasks.spool import SpoolReader
 from tasks.study import write_whole
@@ -151,6 +151,7 @@ def run_search(
     Raises ParamsError where the search is wrong, RuntimeError where it runs already or where trials keep failing.
     """
     search = load_search(file)
+    check_jobs(search, jobs)
     check_space(search)
     folder = search_folder(search, project)
     folder.mkdir(parents=True, exist_ok=True)

@@ -101,7 +101,11 @@ class Search(Strict):
     measure: Literal["params", "size_bytes", "macs_per_audio_second", "latency_ms"] = "params"
     minimise: Literal["both", "error", "measure"] = Field("both", description="both: the front; measure: needs a goal")
     goal: Goal | None = None
-    at_most: float | None = Field(None, gt=0, description="of the measure; larger students are not trained")
+    at_most: float | None = Field(
+        None,
+        gt=0,
+        description="of the measure; larger students are refused: before training, or after it where they shrink",
+    )
     trials: int = Field(ge=1, description="finished ones; what is invalid or too large does not count")
     seed: int = Field(1, ge=0)
     stop_early: bool = Field(False, description="end what errs more than the median did; for minimise: error")
@@ -130,8 +134,13 @@ class Search(Strict):
 
     @property
     def digest(self) -> str:
-        """Of all that trials depend on: with another one, none of the old are taken over."""
+        """Of the file's words that trials depend on: with another one, none of the old are taken over.
+
+        Files of the corpus, weights of adopted teachers and code are not in it: give a search another name when they
+        change.
+        """
         values = self.model_dump(mode="json", exclude={"trials", "goal", "stop_early"})
+        values["overrides"] = {}  # they are in params
         return blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=4).hexdigest()
 
 
@@ -157,13 +166,21 @@ def _with_overrides(data: Any) -> Search:
 
     try:
         if isinstance(data, dict) and isinstance(data.get("params"), dict):
-            for key, value in data.pop("overrides", {}).items():
+            for key, value in data.get("overrides", {}).items():
                 put(data["params"], key, value)
         return Search.model_validate(data)
     except ValidationError as error:
         raise ParamsError(explain(error, Search)) from None
     except KeyError as error:
         raise ParamsError([f"overrides.{error.args[0]}"]) from None
+
+
+def check_jobs(search: Search, jobs: int) -> None:
+    """Raises ParamsError where trials side by side would spoil what is measured."""
+    if search.measure == "latency_ms" and jobs > 1:
+        raise ParamsError(
+            [f"measure: latency_ms would be timed beside other trainings: --jobs {jobs} must be 1, or measure another"]
+        )
 
 
 def active(knob: Knob, point: Point) -> bool:

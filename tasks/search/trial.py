@@ -9,7 +9,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -34,7 +35,7 @@ RESULT, EVENTS, POINT = "result.json", "events.jsonl", "point.json"
 
 
 class RefusedError(Exception):
-    """This point needs no training: it is impossible, or too large."""
+    """Of this point nothing can come: it is impossible, too large, or its training diverges."""
 
 
 def trial_folder(search: Search, point: Point, project: Path) -> Path:
@@ -106,17 +107,28 @@ def _try(search: Search, params: Params, folder: Path, project: Path, spool: Spo
             teachers.run(params, paths, name, watch(name))
         elif name in params.ensembles and not paths.model(name).exists():
             ensembles.run(params, paths, name, watch(name))
-    try:
+    with _refusals():
         propagate.run(params, paths, search.student, watch(f"initial-{search.student}"))
-    except ValueError as error:
-        raise RefusedError(str(error)) from None
     shrinks = params.students[search.student].shrink is not None  # then it has its size only in the end
     if not shrinks:
         size = _cost_within(search, params, paths, paths.initial(search.student))
-    distil.run(params, paths, search.student, TrialWatch(folder, search.student, spool))
+    with _refusals():
+        distil.run(params, paths, search.student, TrialWatch(folder, search.student, spool))
     if shrinks:
         size = _cost_within(search, params, paths, paths.model(search.student))
     return {search.measure: size, **_errors(paths, search.student)}
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What the point itself is to blame for; any other error is a failure, which is not kept."""
+    from kd.propagation import CannotShrinkError
+    from kd.training import TrainingDivergedError
+
+    try:
+        yield
+    except (CannotShrinkError, TrainingDivergedError) as error:
+        raise RefusedError(str(error)) from None
 
 
 def _errors(paths: Paths, student: str) -> dict[str, Any]:

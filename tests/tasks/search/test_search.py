@@ -10,6 +10,7 @@ import pytest
 import yaml
 from optuna.trial import TrialState
 
+from flows.search import detach
 from tasks.data import PreparedData
 from tasks.params_errors import ParamsError
 from tasks.search import loop
@@ -18,7 +19,7 @@ from tasks.search.candidate import check_space, recipe_yaml, settle
 from tasks.search.loop import run_search
 from tasks.search.results import on_front, results_file, winner
 from tasks.search.sampling import open_study
-from tasks.search.settings import Search, load_search, random_points
+from tasks.search.settings import Knob, Search, check_jobs, load_search, random_points
 from tasks.search.trial import POINT, read_result, run_trial, search_folder
 
 REPO = Path(__file__).parents[3]
@@ -107,6 +108,10 @@ def test_every_committed_search_is_valid(file: Path, monkeypatch: pytest.MonkeyP
         ({"overrides": {"students.candidate.operators.7.op": 1}}, "there is no item 7 in a list of 1"),
         ({"space": {f"{HERE}objektive.beta": {"choices": [1]}}}, "students.candidate.objektive: unknown key"),
         ({"space": {f"{HERE}operators.3.op": {"choices": [1]}}}, "there is no item 3 in a list of 1"),
+        (
+            {"overrides": {f"{HERE}training": TRAINING}, "space": {"student_training.epochs": {"from": 1, "to": 2}}},
+            "space.student_training.epochs: does nothing, since students.candidate.training is given",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -132,6 +137,47 @@ def test_a_point_becomes_params_and_a_recipe_that_is_ready(tmp_path: Path) -> No
     assert recipe["training"]["epochs"] == 4
     assert Search.model_validate(design()).digest != Search.model_validate(design(space=space)).digest
     assert Search.model_validate(design()).digest == Search.model_validate(design(trials=9)).digest
+
+
+def test_a_shared_training_may_vary_where_some_student_reads_it(tmp_path: Path) -> None:
+    own = {f"{HERE}training": {"choices": {"own": TRAINING, "shared": None}}}
+    varied = {"student_training.epochs": {"from": 3, "to": 5, "when": {f"{HERE}training": ["shared"]}}}
+    search = load_search(written(tmp_path, space={**own, **varied}))
+    check_space(search)
+    point = {f"{HERE}training": "shared", "student_training.epochs": 4}
+    assert yaml.safe_load(recipe_yaml(search, point))["students"]["candidate"]["training"]["epochs"] == 4
+    made_from_another = {
+        f"{HERE}training": TRAINING,
+        f"{HERE}init": "bystander",
+        f"{HERE}operators": [{"op": "slice", "keep": {"hidden": 2}}],
+    }
+    check_space(
+        load_search(
+            written(tmp_path, overrides=made_from_another, space={"student_training.epochs": {"choices": [1, 2]}})
+        )
+    )
+
+
+def test_a_recipe_holds_the_sections_that_were_overridden(tmp_path: Path) -> None:
+    overrides = {"outputs": {"keep": 1}, "student_augment.time_masks": 1}
+    search = load_search(written(tmp_path, overrides=overrides))
+    recipe = yaml.safe_load(recipe_yaml(search, next(random_points(search))))
+    assert recipe["outputs"] == {"keep": 1}
+    assert recipe["student_augment"] == {"time_masks": 1}
+    assert {*recipe} == {"outputs", "student_augment", "students"}
+    applied = design()
+    applied["params"] |= {"outputs": {"keep": 1}, "student_augment": {"time_masks": 1}}
+    assert search.digest == Search.model_validate(applied).digest
+
+
+def test_latency_is_not_timed_beside_other_trainings(tmp_path: Path) -> None:
+    file = written(tmp_path, measure="latency_ms")
+    with pytest.raises(ParamsError, match=r"^measure: latency_ms would be timed beside other trainings: --jobs 2 must"):
+        run_search(file, tmp_path, jobs=2)
+    with pytest.raises(ParamsError, match="latency_ms"):
+        detach(file, tmp_path, trials=None, jobs=2)
+    check_jobs(load_search(file), 1)
+    check_jobs(load_search(written(tmp_path)), 2)
 
 
 def test_a_search_ends_at_a_front_goes_on_and_never_hears_the_test_part(
@@ -274,6 +320,48 @@ def test_a_trial_that_cannot_be_says_why(project: Any) -> None:
         assert reason in run_trial(search, folder, project.root)["refused"]
         assert read_result(folder) is not None
         assert not (folder / "models" / "candidate").exists()
+
+
+def test_what_the_point_is_to_blame_for_is_refused_and_all_else_fails(
+    project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = load_search(written(project.root))
+    search = search.model_copy(
+        update={"space": {**search.space, **{k: Knob(choices={"a": v}) for k, v in BLAMED.items()}}}
+    )
+    for key, reason in zip(BLAMED, REASONS, strict=True):
+        folder = at(project.root, {key: "a"})
+        assert reason in run_trial(search, folder, project.root)["refused"]
+        assert read_result(folder) is not None
+
+    def broken(_: Path) -> Any:
+        raise ValueError("models/teacher: broken")
+
+    monkeypatch.setattr("tasks.propagate.load_checkpoint", broken)
+    folder = at(project.root, {f"{HERE}objective.beta": 0.7})
+    with pytest.raises(ValueError, match="broken"):
+        run_trial(search, folder, project.root)
+    assert read_result(folder) is None
+
+
+BLAMED: dict[str, Any] = {
+    f"{HERE}operators": [{"op": "prune_weights", "threshold": 1e6}],
+    f"{HERE}shrink": {"how": "gates", "epochs": 1, "kinds": ["hidden"], "sparsity": 0.99},
+    "student_training.optimiser": {"name": "sgd", "rate": 1e30},
+}
+REASONS = (
+    "students.candidate.operators: threshold 1000000.0 leaves no weight alive",
+    "shrink: sparsity 0.99 of",
+    "the model has diverged",
+)
+
+
+def at(root: Path, point: dict[str, Any]) -> Path:
+    """A trial's folder."""
+    folder = root / f"trial-{len([*root.iterdir()])}"
+    folder.mkdir()
+    (folder / POINT).write_text(json.dumps(point))
+    return folder
 
 
 def test_a_single_objective_is_told_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
