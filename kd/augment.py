@@ -1,4 +1,6 @@
-"""What training adds to its inputs: speed and noise on waveforms, masks on features. All drawn from a given generator.
+"""What training adds to its inputs: speed and noise on waveforms; level, filter and masks on features.
+
+All is drawn from a given generator.
 
 Legend: B utterances, N samples, T frames, F mel bins, M masks. Every function leaves its input as it is, keeps
 padding at what it was (zero where lengths change), and returns its very input where the settings switch it off.
@@ -12,11 +14,13 @@ import torch
 from torch import Generator, Tensor
 from torchaudio.functional import resample
 
+from kd.frontend import FLOOR
 from kd.settings.frontend import AugmentSettings
 
 AS_RECORDED = Fraction(1)
 FILTER_KNOTS = 5
 NATS_PER_DB = math.log(10) / 10
+LOG_FLOOR = float(torch.tensor(FLOOR).log())
 
 
 def perturb(
@@ -117,6 +121,19 @@ def spec_augment(features_BTF: Tensor, lengths_B: Tensor, *, settings: AugmentSe
     mean_B = features_BTF.masked_fill(~inside_BT[..., None], 0.0).sum(dim=(1, 2)) / count_B
     masked_BTF = (time_BT[:, :, None] | frequency_BF[:, None, :]) & inside_BT[..., None]
     return torch.where(masked_BTF, mean_B[:, None, None], features_BTF)
+
+
+def change_level(features_BTF: Tensor, lengths_B: Tensor, *, settings: AugmentSettings, generator: Generator) -> Tensor:
+    """Each utterance louder or quieter by up to `level_db`, drawn evenly in dB.
+
+    What log-mel features of the scaled waveform are: a constant in nats, but for the floor, which silence stays at.
+    """
+    if settings.level_db == 0:
+        return features_BTF
+    gain_db_B = settings.level_db * (2 * _uniform(generator, len(lengths_B)) - 1)
+    gain_B11 = (gain_db_B * NATS_PER_DB).to(features_BTF)[:, None, None]
+    heard_BTF = _inside(lengths_B, features_BTF.shape[1])[..., None] & (features_BTF > LOG_FLOOR)
+    return torch.where(heard_BTF, (features_BTF + gain_B11).clamp(min=LOG_FLOOR), features_BTF)
 
 
 def change_filter(

@@ -137,7 +137,8 @@ class TrainingInputs:
         return first, self._masked_once(features, frames_B, generator) if self.two_views else None
 
     def _masked_once(self, features: Tensor, frames_B: Tensor, generator: torch.Generator) -> Tensor:
-        filtered = augment.change_filter(features, frames_B, settings=self.masking, generator=generator)
+        scaled = augment.change_level(features, frames_B, settings=self.masking, generator=generator)
+        filtered = augment.change_filter(scaled, frames_B, settings=self.masking, generator=generator)
         return augment.spec_augment(filtered, frames_B, settings=self.masking, generator=generator)
 
     def _inputs(self, views: tuple[Tensor, Tensor | None], frames_B: Tensor, batch: Batch, heard: Heard) -> Inputs:

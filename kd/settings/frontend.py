@@ -93,6 +93,7 @@ class AugmentSettings(Strict):
     frequency_mask_bins: int = Field(20, ge=0, description="widest frequency mask, in mel bins")
     speeds: tuple[Speed, ...] = Field((), description="speed perturbation: factors drawn evenly, such as 0.9, 1.0, 1.1")
     noise_share: float = Field(0.0, ge=0, le=1, description="share of the utterances that get noise")
+    level_db: float = Field(0.0, ge=0, le=60, description="largest gain or loss of a whole utterance")
     filter_db: float = Field(0.0, ge=0, description="FilterAugment: largest gain or loss at any frequency")
     noise_snr_db: Annotated[tuple[float, float], AfterValidator(_in_order)] = Field(
         (5.0, 25.0), description="range of the noise's SNR"
@@ -110,4 +111,5 @@ class AugmentSettings(Strict):
     def masks_features(self) -> bool:
         """Whether two draws give two views of the same audio."""
         time = self.time_masks > 0 and self.time_mask_share > 0
-        return time or (self.frequency_masks > 0 and self.frequency_mask_bins > 0) or self.filter_db > 0
+        frequency = self.frequency_masks > 0 and self.frequency_mask_bins > 0
+        return time or frequency or self.filter_db > 0 or self.level_db > 0

@@ -8,23 +8,27 @@ import torch
 from torch import Generator, Tensor
 
 from kd.augment import (
+    LOG_FLOOR,
     add_noise,
     as_fraction,
     at_speeds,
     change_filter,
+    change_level,
     change_speed,
     draw_speeds,
     lengths_at,
     perturb,
     spec_augment,
 )
-from kd.settings.frontend import AugmentSettings
+from kd.frontend import LogMel
+from kd.settings.frontend import AugmentSettings, FrontEndSettings
 
 OFF = AugmentSettings(time_masks=0, frequency_masks=0)
 SPEEDS = OFF.model_copy(update={"speeds": (0.9, 1.0, 1.1)})
 NOISE = OFF.model_copy(update={"noise_share": 1.0, "noise_snr_db": (5.0, 25.0)})
 MASKS = AugmentSettings()
 FILTER = OFF.model_copy(update={"filter_db": 6.0})
+LEVEL = OFF.model_copy(update={"level_db": 15.0})
 LENGTHS = torch.tensor([4_000, 1, 2_511, 0, 1_600])
 
 
@@ -62,11 +66,16 @@ def filtered(settings: AugmentSettings, generator: Generator) -> Tensor:
     return change_filter(features(LENGTHS // 10), LENGTHS // 10, settings=settings, generator=generator)
 
 
+def scaled(settings: AugmentSettings, generator: Generator) -> Tensor:
+    return change_level(features(LENGTHS // 10), LENGTHS // 10, settings=settings, generator=generator)
+
+
 ALL: dict[str, tuple[Callable[[AugmentSettings, Generator], Tensor], AugmentSettings]] = {
     "noise": (noisy, NOISE),
     "speed": (faster, SPEEDS),
     "masks": (masked, MASKS),
     "filter": (filtered, FILTER),
+    "level": (scaled, LEVEL),
 }
 
 
@@ -86,6 +95,7 @@ def test_off_is_identity_and_draws_nothing() -> None:
     assert lengths_B is LENGTHS
     assert spec_augment(features_BTF, LENGTHS // 10, settings=OFF, generator=generator) is features_BTF
     assert change_filter(features_BTF, LENGTHS // 10, settings=OFF, generator=generator) is features_BTF
+    assert change_level(features_BTF, LENGTHS // 10, settings=OFF, generator=generator) is features_BTF
     assert torch.equal(generator.get_state(), before)
 
 
@@ -118,6 +128,29 @@ def test_a_filter_is_one_smooth_gain_per_utterance() -> None:
     assert 0.1 < first.abs().max() <= largest_nats + 1e-5
     assert first[0].diff().abs().max() <= 2 * largest_nats * 4 / 79 + 1e-5
     assert not torch.allclose(gain_BTF[0, 0], gain_BTF[2, 0], atol=0.01)
+
+
+def test_another_level_is_what_the_scaled_waveform_gives() -> None:
+    lengths_B = torch.tensor([4_000, 2_511, 4_000])
+    waveform_BN = 0.3 * torch.randn(3, 4_000, generator=seeded(4))
+    waveform_BN[2] = 0.0
+    frontend = LogMel(FrontEndSettings())
+    plain_BTF, frames_B = frontend(waveform_BN, lengths_B)
+    got_BTF = change_level(plain_BTF, frames_B, settings=LEVEL, generator=seeded(2))
+    gain_db_B = (got_BTF - plain_BTF)[:, 5, 40] * 10 / math.log(10)
+    assert gain_db_B[:2].abs().min() > 0.5
+    assert gain_db_B.abs().max() <= 15.0
+    assert gain_db_B[0] != gain_db_B[1]
+    expected_BTF, _ = frontend(waveform_BN * 10 ** (gain_db_B[:, None] / 20), lengths_B)
+    torch.testing.assert_close(got_BTF, expected_BTF, atol=1e-4, rtol=0)
+    assert torch.equal(got_BTF[2], plain_BTF[2])
+
+
+def test_a_quiet_utterance_ends_at_the_floor() -> None:
+    quiet_BTF = torch.full((50, 3, 8), LOG_FLOOR + 0.1)
+    got_BTF = change_level(quiet_BTF, torch.full((50,), 3), settings=LEVEL, generator=seeded(5))
+    assert got_BTF.min() == LOG_FLOOR
+    assert got_BTF.max() > LOG_FLOOR + 0.1
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -235,6 +268,7 @@ def test_what_masks_nothing_says_so() -> None:
     assert not AugmentSettings.model_validate({**off, "noise_share": 1.0}).masks_features
     assert not AugmentSettings(time_masks=2, time_mask_share=0, frequency_mask_bins=0).masks_features
     assert AugmentSettings.model_validate({**off, "filter_db": 3}).masks_features
+    assert AugmentSettings.model_validate({**off, "level_db": 3}).masks_features
 
 
 def test_an_utterance_at_a_speed_is_the_same_alone_and_in_any_batch() -> None:
