@@ -9,7 +9,7 @@ import soundfile
 from tasks.corpora.fsdd import fsdd_rows
 from tasks.corpora.phrases import DIGITS
 from tasks.corpora.raw import Place
-from tasks.params_corpora import ConnectedDigits, FsddCorpus
+from tasks.params.corpora import ConnectedDigits, FsddCorpus
 from tasks.preparation.audio import level
 from tasks.watch import Silent
 

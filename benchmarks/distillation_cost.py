@@ -45,7 +45,7 @@ from tasks.features import FeatureCache, cacheable
 from tasks.frame_teacher import ModelTeacher
 from tasks.inputs import TeacherOutputs, TrainingInputs
 from tasks.output_store import OutputStore
-from tasks.params import Params, parse_params
+from tasks.params.pipeline import Params, parse_params
 from tasks.paths import Paths
 from tasks.teacher import model_settings
 from tasks.teacher_outputs import LiveOutputs, StoredOutputs

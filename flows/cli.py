@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from tasks.params import Params
+    from tasks.params.pipeline import Params
 
 HOST, PORT = "127.0.0.1", 5000
 
@@ -147,7 +147,7 @@ def search(
     Stop it at any time; the next call goes on. Its front is drawn as it grows, and the winner's recipe printed.
     """
     from flows.search import detach, search_and_tell
-    from tasks.params_errors import ParamsError
+    from tasks.params.errors import ParamsError
 
     try:
         if background:
@@ -176,7 +176,7 @@ def listen(
     """Let Whisper hear the test part, to be judged beside our models: evaluation.others then names the table."""
     params = _checked_params()
     from tasks.others import write_heard
-    from tasks.params_teachers import NOTHING, WhisperTeacher
+    from tasks.params.teachers import NOTHING, WhisperTeacher
     from tasks.paths import Paths
     from tasks.progress import TerminalWatch
 
@@ -222,8 +222,8 @@ def main() -> None:
 
 def _checked_params(file: Path = Path("params.yaml")) -> "Params":
     """The parameters; where any is wrong, one line for each and exit code 2."""
-    from tasks.params import load_params
-    from tasks.params_errors import ParamsError
+    from tasks.params.errors import ParamsError
+    from tasks.params.pipeline import load_params
 
     try:
         return load_params(file)

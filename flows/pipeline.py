@@ -23,7 +23,7 @@ from flows.recording import Recording, complete
 from flows.session import Session
 from flows.stage import StageError, StoppedError
 from flows.watchdog import start_watchdog
-from tasks.params import load_params
+from tasks.params.pipeline import load_params
 from tasks.paths import Paths
 
 STAGE_TIMEOUT_S = 6 * 3600.0

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from flows.candidate import register_best
 from tasks.candidate import due
-from tasks.params import Params
+from tasks.params.pipeline import Params
 from tasks.pipeline_run import PipelineRun, is_recorded
 
 Say = Callable[[str], None]

@@ -6,8 +6,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tasks.study import Cell, cells, load_study
-from tasks.study_results import collect, collect_curves, missing_cells, write_results
+from tasks.studies.cell import Cell, cells, load_study
+from tasks.studies.results import collect, collect_curves, missing_cells, write_results
 
 
 def run_study(file: Path, project: Path, *, jobs: int, screen: bool) -> int:
@@ -32,8 +32,8 @@ def run_study(file: Path, project: Path, *, jobs: int, screen: bool) -> int:
 
 def summary(file: Path, project: Path) -> str:
     """The study's tables so far, as Markdown: errors, and epochs that handing knowledge over saved."""
-    from tasks.study_handover import epochs_saved, handover_markdown
-    from tasks.study_summary import markdown, summarise
+    from tasks.studies.handover import epochs_saved, handover_markdown
+    from tasks.studies.summary import markdown, summarise
 
     study = load_study(file)
     results = collect(study, project)
@@ -62,7 +62,7 @@ def _run_cell(file: Path, cell: Cell, project: Path) -> int:
     log = _log(cell)
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "tasks.study", str(file), cell.fold, str(cell.seed), str(project)]
+    command = [sys.executable, "-m", "tasks.studies.cell", str(file), cell.fold, str(cell.seed), str(project)]
     with log.open("a") as out:
         return subprocess.run(command, cwd=project, stdout=out, stderr=out, env=environment, check=False).returncode
 

@@ -12,8 +12,8 @@ from tasks.checkpoint import Checkpoint
 from tasks.data import PreparedData
 from tasks.frame_teacher import FrameTeacher, first_checkpoint, load_teacher_folder
 from tasks.fresh import fresh_folder
-from tasks.params import Params
-from tasks.params_teachers import NOTHING, BundleTeacher, ModelTeacher
+from tasks.params.pipeline import Params
+from tasks.params.teachers import NOTHING, BundleTeacher, ModelTeacher
 from tasks.paths import Paths
 from tasks.watch import Watch
 

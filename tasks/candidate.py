@@ -13,7 +13,7 @@ from typing import Any
 
 from tasks.champion import CANDIDATE, Entry, wanted
 from tasks.offline import stay_offline
-from tasks.params import Params, load_params
+from tasks.params.pipeline import Params, load_params
 from tasks.paths import Paths
 from tasks.tracking import experiment_id, open_store, tracking_uri
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kd.stats.limits import FEW_SPEAKERS, least_speakers, limit_of, most_comparisons
-from tasks.params import Params
+from tasks.params.pipeline import Params
 
 
 def impossible(params: Params, prepared: Path) -> list[str]:

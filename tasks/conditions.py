@@ -12,7 +12,7 @@ from kd.settings.conditions import Condition, Noise
 from tasks.checkpoint import Checkpoint
 from tasks.data import PreparedData, Utterance
 from tasks.decoding import hypotheses
-from tasks.params_evaluation import EvaluationParams
+from tasks.params.evaluation import EvaluationParams
 from tasks.watch import Watch
 
 

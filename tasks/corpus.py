@@ -5,7 +5,7 @@ from dataclasses import replace
 from tasks.corpora import CORPORA
 from tasks.corpora.raw import Place, write_raw
 from tasks.fresh import fresh_folder
-from tasks.params import Params
+from tasks.params.pipeline import Params
 from tasks.paths import Paths
 from tasks.watch import Silent, Watch
 

@@ -22,7 +22,7 @@ from tasks.hypothesis_table import HypothesisTable
 from tasks.inputs import TeacherOutputs
 from tasks.labels import Labels, choose_labels, write_labels
 from tasks.output_store import OutputStore
-from tasks.params import Params, Recipe
+from tasks.params.pipeline import Params, Recipe
 from tasks.paths import Paths
 from tasks.teacher import best_metrics
 from tasks.teacher_outputs import open_stored

@@ -9,8 +9,8 @@ from tasks.answers import Answer, gives_text, read_answers, write_answers
 from tasks.data import PreparedData
 from tasks.frame_teacher import ENSEMBLE_FILE, first_checkpoint
 from tasks.fresh import fresh_folder
-from tasks.params import Params
-from tasks.params_teachers import Ensemble, ModelTeacher
+from tasks.params.pipeline import Params
+from tasks.params.teachers import Ensemble, ModelTeacher
 from tasks.paths import Paths
 from tasks.teachers import answer_metrics, answers_of, chosen
 from tasks.watch import Silent, Watch

@@ -18,7 +18,7 @@ from tasks.conditions import condition_errors, condition_table
 from tasks.data import PreparedData
 from tasks.decoding import hypotheses
 from tasks.forms.evaluation import evaluate_forms
-from tasks.params import Params
+from tasks.params.pipeline import Params
 from tasks.paths import Paths
 from tasks.watch import Silent, Watch
 

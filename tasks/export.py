@@ -26,7 +26,7 @@ from tasks.export_stream import export_stream
 from tasks.forms.make import make_forms, only_reference
 from tasks.forms.parity import Parity
 from tasks.onnx_files import IR_VERSION, OPSET, write_onnx
-from tasks.params import Params
+from tasks.params.pipeline import Params
 from tasks.paths import Paths
 from tasks.watch import Silent, Watch
 

@@ -18,7 +18,7 @@ from kd.ensemble import mean_posteriors, surest_posteriors
 from kd.frontend import LogMel
 from tasks.bundle_frames import BUNDLE_FILE, BundleFrames
 from tasks.checkpoint import Checkpoint, load_checkpoint
-from tasks.params_teachers import Ensemble
+from tasks.params.teachers import Ensemble
 from tasks.paths import Paths
 
 Problem = Literal["transcription", "keyword"]

@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 import tasks.progress as progress_display
 from tasks.guard import end_with
 from tasks.offline import stay_offline
-from tasks.params import Params, TrainedTeacher, load_params
-from tasks.params_errors import ParamsError
+from tasks.params.errors import ParamsError
+from tasks.params.pipeline import Params, TrainedTeacher, load_params
 from tasks.paths import Paths
 from tasks.ranks import Along, divides_work, is_first_process
 from tasks.scratch import open_scratch, scratch_key

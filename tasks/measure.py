@@ -26,7 +26,7 @@ from tasks.data import PreparedData, spread_over_lengths
 from tasks.deployed import Deployed
 from tasks.forms.files import files_of
 from tasks.onnx_files import write_onnx
-from tasks.params import Params
+from tasks.params.pipeline import Params
 from tasks.paths import Paths
 from tasks.watch import Silent, Watch
 

@@ -7,8 +7,8 @@ import pandas as pd
 from tasks.data import PreparedData
 from tasks.listeners import LISTENERS
 from tasks.listeners.cache import listen_once
-from tasks.params import Params
-from tasks.params_teachers import WhisperTeacher
+from tasks.params.pipeline import Params
+from tasks.params.teachers import WhisperTeacher
 from tasks.paths import Paths
 from tasks.teachers import clip_of
 from tasks.watch import Watch

@@ -5,7 +5,7 @@ from tasks.answers import gives_text
 from tasks.data import PreparedData
 from tasks.frame_teacher import load_frame_teacher
 from tasks.output_store import OutputStore
-from tasks.params import Params
+from tasks.params.pipeline import Params
 from tasks.paths import Paths
 from tasks.teacher_pass import fill, output_keys, views
 from tasks.watch import Silent, Watch

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from tasks.params import Params
+from tasks.params.pipeline import Params
 from tasks.paths import Paths
 from tasks.tracking import OWNER_TAG, close_dead_runs, experiment_id, open_store
 

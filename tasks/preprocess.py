@@ -13,7 +13,7 @@ from kd.text import Vocabulary
 from tasks.corpora.raw import SPLITS, RawUtterance, count_raw, read_raw
 from tasks.fresh import fresh_folder
 from tasks.parallel import cores, ordered_map
-from tasks.params import Params
+from tasks.params.pipeline import Params
 from tasks.paths import Paths
 from tasks.preparation.card import Card, write_card
 from tasks.preparation.prepare import Plan, prepare_all

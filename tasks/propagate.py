@@ -14,7 +14,7 @@ from tasks.calibration import calibrator
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tasks.data import PreparedData, Utterance
 from tasks.hearing import heard, labelled
-from tasks.params import Params, Recipe
+from tasks.params.pipeline import Params, Recipe
 from tasks.paths import Paths
 from tasks.teacher import model_settings
 from tasks.training import feature_statistics

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from tasks.params import Params, TrainedTeacher
+from tasks.params.pipeline import Params, TrainedTeacher
 from tasks.watch import Silent
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pandas as pd
 
-from tasks.params import Params
+from tasks.params.pipeline import Params
 from tasks.paths import Paths
 from tasks.reporting.card import write_cards
 from tasks.reporting.comparisons import compare_all, verdicts

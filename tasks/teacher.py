@@ -12,8 +12,8 @@ from kd.text import Vocabulary
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tasks.data import PreparedData
 from tasks.hearing import heard, labelled
-from tasks.params import Params, TrainedTeacher
-from tasks.params_teachers import CheckpointTeacher
+from tasks.params.pipeline import Params, TrainedTeacher
+from tasks.params.teachers import CheckpointTeacher
 from tasks.paths import Paths
 from tasks.training import Run, feature_statistics, train, write_history
 from tasks.validation import Validation

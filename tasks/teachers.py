@@ -15,8 +15,8 @@ from tasks.answers import Answer, Hypothesis, write_answers
 from tasks.data import PreparedData, Utterance
 from tasks.listeners import LISTENERS, Clip, Transcription
 from tasks.listeners.cache import listen_once
-from tasks.params import Params
-from tasks.params_teachers import (
+from tasks.params.pipeline import Params
+from tasks.params.teachers import (
     AnyTextTeacher,
     BundleTeacher,
     CheckpointTeacher,

@@ -37,3 +37,18 @@ class Silent:
 
     def say(self, message: str) -> None:
         pass
+
+
+class Lines(Silent):
+    """Progress as plain lines that begin with `label`; resume states under `scratch`."""
+
+    def __init__(self, scratch: Path, label: str) -> None:
+        self.scratch = scratch
+        self.label = label
+
+    def metrics(self, values: Mapping[str, float], step: int) -> None:
+        shown = {key: round(value, 4) for key, value in values.items() if key in ("train_loss", "valid_error")}
+        print(f"{self.label} epoch {step}: {shown}", flush=True)
+
+    def say(self, message: str) -> None:
+        print(f"{self.label}: {message}", flush=True)

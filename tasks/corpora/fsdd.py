@@ -10,7 +10,7 @@ import numpy as np
 from tasks.corpora.fetch import fetch_zip
 from tasks.corpora.phrases import DIGITS
 from tasks.corpora.raw import SPLITS, Part, Place, RawUtterance, Split
-from tasks.params_corpora import ConnectedDigits, FsddCorpus
+from tasks.params.corpora import ConnectedDigits, FsddCorpus
 
 URL = "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/heads/master.zip"
 _NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>\w+)_(?P<index>\d+)\.wav")

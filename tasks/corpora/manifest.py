@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from tasks.corpora.raw import Place, RawUtterance, Split
-from tasks.params_corpora import ManifestCorpus
+from tasks.params.corpora import ManifestCorpus
 
 _ALIASES = {"start": "start_s", "end": "end_s"}
 _KNOWN = ("path", "text", "id", "speaker", "split", "start_s", "end_s", "snr_db")

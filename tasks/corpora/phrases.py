@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.params_corpora import CommandPhrases, DigitPhrases, ListedPhrases, Phrases
+from tasks.params.corpora import CommandPhrases, DigitPhrases, ListedPhrases, Phrases
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 from scipy.signal import fftconvolve
 
-from tasks.params_corpora import RoomParams
+from tasks.params.corpora import RoomParams
 
 Samples = NDArray[np.float64]
 

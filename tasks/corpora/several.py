@@ -9,7 +9,7 @@ from tasks.corpora.manifest import manifest_rows
 from tasks.corpora.raw import Place, RawUtterance
 from tasks.corpora.synthetic import synthetic_rows
 from tasks.corpora.torchaudio_sets import torchaudio_rows
-from tasks.params_corpora import CorpusPart, SeveralCorpora
+from tasks.params.corpora import CorpusPart, SeveralCorpora
 
 # kind -> (its parameters, the place) -> rows
 SINGLE: dict[str, Callable[[Any, Place], Iterator[RawUtterance]]] = {

@@ -14,7 +14,7 @@ from tasks.corpora.raw import SPLITS, Place, RawUtterance, Split
 from tasks.corpora.rooms import in_room
 from tasks.corpora.voices import divide_voices
 from tasks.parallel import ordered_map
-from tasks.params_corpora import RoomParams, SyntheticCorpus
+from tasks.params.corpora import RoomParams, SyntheticCorpus
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.corpora.raw import Place, RawUtterance, Split
-from tasks.params_corpora import TorchaudioCorpus
+from tasks.params.corpora import TorchaudioCorpus
 
 _LIBRISPEECH_SUBSETS = ("train-clean-100", "dev-clean", "test-clean")
 _YESNO_WORDS = {"0": "no", "1": "yes"}

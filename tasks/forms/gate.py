@@ -11,7 +11,7 @@ import pandas as pd
 
 from kd.stats import Interval
 from tasks.forms.table import REFERENCE, error, rise
-from tasks.params_evaluation import EvaluationParams
+from tasks.params.evaluation import EvaluationParams
 
 
 @dataclass(frozen=True)

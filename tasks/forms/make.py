@@ -22,7 +22,7 @@ from tasks.forms.layers import contents
 from tasks.forms.mixed import first_that_passes, sensitivity
 from tasks.forms.parity import Parity
 from tasks.forms.table import REFERENCE, closeness, decoded, make_table
-from tasks.params import Params
+from tasks.params.pipeline import Params
 from tasks.watch import Watch
 
 MIXED = "int8_mixed"

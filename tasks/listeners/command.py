@@ -10,7 +10,7 @@ import soundfile
 
 from tasks.listeners.listener import Clip, Transcription
 from tasks.listeners.table import transcriptions
-from tasks.params_teachers import CommandTeacher
+from tasks.params.teachers import CommandTeacher
 from tasks.watch import Watch
 
 TOLD_LINES = 20

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from tasks.listeners.listener import Clip, Transcription
-from tasks.params_teachers import TableTeacher
+from tasks.params.teachers import TableTeacher
 from tasks.watch import Watch
 
 READERS: dict[str, Callable[[Path], pd.DataFrame]] = {

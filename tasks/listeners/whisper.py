@@ -11,7 +11,7 @@ from typing import Any
 import soxr
 
 from tasks.listeners.listener import Clip, Transcription
-from tasks.params_teachers import WhisperTeacher
+from tasks.params.teachers import WhisperTeacher
 from tasks.watch import Watch
 
 RATE_HZ = 16_000

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.corpora.raw import RawUtterance, Split
-from tasks.params import Params, PreprocessParams
+from tasks.params.pipeline import Params, PreprocessParams
 from tasks.preparation.audio import Samples, check_sound, decode, level, locate, to_int16, to_rate, trim
 from tasks.preparation.quarantine import Quarantined, Reason, RejectedError
 from tasks.preparation.text import normalise

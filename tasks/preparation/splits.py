@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from tasks.corpora.raw import RawUtterance, Split
-from tasks.params import SplitParams
+from tasks.params.pipeline import SplitParams
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from base64 import b64encode
 from collections.abc import Iterable
 
 from kd.text import Vocabulary
-from tasks.params import CharacterUnits, Keyword, SentencePieceUnits, Transcription
+from tasks.params.pipeline import CharacterUnits, Keyword, SentencePieceUnits, Transcription
 
 
 def build_vocabulary(problem: Transcription | Keyword, training_texts: Iterable[str]) -> Vocabulary:

@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from tasks.params import Params
+from tasks.params.pipeline import Params
 from tasks.paths import Paths
 from tasks.reporting.forms import FormRow
 from tasks.reporting.licences import licence_of

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from tasks.params import Params
+from tasks.params.pipeline import Params
 
 PACKAGES = ("torch", "torchaudio", "onnx", "onnxruntime", "numpy", "scipy", "accelerate", "mlflow", "dvc", "prefect")
 

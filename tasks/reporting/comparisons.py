@@ -7,7 +7,7 @@ from typing import Literal
 import pandas as pd
 
 from kd.stats import Difference, Discordant, Judgement, MatchedPairs, adjusted, judge, mapsswe, mcnemar
-from tasks.params_evaluation import EvaluationParams
+from tasks.params.evaluation import EvaluationParams
 from tasks.reporting.choice import lowest
 from tasks.reporting.results import Model
 from tasks.reporting.wording import NARROW, points_of

@@ -9,8 +9,8 @@ import pandas as pd
 
 from kd.metrics import EDITS, char_edits
 from kd.stats import error_interval
-from tasks.params import Params
-from tasks.params_evaluation import OtherTable
+from tasks.params.evaluation import OtherTable
+from tasks.params.pipeline import Params
 from tasks.paths import Paths
 from tasks.preparation.quarantine import RejectedError
 from tasks.preparation.text import normalise

@@ -6,7 +6,7 @@ from math import isfinite
 from typing import Any
 
 from kd.stats import MatchedPairs
-from tasks.params_evaluation import EvaluationParams
+from tasks.params.evaluation import EvaluationParams
 from tasks.reporting.comparisons import Comparison, without_twin
 from tasks.reporting.results import Model
 from tasks.reporting.wording import percent, points_of

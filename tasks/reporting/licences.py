@@ -1,6 +1,6 @@
 """Under what terms a corpus's recordings may be used, as its makers say."""
 
-from tasks.params_corpora import CorpusParams
+from tasks.params.corpora import CorpusParams
 
 KNOWN = {
     "synthetic": "made here by eSpeak NG, a program under GPL-3.0-or-later, from the phrases of the parameters",

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from tasks.claims import impossible
-from tasks.params import Params
+from tasks.params.pipeline import Params
 from tasks.reporting.breakdown import breakdowns
 from tasks.reporting.circumstances import seeds, versions
 from tasks.reporting.clips import clips

@@ -8,32 +8,11 @@ from typing import Any
 
 import yaml
 
-from tasks.params import Params, parse_params
-from tasks.params_errors import ParamsError
+from tasks.dotted import put
+from tasks.params.errors import ParamsError
+from tasks.params.pipeline import Params, parse_params
 from tasks.search.settings import Point, Search, random_points
-from tasks.study import make_absolute
-
-
-def put(data: Any, key: str, value: Any) -> None:
-    """Set a dotted key; list items go by their number. Raises KeyError with a sentence that names the key."""
-    *path, last = key.split(".")
-    for part in path:
-        data = data.setdefault(part, {}) if isinstance(data, dict) else _item(data, part, key)
-    if isinstance(data, list):
-        _item(data, last, key)
-        data[int(last)] = value
-    elif isinstance(data, dict):
-        data[last] = value
-    else:
-        raise KeyError(f"{key}: '{last}' lies in {data!r}, which has no keys")
-
-
-def _item(data: Any, part: str, key: str) -> Any:
-    if not isinstance(data, list):
-        raise KeyError(f"{key}: '{part}' lies in {data!r}, which has no keys")
-    if not part.isdigit() or int(part) >= len(data):
-        raise KeyError(f"{key}: there is no item {part} in a list of {len(data)}")
-    return data[int(part)]
+from tasks.studies.cell import make_absolute
 
 
 def settle(search: Search, point: Point) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from tasks.search.sampling import OVER, draw, open_study, repeat_interrupted, va
 from tasks.search.settings import Search, check_jobs, load_search
 from tasks.search.trial import EVENTS, POINT, read_result, search_folder, trial_folder
 from tasks.spool import SpoolReader
-from tasks.study import write_whole
+from tasks.studies.cell import write_whole
 
 ATTEMPTS = 10
 """For each trial wanted: so many points may be invalid, too large or failed before the search gives up."""

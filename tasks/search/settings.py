@@ -11,7 +11,7 @@ import yaml
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from kd.settings.base import Strict
-from tasks.params_errors import ParamsError, explain
+from tasks.params.errors import ParamsError, explain
 
 Scalar = bool | int | float | str | None
 Point = Mapping[str, Scalar]
@@ -162,7 +162,7 @@ def load_search(file: Path) -> Search:
 
 
 def _with_overrides(data: Any) -> Search:
-    from tasks.search.candidate import put
+    from tasks.dotted import put
 
     try:
         if isinstance(data, dict) and isinstance(data.get("params"), dict):

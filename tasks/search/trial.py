@@ -20,16 +20,16 @@ import pandas as pd
 from filelock import FileLock
 
 from tasks.guard import end_with
-from tasks.params import Params
-from tasks.params_errors import ParamsError
-from tasks.params_graph import needs
+from tasks.params.errors import ParamsError
+from tasks.params.graph import needs
+from tasks.params.pipeline import Params
 from tasks.paths import Paths
 from tasks.search.candidate import candidate_params, settle
 from tasks.search.settings import Point, Search, load_search
 from tasks.spool import SpoolWriter
-from tasks.study import commit, steps_in_order, write_whole
-from tasks.study_sharing import link_corpus_and_teacher
-from tasks.watch import Silent
+from tasks.studies.cell import commit, steps_in_order, write_whole
+from tasks.studies.sharing import link_corpus_and_teacher
+from tasks.watch import Lines
 
 RESULT, EVENTS, POINT = "result.json", "events.jsonl", "point.json"
 
@@ -178,22 +178,17 @@ def _made_from(params: Params, student: str) -> set[str]:
     return found
 
 
-class TrialWatch(Silent):
+class TrialWatch(Lines):
     """Plain lines, resume states beside the trial's models, and the candidate's curves for MLflow."""
 
     def __init__(self, folder: Path, step: str, spool: SpoolWriter | None = None) -> None:
-        self.scratch = folder / "scratch" / step
-        self._step = step
+        super().__init__(folder / "scratch" / step, step)
         self._spool = spool
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
-        shown = {key: round(value, 4) for key, value in values.items() if key in ("train_loss", "valid_error")}
-        print(f"{self._step} epoch {step}: {shown}", flush=True)
+        super().metrics(values, step)
         if self._spool is not None:
             self._spool.write("metrics", step=step, values=dict(values))
-
-    def say(self, message: str) -> None:
-        print(f"{self._step}: {message}", flush=True)
 
 
 if __name__ == "__main__":

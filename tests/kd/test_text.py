@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kd.text import BLANK, Vocabulary, frames_needed
-from tasks.params import SentencePieceUnits
+from tasks.params.pipeline import SentencePieceUnits
 from tasks.preparation.vocabulary import train_sentencepiece
 
 ALPHABET = "abc '"

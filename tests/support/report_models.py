@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from tasks.params_evaluation import EvaluationParams
+from tasks.params.evaluation import EvaluationParams
 from tasks.reporting.results import COLUMNS, Model
 
 EVALUATION = EvaluationParams()

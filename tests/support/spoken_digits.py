@@ -20,7 +20,7 @@ from kd.text import Vocabulary
 from tasks import export
 from tasks.checkpoint import Checkpoint, save_checkpoint
 from tasks.corpora.phrases import DIGITS
-from tasks.params import ExportParams, Params
+from tasks.params.pipeline import ExportParams, Params
 from tasks.paths import Paths
 
 RATE_HZ = 16_000

@@ -10,7 +10,7 @@ from workspace import ENCODERS, make_params
 
 from tasks import distil, propagate, teacher
 from tasks.checkpoint import load_checkpoint
-from tasks.params import Params
+from tasks.params.pipeline import Params
 from tasks.paths import Paths
 
 T = TypeVar("T")

@@ -15,7 +15,7 @@ from kd.settings.frontend import FrontEndSettings
 from kd.settings.models import ModelSettings
 from kd.text import Vocabulary
 from tasks.checkpoint import Checkpoint, save_checkpoint
-from tasks.params import Params, parse_params
+from tasks.params.pipeline import Params, parse_params
 from tasks.paths import Paths
 from tasks.preparation.card import Card, write_card
 from tasks.preparation.store import StoredUtterance

@@ -12,7 +12,7 @@ import soundfile
 import yaml
 
 from tasks import corpus, preprocess
-from tasks.params import Params, parse_params
+from tasks.params.pipeline import Params, parse_params
 from tasks.paths import Paths
 
 REPO = Path(__file__).parents[2]

@@ -25,7 +25,7 @@ from tasks.bundle_frames import FEWEST_SAMPLES, BundleFrames
 from tasks.data import PreparedData
 from tasks.frame_teacher import ModelTeacher, load_frame_teacher
 from tasks.output_store import OutputStore
-from tasks.params import Params
+from tasks.params.pipeline import Params
 from tasks.paths import Paths
 from tasks.teacher_pass import output_keys, views
 from tasks.watch import Silent

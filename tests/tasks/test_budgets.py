@@ -17,7 +17,7 @@ from tasks import distil, export, propagate
 from tasks.budgets import cost_for, fitted, sampled, shrunk
 from tasks.checkpoint import load_checkpoint
 from tasks.data import PreparedData
-from tasks.params import Params
+from tasks.params.pipeline import Params
 from tasks.paths import Paths
 
 KINDS: Any = ("layers", "width", "stem", "hidden")

@@ -19,7 +19,7 @@ from tasks import export
 from tasks.candidate import due, register
 from tasks.champion import CANDIDATE, CHAMPION, smallest_passed
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from tasks.params import ExportParams, load_params
+from tasks.params.pipeline import ExportParams, load_params
 from tasks.paths import Paths
 from tasks.pipeline_run import read_results
 from tasks.reporting.choice import best_student

@@ -11,7 +11,7 @@ from kd.settings.conditions import Noise, Rate
 from tasks import evaluate, export
 from tasks.conditions import degraded, evenly
 from tasks.data import PreparedData
-from tasks.params_evaluation import CONDITIONS, EvaluationParams
+from tasks.params.evaluation import CONDITIONS, EvaluationParams
 from tasks.paths import Paths
 
 NOISE = Noise(kind="noise", snr_db=5)

@@ -14,7 +14,7 @@ from tasks.answers import Answer, Hypothesis, read_answers
 from tasks.data import PreparedData
 from tasks.ensembles import surest
 from tasks.frame_teacher import load_frame_teacher
-from tasks.params import Params
+from tasks.params.pipeline import Params
 from tasks.paths import Paths
 
 SMALL = {"init": "random", "model": ENCODERS["baseline"]}

@@ -14,7 +14,7 @@ from kd.settings.frontend import FrontEndSettings
 from kd.text import Vocabulary
 from tasks import export
 from tasks.checkpoint import save_checkpoint
-from tasks.params import ExportParams, Params
+from tasks.params.pipeline import ExportParams, Params
 from tasks.paths import Paths
 
 
@@ -78,7 +78,7 @@ def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
     save_checkpoint(Paths(tmp_path).model("tiny"), checkpoint_of("lstm", "transcription"))
     code = (
         "import sys; from pathlib import Path; from tasks import export; from tasks.paths import Paths;"
-        "from tasks.params import ExportParams, Params;"
+        "from tasks.params.pipeline import ExportParams, Params;"
         "p = Params.model_construct(export=ExportParams(forms=('float32',)));"
         "export.run(p, Paths(Path(sys.argv[1])), 'tiny')"
     )

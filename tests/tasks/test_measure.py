@@ -12,7 +12,7 @@ from tasks import export, fresh_process, measure
 from tasks.checkpoint import load_checkpoint
 from tasks.data import PreparedData
 from tasks.deployed import Deployed
-from tasks.params import Params
+from tasks.params.pipeline import Params
 from tasks.paths import Paths
 from tasks.watch import Silent
 

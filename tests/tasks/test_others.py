@@ -10,7 +10,7 @@ from tasks import others
 from tasks.data import PreparedData
 from tasks.listeners import Clip, Transcription
 from tasks.others import write_heard
-from tasks.params_teachers import WhisperTeacher
+from tasks.params.teachers import WhisperTeacher
 from tasks.reporting.extras import read_hypotheses
 from tasks.watch import Silent, Watch
 

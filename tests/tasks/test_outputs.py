@@ -17,7 +17,7 @@ from tasks.checkpoint import load_checkpoint, save_checkpoint
 from tasks.data import PreparedData
 from tasks.frame_teacher import ModelTeacher, load_frame_teacher
 from tasks.output_store import OutputStore
-from tasks.params import Params
+from tasks.params.pipeline import Params
 from tasks.paths import Paths
 from tasks.teacher_pass import output_keys, views
 

@@ -256,7 +256,8 @@ def test_killed_at_any_time_it_ends_as_if_never_killed(project, other_project):
     before = project.bytes_of(project.paths.prepared)
     script = project.root / "again.py"
     script.write_text(
-        "import sys; from pathlib import Path; from tasks import preprocess; from tasks.params import load_params\n"
+        "import sys; from pathlib import Path; from tasks import preprocess\n"
+        "from tasks.params.pipeline import load_params\n"
         "from tasks.paths import Paths\n"
         "if __name__ == '__main__': preprocess.run(load_params(Path('params.json')), Paths(Path()))"
     )

@@ -8,7 +8,7 @@ import pytest
 from kd.models import Recogniser, build
 from kd.propagation import Propagated, propagate
 from kd.settings.models import EncoderSettings, ModelSettings
-from tasks.params import Params, TrainedTeacher, load_params
+from tasks.params.pipeline import Params, TrainedTeacher, load_params
 
 REPO = Path(__file__).parents[2]
 OUTPUTS = {"keyword_classical": 10, "keyword_cnn": 35, "connected_digits": 17, "assistant": 29}

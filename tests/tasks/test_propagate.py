@@ -11,7 +11,7 @@ from workspace import ENCODERS, make_workspace
 
 from tasks import distil, propagate
 from tasks.checkpoint import load_checkpoint
-from tasks.params import Params
+from tasks.params.pipeline import Params
 from tasks.paths import Paths
 
 

@@ -9,7 +9,7 @@ import pytest
 from workspace import make_params, make_workspace
 
 from tasks import evaluate, export, measure, report
-from tasks.params import Params
+from tasks.params.pipeline import Params
 from tasks.paths import Paths
 from tasks.reporting.forms import read_forms
 from tasks.reporting.licences import licence_of

@@ -21,7 +21,7 @@ import yaml
 from dvc.repo import Repo
 
 from tasks.harness import STAGES
-from tasks.params import Params, load_params, parse_params
+from tasks.params.pipeline import Params, load_params, parse_params
 from tasks.stagespec import look_up, read_spec
 
 REPO = Path(__file__).parents[2]
@@ -29,19 +29,19 @@ REPO = Path(__file__).parents[2]
 PLUMBING = {
     "tasks.paths": "says where files lie, not what is in them",
     "tasks.watch": "an interface",
-    "tasks.params_errors": "the wording of errors",
-    "tasks.params_checks": "refuses parameters, changes none",
-    "tasks.params_operators": "refuses parameters, changes none",
-    "tasks.params_frames": "refuses parameters, changes none",
-    "tasks.params_shrinking": "refuses parameters, changes none",
-    "tasks.params_graph": "refuses parameters, changes none",
-    "tasks.params_states": "refuses parameters, changes none",
-    "tasks.params_teaching": "refuses parameters, changes none",
-    "tasks.params_teachers": "holds the teachers' settings, which DVC compares as parameters",
-    "tasks.params": "holds the defaults of cheap stages, which name it; to the others it only hands on kd.settings",
-    "tasks.params_corpora": "holds the corpora's settings, and the corpus stage names it",
-    "tasks.params_evaluation": "holds the settings of evaluation, and the stages that read them name it",
-    "tasks.params_export": "holds the forms' settings, and the export stage names it",
+    "tasks.params.errors": "the wording of errors",
+    "tasks.params.checks": "refuses parameters, changes none",
+    "tasks.params.operators": "refuses parameters, changes none",
+    "tasks.params.frames": "refuses parameters, changes none",
+    "tasks.params.shrinking": "refuses parameters, changes none",
+    "tasks.params.graph": "refuses parameters, changes none",
+    "tasks.params.states": "refuses parameters, changes none",
+    "tasks.params.teaching": "refuses parameters, changes none",
+    "tasks.params.teachers": "holds the teachers' settings, which DVC compares as parameters",
+    "tasks.params.pipeline": "holds the defaults of cheap stages, which name it; hands on kd.settings to the others",
+    "tasks.params.corpora": "holds the corpora's settings, and the corpus stage names it",
+    "tasks.params.evaluation": "holds the settings of evaluation, and the stages that read them name it",
+    "tasks.params.export": "holds the forms' settings, and the export stage names it",
 }
 
 

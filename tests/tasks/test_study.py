@@ -8,14 +8,14 @@ import pandas as pd
 import pytest
 import yaml
 
-from tasks import study as study_module
-from tasks.params_corpora import SeveralCorpora
+from tasks.params.corpora import SeveralCorpora
 from tasks.paths import Paths
 from tasks.stagespec import look_up
-from tasks.study import Cell, Study, cells, load_study, make_cell, models_in_order, run_cell, steps_in_order
-from tasks.study_handover import epochs_saved, handover_markdown
-from tasks.study_results import collect, missing_cells, write_results
-from tasks.study_summary import markdown, summarise, twin
+from tasks.studies import cell as study_module
+from tasks.studies.cell import Cell, Study, cells, load_study, make_cell, models_in_order, run_cell, steps_in_order
+from tasks.studies.handover import epochs_saved, handover_markdown
+from tasks.studies.results import collect, missing_cells, write_results
+from tasks.studies.summary import markdown, summarise, twin
 
 REPO = Path(__file__).parents[2]
 DESIGNS = sorted((REPO / "studies").glob("*.yaml"))

@@ -14,7 +14,7 @@ from tasks import teachers
 from tasks.answers import Answer, Hypothesis, read_answers
 from tasks.checkpoint import load_checkpoint
 from tasks.data import PreparedData
-from tasks.params import Params
+from tasks.params.pipeline import Params
 from tasks.paths import Paths
 
 FROM_TEXT = {"labels": 0.0, "beta": 1.0, "match": {"name": "hypotheses"}}

@@ -27,7 +27,7 @@ from kd.settings.models import EncoderSettings, ModelSettings
 from kd.text import Vocabulary
 from tasks import export
 from tasks.checkpoint import Checkpoint, save_checkpoint
-from tasks.params import ExportParams, Params
+from tasks.params.pipeline import ExportParams, Params
 from tasks.paths import Paths
 
 FRONTEND = FrontEndSettings(num_mels=16)

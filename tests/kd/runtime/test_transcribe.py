@@ -29,7 +29,7 @@ from kd.runtime.program import main
 from kd.runtime.recogniser import Recogniser
 from tasks import export
 from tasks.checkpoint import load_checkpoint, save_checkpoint
-from tasks.params import ExportParams, Params
+from tasks.params.pipeline import ExportParams, Params
 from tasks.paths import Paths
 from tasks.preparation.audio import decode, to_int16, to_rate
 

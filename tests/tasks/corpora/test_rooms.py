@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tasks.corpora.rooms import PEAK, coloured_noise, in_room, reverberate, rms
-from tasks.params_corpora import RoomParams
+from tasks.params.corpora import RoomParams
 
 RATE = 16_000
 

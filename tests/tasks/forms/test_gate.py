@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from tasks.forms.gate import judge
-from tasks.params_evaluation import EvaluationParams
+from tasks.params.evaluation import EvaluationParams
 
 
 def table(**errors: list[int]) -> pd.DataFrame:

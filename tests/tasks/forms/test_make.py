@@ -16,7 +16,7 @@ from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tasks.data import PreparedData, Utterance
 from tasks.forms.files import files_of, read_released
 from tasks.forms.mixed import first_that_passes
-from tasks.params import Params
+from tasks.params.pipeline import Params
 from tasks.paths import Paths
 
 ALL = ("float32", "float16", "int8_dynamic", "int8_static")

@@ -10,7 +10,7 @@ from tiny_bundle import LABELS, make_tiny_bundle
 
 from tasks.listeners import Clip
 from tasks.listeners.bundle import Bundle
-from tasks.params_teachers import BundleTeacher
+from tasks.params.teachers import BundleTeacher
 from tasks.watch import Silent
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tasks.listeners import Clip
 from tasks.listeners.command import Command
-from tasks.params_teachers import CommandTeacher
+from tasks.params.teachers import CommandTeacher
 from tasks.watch import Silent
 
 PROGRAM = """

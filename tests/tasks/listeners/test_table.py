@@ -9,7 +9,7 @@ import pytest
 
 from tasks.listeners import Clip, Transcription
 from tasks.listeners.table import Table
-from tasks.params_teachers import TableTeacher
+from tasks.params.teachers import TableTeacher
 from tasks.watch import Silent
 
 ROWS: list[dict[str, Any]] = [

@@ -11,7 +11,7 @@ from clips import make_clip
 from kd.filtering import Candidate, judge, range_db
 from kd.settings.filtering import FilterSettings
 from tasks.listeners.whisper import Whisper
-from tasks.params_teachers import WhisperTeacher
+from tasks.params.teachers import WhisperTeacher
 from tasks.watch import Silent
 
 pytest.importorskip("faster_whisper", reason="faster-whisper is an extra: pip install faster-whisper")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.corpora.raw import RawUtterance, Split
-from tasks.params import SplitParams
+from tasks.params.pipeline import SplitParams
 from tasks.preparation.splits import plan_splits
 
 PARAMS = SplitParams()

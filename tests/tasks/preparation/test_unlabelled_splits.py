@@ -1,7 +1,7 @@
 """Audio without transcripts trains, unless it is of a speaker who validates or tests."""
 
 from tasks.corpora.raw import RawUtterance
-from tasks.params import SplitParams
+from tasks.params.pipeline import SplitParams
 from tasks.preparation.splits import plan_splits
 
 

@@ -9,7 +9,7 @@ import pytest
 from report_models import BASELINE, EVALUATION, STUDENT, TEACHER, make_model
 
 from kd.stats import Discordant, MatchedPairs, adjusted
-from tasks.params_evaluation import AbsoluteMargin, EvaluationParams, RelativeMargin
+from tasks.params.evaluation import AbsoluteMargin, EvaluationParams, RelativeMargin
 from tasks.reporting.comparisons import beside, compare_all, twin_of, verdicts, without_twin
 from tasks.reporting.forest import forests
 

@@ -10,8 +10,8 @@ from report_models import EVALUATION, TEACHER, make_model
 from workspace import make_params
 
 from kd.metrics import word_edits
-from tasks.params import Params
-from tasks.params_evaluation import OtherTable
+from tasks.params.evaluation import OtherTable
+from tasks.params.pipeline import Params
 from tasks.paths import Paths
 from tasks.reporting.comparisons import compare_all, verdicts
 from tasks.reporting.extras import other_recognisers, quantised_teacher

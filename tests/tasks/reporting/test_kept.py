@@ -14,7 +14,7 @@ from kd.models import build
 from kd.propagation.survivors import survivors
 from kd.settings.models import ModelSettings
 from tasks import propagate
-from tasks.params import Params
+from tasks.params.pipeline import Params
 from tasks.paths import Paths
 from tasks.reporting.kept import Kept, read_kept, unit_strips
 from tasks.reporting.page import FOLDER

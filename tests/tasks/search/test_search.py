@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from flows.search import detach
 from tasks.data import PreparedData
-from tasks.params_errors import ParamsError
+from tasks.params.errors import ParamsError
 from tasks.search import loop
 from tasks.search import trial as trial_module
 from tasks.search.candidate import check_space, recipe_yaml, settle

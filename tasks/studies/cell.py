@@ -1,6 +1,6 @@
 """One cell of a study: all models of one fold and seed, trained and scored in a folder of their own.
 
-`python -m tasks.study SPEC FOLD SEED [FOLDER]`. A cell resumes where it was stopped: what has a row is not
+`python -m tasks.studies.cell SPEC FOLD SEED [FOLDER]`. A cell resumes where it was stopped: what has a row is not
 done again, and a training goes on after its last epoch. The folder's name holds a hash of the cell's
 parameters, so a changed study never takes over old results; a change of code does not show in it.
 """
@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -23,12 +23,13 @@ from filelock import FileLock
 from pydantic import Field
 
 from kd.settings.base import Strict
+from tasks.dotted import put
 from tasks.guard import end_with
-from tasks.params import Params, parse_params
-from tasks.params_graph import MODELS, names, needs
+from tasks.params.graph import MODELS, names, needs
+from tasks.params.pipeline import Params, parse_params
 from tasks.paths import Paths
-from tasks.study_sharing import link_corpus_and_teacher
-from tasks.watch import Silent
+from tasks.studies.sharing import link_corpus_and_teacher
+from tasks.watch import Lines, Silent
 
 
 class Study(Strict):
@@ -69,13 +70,13 @@ def cells(study: Study, project: Path) -> Iterator[Cell]:
 def make_cell(study: Study, fold: str, seed: int, project: Path) -> Cell:
     """The cell's parameters: the study's, with the fold's value, the seed, and absolute paths of what it reads."""
     data = json.loads(json.dumps(study.params))
-    _put(data, study.fold_key, fold)
-    _put(data, "student_training.seed", seed)
+    put(data, study.fold_key, fold)
+    put(data, "student_training.seed", seed)
     if data["teacher"]["source"] == "train":
-        _put(data, "teacher.training.seed", seed)
+        put(data, "teacher.training.seed", seed)
     for recipe in data["students"].values():
         if recipe.get("training"):
-            _put(recipe, "training.seed", seed)
+            put(recipe, "training.seed", seed)
     digest = blake2b(json.dumps(data, sort_keys=True).encode(), digest_size=4).hexdigest()
     make_absolute(data, project)
     root = project / "scratch" / "studies" / study.name / f"{fold}-{seed}-{digest}"
@@ -206,30 +207,8 @@ def commit() -> str:
         return ""
 
 
-class _CellWatch(Silent):
-    """Progress as plain lines; resume states beside the cell's models."""
-
-    def __init__(self, scratch: Path, label: str) -> None:
-        self.scratch = scratch
-        self.label = label
-
-    def metrics(self, values: Mapping[str, float], step: int) -> None:
-        shown = {key: round(value, 4) for key, value in values.items() if key in ("train_loss", "valid_error")}
-        print(f"{self.label} epoch {step}: {shown}", flush=True)
-
-    def say(self, message: str) -> None:
-        print(f"{self.label}: {message}", flush=True)
-
-
-def _watch(cell: Cell, step: str) -> _CellWatch:
-    return _CellWatch(cell.root / "scratch" / step, f"{cell.fold}-{cell.seed} {step}")
-
-
-def _put(data: dict[str, Any], key: str, value: Any) -> None:
-    *path, last = key.split(".")
-    for part in path:
-        data = data.setdefault(part, {})
-    data[last] = value
+def _watch(cell: Cell, step: str) -> Lines:
+    return Lines(cell.root / "scratch" / step, f"{cell.fold}-{cell.seed} {step}")
 
 
 def write_whole(file: Path, text: str) -> None:

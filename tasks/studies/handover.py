@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from tasks.study_summary import twin
+from tasks.studies.summary import twin
 
 
 def epochs_saved(results: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from kd.settings.foreign_units import map_units
-from tasks.params_graph import foreign_frames
-from tasks.params_teachers import BundleTeacher
+from tasks.params.graph import foreign_frames
+from tasks.params.teachers import BundleTeacher
 
 if TYPE_CHECKING:
-    from tasks.params import Params
+    from tasks.params.pipeline import Params
 
 FRAME_MS = 20.0
 """A frame of wav2vec 2.0 and HuBERT."""

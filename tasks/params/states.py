@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 from kd.settings.losses import Features
 from kd.settings.models import EncoderSettings
 from kd.settings.states import NEEDS_STATES, require_layers, state_widths
-from tasks.params_graph import foreign_frames, gives_text, needs
-from tasks.params_teachers import ModelTeacher
+from tasks.params.graph import foreign_frames, gives_text, needs
+from tasks.params.teachers import ModelTeacher
 
 if TYPE_CHECKING:
-    from tasks.params import Params, Recipe
+    from tasks.params.pipeline import Params, Recipe
 
 
 def state_problems(params: "Params") -> Iterator[str]:

@@ -7,7 +7,7 @@ from kd.settings.propagation import PruneUnits
 from kd.settings.shrinking import Gradual, Shrink
 
 if TYPE_CHECKING:
-    from tasks.params import Params
+    from tasks.params.pipeline import Params
 
 
 def shrink_problems(params: "Params") -> Iterator[str]:

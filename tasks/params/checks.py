@@ -9,16 +9,16 @@ from pydantic import ValidationError
 from kd.settings.itself import inner_layers
 from kd.settings.losses import NEEDS_BLANK
 from kd.settings.models import ModelSettings
-from tasks.params_frames import frame_problems
-from tasks.params_graph import way_back
-from tasks.params_operators import operator_problems
-from tasks.params_shrinking import shrink_problems
-from tasks.params_states import state_problems
-from tasks.params_teachers import CheckpointTeacher
-from tasks.params_teaching import teaching_problems
+from tasks.params.frames import frame_problems
+from tasks.params.graph import way_back
+from tasks.params.operators import operator_problems
+from tasks.params.shrinking import shrink_problems
+from tasks.params.states import state_problems
+from tasks.params.teachers import CheckpointTeacher
+from tasks.params.teaching import teaching_problems
 
 if TYPE_CHECKING:
-    from tasks.params import Params
+    from tasks.params.pipeline import Params
 
 
 def find_problems(params: "Params") -> Iterator[str]:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from kd.settings.models import EncoderSettings
 from kd.settings.propagation import Kind, Operator, PruneUnits, PruneWeights, Renew, Slice
 from kd.settings.shrinking import as_operator
-from tasks.params_shrinking import too_many
+from tasks.params.shrinking import too_many
 
 if TYPE_CHECKING:
-    from tasks.params import Params
+    from tasks.params.pipeline import Params
 
 Bounds = tuple[tuple[int, int], ...]
 """(least, most) units of each dimension that one field of the settings sizes."""

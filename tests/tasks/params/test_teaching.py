@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from workspace import ENCODERS, make_params
 
-from tasks.params_errors import ParamsError
-from tasks.params_graph import gives_text
+from tasks.params.errors import ParamsError
+from tasks.params.graph import gives_text
 
 SMALL = {"init": "random", "model": ENCODERS["baseline"]}
 LABELS = {**SMALL, "teacher": "none"}

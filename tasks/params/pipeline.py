@@ -21,12 +21,12 @@ from kd.settings.models import EncoderSettings
 from kd.settings.propagation import Operator
 from kd.settings.shrinking import Shrink
 from kd.settings.training import TrainingSettings
-from tasks.params_checks import find_problems
-from tasks.params_corpora import CorpusParams
-from tasks.params_errors import ParamsError, explain
-from tasks.params_evaluation import EvaluationParams
-from tasks.params_export import ExportParams
-from tasks.params_teachers import NOTHING, CheckpointTeacher, Ensemble, OtherTeacher
+from tasks.params.checks import find_problems
+from tasks.params.corpora import CorpusParams
+from tasks.params.errors import ParamsError, explain
+from tasks.params.evaluation import EvaluationParams
+from tasks.params.export import ExportParams
+from tasks.params.teachers import NOTHING, CheckpointTeacher, Ensemble, OtherTeacher
 
 RESERVED_NAMES = ("teacher", "random", "none", "initial")
 

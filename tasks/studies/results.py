@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from tasks.paths import Paths
-from tasks.study import Cell, Study, cells, models_in_order
+from tasks.studies.cell import Cell, Study, cells, models_in_order
 
 CURVES = ["epoch", "train_loss", "valid_error", "phase"]
 """`phase` counts the shapes that a student shrank through, from 0; empty where it never shrinks."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from tasks.params import Params
+from tasks.params.pipeline import Params
 from tasks.paths import Paths
 from tasks.watch import Watch
 

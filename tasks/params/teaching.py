@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from tasks.params_corpora import part_names
-from tasks.params_graph import MODELS, foreign_frames, gives_text, names, needs, way_back
-from tasks.params_teachers import CheckpointTeacher, HearingTeacher, ModelTeacher
+from tasks.params.corpora import part_names
+from tasks.params.graph import MODELS, foreign_frames, gives_text, names, needs, way_back
+from tasks.params.teachers import CheckpointTeacher, HearingTeacher, ModelTeacher
 
 if TYPE_CHECKING:
-    from tasks.params import Params, Recipe
+    from tasks.params.pipeline import Params, Recipe
 
 
 def teaching_problems(params: "Params") -> Iterator[str]:

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.params_teachers import BundleTeacher, ModelTeacher, gives_frames
+from tasks.params.teachers import BundleTeacher, ModelTeacher, gives_frames
 
 if TYPE_CHECKING:
-    from tasks.params import Params
+    from tasks.params.pipeline import Params
 
 MODELS = Path("models")
 

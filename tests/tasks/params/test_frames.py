@@ -6,10 +6,10 @@ import pytest
 import torchaudio
 from workspace import ENCODERS, FRONTEND, make_params
 
-from tasks.params import Params, parse_params
-from tasks.params_errors import ParamsError
-from tasks.params_frames import labels_of
-from tasks.params_graph import gives_text
+from tasks.params.errors import ParamsError
+from tasks.params.frames import labels_of
+from tasks.params.graph import gives_text
+from tasks.params.pipeline import Params, parse_params
 
 SMALL = {"init": "random", "model": ENCODERS["baseline"]}
 WAV2VEC = {"source": "torchaudio", "bundle": "WAV2VEC2_ASR_BASE_960H", "path": "models/none", "gives": "frames"}

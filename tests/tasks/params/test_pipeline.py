@@ -1,0 +1,149 @@
+"""params.yaml as a whole: what is taken, and what is said of several mistakes, chains and files."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from given_params import CONFORMER, GOOD, REMOVE, RNN, TRAINING, changed, keep, lines, prune_units
+
+from tasks.params.errors import ParamsError
+from tasks.params.pipeline import Params, load_params, parse_params
+
+REPO = Path(__file__).parents[3]
+
+
+def test_what_is_right_is_taken() -> None:
+    params = parse_params(GOOD)
+    assert params.training_of("cut") == params.student_training
+    assert parse_params(changed({"students.cut.training": {**TRAINING, "epochs": 9}})).training_of("cut").epochs == 9
+    assert Params.model_validate_json(params.model_dump_json()) == params
+
+
+def test_what_is_not_used_is_not_written() -> None:
+    """So that a record holds no setting that had no effect, and reads back."""
+    cut = {"choose": "random", **keep(hidden=3)}
+    params = parse_params(changed({"students.cut.operators": [cut, keep(width=5)]}))
+    data = params.model_dump(mode="json")
+    drawn, chosen = data["students"]["cut"]["operators"]
+    assert drawn.keys() == {"op", "keep", "choose", "seed"}
+    assert chosen.keys() == {"op", "keep", "choose", "importance"}
+    assert data["students"]["small"]["objective"] == {"labels": 1.0, "beta": 0.0}
+    assert data["students"]["cut"]["objective"]["match"]["name"] == "soft_targets"
+    assert parse_params(data) == params
+
+
+def test_the_studies_own_params_are_right() -> None:
+    files = sorted((REPO / "studies").glob("*.yaml"))
+    assert files
+    for file in files:
+        parse_params(yaml.safe_load(file.read_text(encoding="utf-8"))["params"])
+
+
+def test_the_projects_own_params_are_right() -> None:
+    assert load_params(REPO / "params.yaml").students.keys() >= {"baseline", "distilled", "sliced", "pruned"}
+
+
+def test_kinds_of_every_family() -> None:
+    """A conformer has no `hidden`; its feed-forwards are counted by the smaller one."""
+    model = {"teacher.model": CONFORMER, "students.again": REMOVE}
+    (line,) = lines(**model)
+    assert line.startswith("students.cut.operators.0: conformer has no dimension 'hidden'; it has layers, width,")
+    (line,) = lines(**model, **{"students.cut.operators.0.keep": {"feed_forward": 9}})
+    assert line == "students.cut.operators.0.keep.feed_forward: 9 of at most 8"
+    parse_params(changed({**model, "students.cut.operators.0.keep": {"feed_forward": 8, "heads": 1, "channels": 0.5}}))
+
+
+def test_sizes_that_weights_decide_wait_for_them() -> None:
+    """After pruning over all layers, or with layers chosen by importance, a size is known only within bounds."""
+    bounded = prune_units("hidden", sparsity=0.5)
+    parse_params(changed({"students.cut.operators": [bounded, keep(hidden=7)], "students.again": REMOVE}))
+    one_layer = {"students.cut.operators": [keep(layers=1), keep(hidden=9)], "students.again": REMOVE}
+    parse_params(changed(one_layer))
+    (line,) = lines(**{**one_layer, "students.cut.operators": [keep(layers=1), keep(hidden=11)]})
+    assert line == "students.cut.operators.1.keep.hidden: 11 of at most 10"
+    parse_params(
+        changed(
+            {"students.cut.operators": [prune_units("hidden", threshold=9.0), keep(hidden=5)], "students.again": REMOVE}
+        )
+    )
+
+
+def test_transcripts_are_aligned_at_the_longest_step() -> None:
+    assert lines(**{"frontend.frame_shift_ms": 20}) == [
+        f"preprocess.frame_ms: {key} has a frame every 80 ms, so this must be 80 or more, found 40"
+        for key in ("students.small.model", "teacher.model")
+    ]
+    parse_params(changed({"frontend.frame_shift_ms": 20, "preprocess.frame_ms": 80}))
+
+
+def test_students_that_lead_back_to_themselves() -> None:
+    found = lines(**{"students.cut.init": "again", "students.cut.operators": []})
+    assert found == [
+        "students.cut: its init and teacher lead back to itself (cut -> again -> cut)",
+        "students.again: its init and teacher lead back to itself (again -> cut -> again)",
+    ]
+    three = {"students.small": {"init": "cut", "teacher": "none"}, "students.cut.init": "again"}
+    found = lines(**three)
+    assert "students.small: its init and teacher lead back to itself (small -> cut -> again -> small)" in found
+
+
+def test_every_mistake_is_named_at_once() -> None:
+    found = lines(**{"techer": 1, "frontend.num_mels": 3, "students.cut.init": 5})
+    assert [line.split(":")[0] for line in found] == ["frontend.num_mels", "students.cut.init", "techer"]
+    found = lines(**{"students.cut.teacher": "nobody", "students.cut.operators.0.keep": {"heads": 1}})
+    assert [line.split(":")[0] for line in found] == ["students.cut.teacher", "students.cut.operators.0"]
+
+
+def test_what_only_a_checkpoint_tells_waits_for_it() -> None:
+    checkpoint = {"teacher": {"source": "checkpoint", "path": "old"}, "students.cut.operators.0.keep": {"heads": 1}}
+    params = parse_params(changed(checkpoint))
+    assert params.teacher.source == "checkpoint"
+    assert params.students["cut"].operators[0].keep == {"heads": 1}  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("objective", "problem"),
+    [
+        ({"beta": 1, "match": [{"name": "dist"}, {"name": "hypotheses"}]}, "match: hypotheses looks for CTC's blank"),
+        ({"beta": 1, "itself": [{"name": "cr_ctc"}]}, "itself: cr_ctc is for CTC, which a keyword problem has not"),
+    ],
+)
+def test_what_needs_ctc_is_not_for_keywords(objective: dict[str, Any], problem: str) -> None:
+    (line,) = lines(**{"problem": {"kind": "keyword"}, "students.cut.objective": objective})
+    assert line.startswith(f"students.cut.objective.{problem}")
+
+
+def test_keyword_students_may_differ_in_frames() -> None:
+    other = {"init": "random", "model": {**RNN, "subsampling": 1}, "teacher": "teacher", "objective": {"beta": 1}}
+    params = parse_params(changed({"problem": {"kind": "keyword"}, "students.other": other}))
+    assert params.students["other"].model.subsampling == 1  # type: ignore[union-attr]
+    assert params.teacher.model.subsampling == 4  # type: ignore[union-attr]
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r"params\.yaml: no such file"):
+        load_params(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text("name: [")
+    with pytest.raises(ParamsError, match="is not valid YAML") as caught:
+        load_params(tmp_path / "params.yaml")
+    assert len(caught.value.lines) == 1
+    (tmp_path / "params.yaml").write_text("")
+    with pytest.raises(ParamsError):
+        load_params(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(GOOD))
+    with pytest.raises(ParamsError, match=r"teacher\.path: missing: dvc\.yaml depends on it; write models/none"):
+        load_params(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(changed({"teacher.path": "models/none"})))
+    with pytest.raises(ParamsError, match=r"outputs: missing: dvc\.yaml depends on it; write outputs: \{\}"):
+        load_params(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(changed({"teacher.path": "models/none", "outputs": {}})))
+    assert load_params(tmp_path / "params.yaml") == parse_params(GOOD)
+
+
+def test_parameters_are_checked_without_torch() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, tasks.params.pipeline; assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=REPO, check=True)

@@ -1,0 +1,203 @@
+"""Recipes of students that cannot be followed: each kind of mistake gives one line, with the path of its key."""
+
+from typing import Any
+
+import pytest
+from given_params import GATES, GOOD, GRADUAL, HALF, PATCH, REMOVE, RNN, SLICE, keep, lines, prune_units
+
+MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
+    "both amounts": (
+        {"students.cut.operators": [{"op": "prune_weights", "sparsity": 0.5, "threshold": 1}]},
+        "students.cut.operators.0: give either sparsity or threshold, and not both",
+    ),
+    "no amount": (
+        {"students.cut.operators": [{"op": "prune_units", "kinds": ["hidden"]}]},
+        "students.cut.operators.0: give either sparsity or threshold, and not both",
+    ),
+    "nothing to learn": (
+        {"students.small.objective": {"labels": 0}},
+        "students.small.objective: labels and beta are both 0",
+    ),
+    "beta without teacher": (
+        {"students.small.objective": {"beta": 1}},
+        "students.small: objective.beta is 1.0 but teacher is none",
+    ),
+    "teacher without beta": (
+        {"students.small.teacher": "teacher"},
+        "students.small: teacher is teacher but objective.beta is 0",
+    ),
+    "random without model": ({"students.small.model": REMOVE}, "students.small: init: random needs a model"),
+    "shrinks for all epochs": (
+        {"students.small.shrink": {**GATES, "epochs": 2}},
+        "students.small.shrink.epochs: 2 of the training's 2 epochs leave none for the smaller model: lower it, or",
+    ),
+    "shrinks what is not there": (
+        {"students.small.shrink": {**GATES, "kinds": ["heads"]}},
+        "students.small.shrink: rnn has no dimension 'heads'; it has layers, width, stem, hidden",
+    ),
+    "gates of layers": (
+        {"students.small.shrink": {**GATES, "kinds": ["layers"]}},
+        "students.small.shrink: kinds: gates and penalties are of units, and layers are none: shrink them by",
+    ),
+    "shrinks too few": (
+        {"students.small.shrink": {**GATES, "of": "units", "sparsity": 0.02}},
+        "students.small.shrink.sparsity: 0.02 of so few units rounds to none: nothing would be removed",
+    ),
+    "shrinks too many": (
+        {"students.small.shrink": {**GATES, "of": "units", "sparsity": 0.99}},
+        "students.small.shrink.sparsity: 17 of 17 units cannot go: one of each of 2 dimensions stays. Lower it",
+    ),
+    "gates in half precision": (
+        {"students.small.shrink": GATES, "student_training.precision": "fp16"},
+        "students.small.shrink: phases of training do not share the scale of precision fp16: use precision bf16",
+    ),
+    "steps to a threshold": (
+        {"students.small.shrink": {**GRADUAL, "prune": prune_units("hidden", threshold=0.1)}},
+        "students.small.shrink: prune: the steps lead to a sparsity: give one, and no threshold",
+    ),
+    "more steps than epochs": (
+        {"students.small.shrink": {**GRADUAL, "steps": 3}},
+        "students.small.shrink: steps: 3 do not fit into 2 epochs: an epoch lies between two",
+    ),
+    "steps of layers and units": (
+        {"students.small.shrink": {**GRADUAL, "prune": prune_units("layers", "hidden", sparsity=0.5)}},
+        "students.small.shrink: prune.kinds: units go with their layers: shrink layers alone, or other kinds",
+    ),
+    "steps of layers that the objective looks at": (
+        {
+            "student_training.epochs": 3,
+            "students.small.objective": {"itself": [{"name": "intermediate_ctc"}]},
+            "students.small.shrink": {**GRADUAL, "prune": prune_units("layers", sparsity=0.5)},
+        },
+        "students.small.shrink.prune.kinds: layers would go that the objective looks at: shrink other kinds",
+    ),
+    "steps by norm without one": (
+        {
+            "student_training.epochs": 3,
+            "students.small.shrink": {**GRADUAL, "prune": {**HALF, "importance": {"by": "norm"}}},
+        },
+        "students.small.shrink.prune.importance: no norm scales rnn's hidden: choose another importance for them",
+    ),
+    "a slice of what shrank": (
+        {
+            "student_training.epochs": 3,
+            "students.small.shrink": {**GRADUAL, "prune": prune_units("hidden", sparsity=0.5, scope="layer")},
+            "students.cut": {"init": "small", "operators": [keep(hidden=5)], "teacher": "none"},
+            "students.again": {"init": "small", "teacher": "none"},
+        },
+        "students.cut.operators.0.keep.hidden: 5 of at most 3",
+    ),
+    "random with operators": ({"students.small.operators": [SLICE]}, "students.small: operators act on given weights"),
+    "model without random": ({"students.cut.model": RNN}, "students.cut: the shape follows from init: teacher"),
+    "patch transcribes": (
+        {"teacher.model": PATCH, "students.cut.operators": []},
+        "teacher.model: patch_cnn sees one fixed patch",
+    ),
+    "crop": ({"preprocess.too_long": "crop"}, "preprocess.too_long: crop would part transcripts from their audio"),
+    "limits": ({"preprocess.min_seconds": 30}, "preprocess: min_seconds 30.0 is not below max_seconds 20.0"),
+    "capitals": ({"problem.units.alphabet": "ABC"}, "problem.units.alphabet: holds capitals"),
+    "units of keywords": ({"problem.kind": "keyword"}, "problem.units: unknown key; valid keys: kind"),
+    # references
+    "unknown init": (
+        {"students.cut.init": "teachr"},
+        "students.cut.init: 'teachr' is no model of this file (did you mean 'teacher'?)",
+    ),
+    "unknown teacher": (
+        {"students.cut.teacher": "smal"},
+        "students.cut.teacher: 'smal' is no model of this file (did you mean 'small'?)",
+    ),
+    "itself": ({"students.cut.init": "cut"}, "students.cut.init: 'cut' is this student itself"),
+    "reserved name": (
+        {"students.random": GOOD["students"]["small"]},
+        "students.random: nothing may be called random",
+    ),
+    "name of a folder": ({"students.a/b": GOOD["students"]["small"]}, "students.a/b: 'a/b' names folders and stages"),
+    # what a family has
+    "kind of an rnn": (
+        {"students.cut.operators.0.keep": {"heads": 1}},
+        "students.cut.operators.0: rnn has no dimension 'heads'; it has layers, width, stem, hidden",
+    ),
+    "kind through a chain": (
+        {"students.again.operators": [{"op": "prune_units", "kinds": ["channels"], "sparsity": 0.5}]},
+        "students.again.operators.0: rnn has no dimension 'channels'",
+    ),
+    "more than there is": (
+        {"students.cut.operators.0.keep.hidden": 11},
+        "students.cut.operators.0.keep.hidden: 11 of at most 7",
+    ),
+    "more than the smallest layer has": (
+        {"students.cut.operators.0.keep.hidden": 8},
+        "students.cut.operators.0.keep.hidden: 8 of at most 7",
+    ),
+    "more than an earlier operator left": (
+        {"students.cut.operators": [keep(hidden=3), keep(hidden=4)]},
+        "students.cut.operators.1.keep.hidden: 4 of at most 3",
+    ),
+    "more than another student has": (
+        {"students.again.operators": [keep(width=4, hidden=4)]},
+        "students.again.operators.0.keep.hidden: 4 of at most 3",
+    ),
+    "more layers than are left": (
+        {"students.cut.operators": [keep(layers=1), keep(layers=2)]},
+        "students.cut.operators.1.keep.layers: 2 of at most 1",
+    ),
+    "more than a share left": (
+        {"students.cut.operators": [keep(width=0.25), keep(width=4)]},
+        "students.cut.operators.1.keep.width: 4 of at most 3",
+    ),
+    "more than pruning by layer left": (
+        {"students.cut.operators": [prune_units("hidden", sparsity=0.5, scope="layer"), keep(hidden=4)]},
+        "students.cut.operators.1.keep.hidden: 4 of at most 3",
+    ),
+    # operators that would do nothing
+    "a slice of all": (
+        {"students.cut.operators": [keep(layers=2, width=12)]},
+        "students.cut.operators.0.keep: layers, width would be kept whole",
+    ),
+    "a share that rounds to all": (
+        {"students.cut.operators": [keep(layers=0.9)]},
+        "students.cut.operators.0.keep: layers would be kept whole",
+    ),
+    "a slice of all that is left": (
+        {"students.again.operators": [keep(hidden=3)]},
+        "students.again.operators.0.keep: hidden would be kept whole",
+    ),
+    "too sparse to remove a unit": (
+        {"students.cut.operators": [prune_units("hidden", sparsity=0.02)]},
+        "students.cut.operators.0.sparsity: 0.02 of so few units rounds to none",
+    ),
+    "too sparse to remove a unit of any layer": (
+        {"students.cut.operators": [prune_units("hidden", sparsity=0.04, scope="layer")]},
+        "students.cut.operators.0.sparsity: 0.04 of so few units rounds to none",
+    ),
+    "more new layers than are left": (
+        {"students.cut.operators": [keep(layers=1), {"op": "renew", "layers": 2}]},
+        "students.cut.operators.1.layers: 2 of at most 1 layers",
+    ),
+    "a new layer that is not there": (
+        {"students.cut.operators": [{"op": "renew", "layers": [0, 2]}]},
+        "students.cut.operators.0.layers: (0, 2) of at most 2 layers",
+    ),
+    "nothing handed over": (
+        {"students.cut.operators": [{"op": "renew", "layers": 2, "stem": True, "head": True}]},
+        "students.cut.operators.0: nothing of the source would be left: use init: random",
+    ),
+    "nothing new": (
+        {"students.cut.operators": [{"op": "renew"}]},
+        "students.cut.operators.0: renew nothing? Give layers, such as last, or stem: true, or head: true",
+    ),
+    "weights that are zero already": (
+        {
+            "students.cut.operators": [{"op": "prune_weights", "sparsity": 0.5}],
+            "students.again.operators": [{"op": "prune_weights", "sparsity": 0.4}],
+        },
+        "students.again.operators.0.sparsity: 0.5 of the weights are zero already: 0.4 zeroes none",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line_with_its_path(mistake: str) -> None:
+    changes, expected = MISTAKES[mistake]
+    (line,) = lines(**changes)
+    assert line.startswith(expected)
