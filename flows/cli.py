@@ -120,6 +120,7 @@ def study(
     screen: Annotated[bool, typer.Option("--screen", help="Only the first fold with the first seed.")] = False,
     background: Annotated[bool, typer.Option("--detach", help="Go on after this terminal is closed.")] = False,
     table_only: Annotated[bool, typer.Option("--table", help="Only print the table of what is done.")] = False,
+    against: Annotated[str | None, typer.Option(help="With --table: subtract this model's errors.")] = None,
 ) -> None:
     """Run a study: every fold with every seed. Stop it at any time; the next call does only what is missing.
 
@@ -128,7 +129,7 @@ def study(
     from flows.study import detach, run_study, summary
 
     if table_only:
-        typer.echo(summary(file, Path()))
+        typer.echo(summary(file, Path(), against=against))
     elif background:
         typer.echo(f"Running in the background. Log: {detach(file, Path(), jobs=jobs, screen=screen)}")
     elif run_study(file, Path(), jobs=jobs, screen=screen):

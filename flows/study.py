@@ -30,8 +30,11 @@ def run_study(file: Path, project: Path, *, jobs: int, screen: bool) -> int:
     return failed
 
 
-def summary(file: Path, project: Path) -> str:
-    """The study's tables so far, as Markdown: errors, and epochs that handing knowledge over saved."""
+def summary(file: Path, project: Path, *, against: str | None = None) -> str:
+    """The study's tables so far, as Markdown: errors, and epochs that handing knowledge over saved.
+
+    against: the model whose errors are subtracted; else each model's baseline.
+    """
     from tasks.studies.handover import epochs_saved, handover_markdown
     from tasks.studies.summary import markdown, summarise
 
@@ -39,7 +42,7 @@ def summary(file: Path, project: Path) -> str:
     results = collect(study, project)
     try:
         tables = [
-            markdown(summarise(results)),
+            markdown(summarise(results, against=against), against),
             handover_markdown(epochs_saved(results, collect_curves(study, project))),
         ]
         return "\n\n".join(table for table in tables if table)

@@ -23,7 +23,8 @@ class ModelSummary:
 
     Sizes are medians over cells, since pruning leaves other sizes in each. seed_spread: standard deviation between
     the seeds of a fold, mean over the folds that have several. against: differences of error, this model minus another;
-    None against itself. Its baseline is its twin, or where none is of its size the model of that name.
+    None against itself. Its baseline is its twin, or where none is of its size the model of that name, unless
+    `summarise` was given another.
     """
 
     model: str
@@ -37,14 +38,23 @@ class ModelSummary:
     against_teacher: Interval | None
 
 
-def summarise(results: pd.DataFrame, confidence: float = 0.95) -> list[ModelSummary]:
-    """One summary a model, in the study's order, over the cells that all models have."""
+def summarise(results: pd.DataFrame, confidence: float = 0.95, *, against: str | None = None) -> list[ModelSummary]:
+    """One summary a model, in the study's order, over the cells that all models have.
+
+    against: the model that all are compared with, instead of the baseline of their size. ValueError if there is none.
+    """
     complete = _complete_cells(results)
     if complete.empty:
         raise ValueError("no cell of this study has all its models yet: run `kd study` until one is done")
+    known = [str(model) for model in complete["model"].unique()]
+    if against is not None and against not in known:
+        raise ValueError(f"no model {against!r} in this study: it has {', '.join(known)}")
     speakers = pd.DataFrame(_speakers(complete)).groupby(["model", "speaker"], sort=False).mean().reset_index()
     by_model = {str(model): table.set_index("speaker") for model, table in speakers.groupby("model", sort=False)}
-    return [_summary(model, complete, by_model, confidence) for model in complete["model"].unique()]
+    return [
+        _summary(model, complete, by_model, against or twin(model, complete) or "baseline", confidence)
+        for model in known
+    ]
 
 
 def twin(model: str, results: pd.DataFrame) -> str | None:
@@ -55,10 +65,10 @@ def twin(model: str, results: pd.DataFrame) -> str | None:
     return None if apart.empty or apart.min() > CLOSE else str(apart.idxmin())
 
 
-def markdown(summaries: list[ModelSummary]) -> str:
+def markdown(summaries: list[ModelSummary], against: str | None = None) -> str:
     """The table for docs/results.md."""
     lines = [
-        "| model | parameters | non-zero | cells | validation | test error (95 %) | minus baseline | minus teacher | between seeds |",  # noqa: E501
+        f"| model | parameters | non-zero | cells | validation | test error (95 %) | minus {against or 'baseline'} | minus teacher | between seeds |",  # noqa: E501
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for s in summaries:
@@ -84,11 +94,13 @@ def _speakers(results: pd.DataFrame) -> Iterator[dict[str, Any]]:
             yield {"model": row["model"], "speaker": str(speaker), "errors": errors, "units": units}
 
 
-def _summary(model: str, results: pd.DataFrame, by_model: dict[str, pd.DataFrame], confidence: float) -> ModelSummary:
+def _summary(
+    model: str, results: pd.DataFrame, by_model: dict[str, pd.DataFrame], baseline: str, confidence: float
+) -> ModelSummary:
     rows, table = results[results["model"] == model], by_model[model]
     speakers, units, errors = table.index.tolist(), table["units"].tolist(), table["errors"].tolist()
 
-    def against(other: str) -> Interval | None:
+    def minus(other: str) -> Interval | None:
         if other == model or other not in by_model:
             return None
         others = by_model[other]["errors"].reindex(table.index).tolist()
@@ -103,8 +115,8 @@ def _summary(model: str, results: pd.DataFrame, by_model: dict[str, pd.DataFrame
         valid_error=float(rows["valid_error"].mean()),
         seed_spread=float(deviations.mean()) if len(deviations) else 0.0,
         error=error_interval(errors, units, speakers, confidence=confidence),
-        against_baseline=against(twin(model, results) or "baseline"),
-        against_teacher=against("teacher"),
+        against_baseline=minus(baseline),
+        against_teacher=minus("teacher"),
     )
 
 

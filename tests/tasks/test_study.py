@@ -237,6 +237,20 @@ def test_the_baseline_is_the_twin_of_a_models_size() -> None:
     assert twin("sliced", table[table["model"] != "small"]) is None
 
 
+def test_all_may_be_compared_with_one_model() -> None:
+    table = results({"baseline": [[30], [40]], "gates": [[20], [30]], "lasso": [[15], [35]]})
+    summaries = {summary.model: summary for summary in summarise(table, against="gates")}
+    assert summaries["gates"].against_baseline is None
+    lasso = summaries["lasso"].against_baseline
+    assert lasso is not None
+    # differences of -0.05 and 0.05 over two speakers: t(1) = 12.706 times 0.05
+    assert lasso.estimate == pytest.approx(0.0)
+    assert lasso.high == pytest.approx(12.706 * 0.05, rel=1e-3)
+    assert "| minus gates |" in markdown(list(summaries.values()), "gates")
+    with pytest.raises(ValueError, match="no model 'gate' in this study: it has baseline, gates, lasso"):
+        summarise(table, against="gate")
+
+
 def test_epochs_saved_count_until_the_twins_least_error() -> None:
     table = results({"new": [[30], [30]], "sliced": [[25], [35]]})
     table["role"] = table["model"].map({"new": "baseline", "sliced": "student"})
