@@ -37,7 +37,7 @@ from kd.settings.frontend import AugmentSettings
 from kd.settings.losses import ObjectiveSettings
 from kd.settings.models import EncoderSettings
 from kd.settings.training import Constant, TrainingSettings
-from kd.training import Batches, Objective, fit
+from kd.training import Batches, Course, Objective, fit
 from tasks import corpus, preprocess
 from tasks.checkpoint import Checkpoint, save_checkpoint
 from tasks.data import PreparedData
@@ -173,10 +173,10 @@ def epochs(job: Job, augment: AugmentSettings, teacher: TeacherOutputs | None) -
         device=torch.device("cpu"), teacher=teacher, cache=cache, output_lengths=student.output_lengths,
     )  # fmt: skip
     objective = ObjectiveSettings() if teacher is None else job.params.students["distilled"].objective
-    running = fit(
-        student, Objective(objective, job.params.problem.kind), Batches(inputs.epoch, inputs.per_epoch),
-        lambda model: {"valid_error": 0.0, "valid_loss": 0.0}, settings, accelerator=make_accelerator(settings),
-    )  # fmt: skip
+    running = fit(student, Course(
+        Objective(objective, job.params.problem.kind), Batches(inputs.epoch, inputs.per_epoch),
+        lambda model: {"valid_error": 0.0, "valid_loss": 0.0}, settings, make_accelerator(settings),
+    ))  # fmt: skip
 
     def one() -> tuple[float, float]:
         started = time.perf_counter()

@@ -18,7 +18,7 @@ from kd.settings.frontend import AugmentSettings
 from kd.settings.losses import ObjectiveSettings
 from kd.settings.models import ModelSettings
 from kd.settings.training import TrainingSettings
-from kd.training import Batches, Epoch, Objective, fit
+from kd.training import Batches, Course, Epoch, Objective, fit
 from tasks.data import Batch, PreparedData, Utterance
 from tasks.features import FeatureCache, cacheable
 from tasks.hypothesis_table import HypothesisTable, search
@@ -120,17 +120,15 @@ def _epochs(
         share=Share(accelerator.process_index, accelerator.num_processes),
         output_lengths=model.output_lengths,
     )
-    return run.fit(
-        model,
+    course = Course(
         objective,
         Batches(inputs.epoch, inputs.per_epoch, run.frontend.settings.frame_shift_ms),
         Validation(run.data, "valid", frontend, batch_seconds=run.settings.batch_seconds, device=device),
         run.settings,
-        accelerator=accelerator,
-        masks=run.masks,
-        resume=state,
-        teacher=None if teacher is None else teacher.encoder,
+        accelerator,
+        None if teacher is None else teacher.encoder,
     )
+    return run.fit(model, course, masks=run.masks, resume=state)
 
 
 def _teaching(

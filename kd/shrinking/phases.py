@@ -1,36 +1,29 @@
 """Training in phases: each trains one shape of a model, and between two of them something goes."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-from accelerate import Accelerator
 from torch import Tensor
 
 from kd.models import Recogniser, build
 from kd.propagation.operators import Calibrate, CannotShrinkError, Propagated
-from kd.settings.models import EncoderSettings, ModelSettings
+from kd.settings.models import ModelSettings
 from kd.settings.shrinking import Shrink
-from kd.settings.training import TrainingSettings
 from kd.shrinking.methods import Method, make_method
-from kd.training import Batches, Epoch, Objective, Span, fit
-from kd.training.loop import Validate
+from kd.training import Course, Epoch, Span, fit
 from kd.training.pressure import NoPressure
 
 
 def fit_and_shrink(
     model: Recogniser,
-    objective: Objective,
-    batches: Batches,
-    validate: Validate,
-    settings: TrainingSettings,
+    course: Course,
     *,
-    accelerator: Accelerator,
     shrink: Shrink,
     calibrate: Calibrate | None = None,
     masks: Mapping[str, Tensor] | None = None,
     resume: Mapping[str, Any] | None = None,
-    teacher: EncoderSettings | None = None,
 ) -> Iterator[Epoch]:
     """As `kd.training.fit`, but the model shrinks on the way, and what is trained at last is a new one.
 
@@ -42,29 +35,17 @@ def fit_and_shrink(
         method = make_method(shrink, Propagated(model, masks or {}), calibrate)
     except ValueError as error:
         raise CannotShrinkError(str(error)) from None
-    spans = _spans(method, settings.epochs)
+    spans = _spans(method, course.settings.epochs)
     number = 0 if resume is None else int(resume["phase"])
     now = Propagated(model, masks or {}) if resume is None else restored(model, resume)
     inner = None if resume is None else resume["inner"]
     device = model.mean_F.device
     for phase in range(number, len(spans)):
         span, last = spans[phase], phase == len(spans) - 1
-        steps = (span.end - span.first) * batches.per_epoch
-        pressure = NoPressure() if last else method.pressure(now.model, steps, settings.seed)
-        epochs = fit(
-            now.model,
-            objective,
-            batches,
-            validate,
-            settings if last else settings.model_copy(update={"patience": None}),
-            accelerator=accelerator,
-            masks=now.masks,
-            resume=inner,
-            teacher=teacher,
-            pressure=pressure,
-            span=span,
-        )
-        for epoch in epochs:
+        steps = (span.end - span.first) * course.batches.per_epoch
+        pressure = NoPressure() if last else method.pressure(now.model, steps, course.settings.seed)
+        taught = course if last else replace(course, settings=course.settings.model_copy(update={"patience": None}))
+        for epoch in fit(now.model, taught, masks=now.masks, resume=inner, pressure=pressure, span=span):
             yield _seen_from_outside(epoch, phase, last, now)
         inner = None
         if not last:

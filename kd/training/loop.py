@@ -79,116 +79,139 @@ class TrainingDivergedError(RuntimeError):
     """The loss, or what the model says, is not finite any more."""
 
 
+@dataclass(frozen=True)
+class Course:
+    """What a model learns from: an objective, batches, how it is validated, and the settings of all this.
+
+    teacher: the encoder whose inner states the objective compares; None where it compares none.
+    """
+
+    objective: Objective
+    batches: Batches
+    validate: Validate
+    settings: TrainingSettings
+    accelerator: Accelerator
+    teacher: EncoderSettings | None = None
+
+
 def fit(
     model: Recogniser,
-    objective: Objective,
-    batches: Batches,
-    validate: Validate,
-    settings: TrainingSettings,
+    course: Course,
     *,
-    accelerator: Accelerator,
     masks: Mapping[str, Tensor] | None = None,
     resume: Mapping[str, Any] | None = None,
-    teacher: EncoderSettings | None = None,
     pressure: Pressure | None = None,
     span: Span | None = None,
 ) -> Iterator[Epoch]:
     """Train `model` in place, yielding after each epoch; with `resume` (an earlier `state`), go on from there.
 
-    masks: weights kept at zero (true = alive). teacher: its encoder, where inner states are compared. pressure: acts
-    beside the objective. span: these epochs alone; None: all of the settings'. The best epoch has the least
-    (valid_error, valid_loss); after `patience` epochs without a better one the run ends. Raises
-    TrainingDivergedError, and ValueError for layers that are not there.
+    masks: weights kept at zero (true = alive). pressure: acts beside the objective. span: these epochs alone; None:
+    all of the settings'. The best epoch has the least (valid_error, valid_loss); after `patience` epochs without a
+    better one the run ends. Raises TrainingDivergedError, and ValueError for layers that are not there.
     """
-    masks, pressure = masks or {}, pressure or NoPressure()
+    settings = course.settings
     span = span or Span(0, settings.epochs, (0, settings.epochs))
-    trainee = Trainee(model, objective.schedule, settings.seed, teacher)
-    optimiser = make_optimiser(trainee.parameters(), settings.optimiser)
-    start, end = (epoch * batches.per_epoch for epoch in span.rates)
-    schedule = make_schedule(optimiser, settings.schedule, end - start, span.first * batches.per_epoch - start)
-    first, record = span.first, _Best()
-    if resume is not None:
-        model.load_state_dict(resume["model"])
-        trainee.beside.load_state_dict(resume["beside"])
-        optimiser.load_state_dict(resume["optimiser"])
-        schedule.load_state_dict(resume["schedule"])
-        pressure.load_state_dict(resume["pressure"])
-        first, record = resume["epoch"] + 1, _Best.restored(resume)
-        if resume["finished"]:
-            return
-    wrapped, optimiser = accelerator.prepare(trainee, optimiser)
-    if resume is not None and accelerator.scaler is not None:
-        accelerator.scaler.load_state_dict(resume["scaler"])
+    learner = _Learner(model, course, span, masks or {}, pressure or NoPressure(), resume)
+    if resume is not None and resume["finished"]:
+        return
     with in_eight_bits(model, settings.quantised == "int8"):
-        for index in range(first, span.end):
-            torch.manual_seed(settings.seed * 100_003 + index + accelerator.process_index * 1_000_000_007)
-            wrapped.train()
-            now, meters = objective.at(index), Meters()
-            gauges = Gauges(now, batches.per_epoch, accelerator)
-            for number, inputs in enumerate(batches.epoch(index)):
-                measured = gauges if gauges.measures(number) else None
-                terms = _step(wrapped, now, inputs, optimiser, settings, accelerator, measured, pressure)
-                if not accelerator.optimizer_step_was_skipped:
-                    schedule.step()
-                zeroed(model, masks)
-                meters.add(terms, accelerator)
-            model.eval()
-            losses, diagnosis = now.metrics(meters.means()), gauges.means(batches.frame_shift_ms)
-            with pressure.acting(training=False):
-                validated = _validated(validate, model, index)
-            rate = float(schedule.get_last_lr()[0])
-            metrics = {**losses, **diagnosis, "rate": rate, **pressure.metrics(), **validated}
-            metrics = broadcast_object_list([metrics])[0]
-            _require_finite(metrics, index)
-            record.see(index, metrics, model)
-            finished = index + 1 == span.end or record.stale(index, settings.patience)
-            state = {
-                "model": model.state_dict(),
-                "shape": model.settings.model_dump(mode="json"),
-                "beside": trainee.beside.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "schedule": schedule.state_dict(),
-                "scaler": None if accelerator.scaler is None else accelerator.scaler.state_dict(),
-                "pressure": pressure.state_dict(),
-                "epoch": index,
-                "finished": finished,
-                **record.saved(),
-            }
-            yield Epoch(index, metrics, state, record.weights, finished)
+        for index in range(span.first if resume is None else resume["epoch"] + 1, span.end):
+            metrics = learner.epoch(index)
+            finished = index + 1 == span.end or learner.best.stale(index, settings.patience)
+            state = {**learner.state(), "epoch": index, "finished": finished}
+            yield Epoch(index, metrics, state, learner.best.weights, finished)
             if finished:
                 return
 
 
-def _step(
-    trainee: torch.nn.Module,
-    objective: Objective,
-    inputs: Inputs,
-    optimiser: Any,
-    settings: TrainingSettings,
-    accelerator: Accelerator,
-    gauges: Gauges | None,
-    pressure: Pressure,
-) -> list[Term]:
-    """One step of the optimiser on this process's share of a batch; returns the terms of its objective.
+class _Learner:
+    """A model with all that is saved beside it: what learns with it, its optimiser, and the best epoch so far."""
 
-    gauges: where the batch is measured, None for most.
-    """
-    if objective.settings.two_views is not None:
-        inputs = inputs.both_views()
-    with pressure.acting(training=True):
-        with accelerator.autocast():
-            outputs = trainee(inputs.features_BTF, inputs.lengths_B)
-        terms = objective.terms(outputs, inputs)
-        parts = shares(terms, accelerator)
-        if gauges is not None:
-            gauges.add(outputs, inputs, terms, parts)
-        optimiser.zero_grad()
-        accelerator.backward(total(terms, parts))
-    pressure.press()
-    if settings.clip_norm is not None:
-        accelerator.clip_grad_norm_(trainee.parameters(), settings.clip_norm)
-    optimiser.step()
-    return terms
+    def __init__(
+        self,
+        model: Recogniser,
+        course: Course,
+        span: Span,
+        masks: Mapping[str, Tensor],
+        pressure: Pressure,
+        resume: Mapping[str, Any] | None,
+    ) -> None:
+        self.model, self.course, self.masks, self.pressure = model, course, masks, pressure
+        self.trainee = Trainee(model, course.objective.schedule, course.settings.seed, course.teacher)
+        optimiser = make_optimiser(self.trainee.parameters(), course.settings.optimiser)
+        per_epoch = course.batches.per_epoch
+        start, end = (epoch * per_epoch for epoch in span.rates)
+        self.schedule = make_schedule(optimiser, course.settings.schedule, end - start, span.first * per_epoch - start)
+        self.best = _Best()
+        if resume is not None:
+            model.load_state_dict(resume["model"])
+            self.trainee.beside.load_state_dict(resume["beside"])
+            optimiser.load_state_dict(resume["optimiser"])
+            self.schedule.load_state_dict(resume["schedule"])
+            pressure.load_state_dict(resume["pressure"])
+            self.best = _Best.restored(resume)
+        self.wrapped, self.optimiser = course.accelerator.prepare(self.trainee, optimiser)
+        if resume is not None and course.accelerator.scaler is not None:
+            course.accelerator.scaler.load_state_dict(resume["scaler"])
+
+    def epoch(self, index: int) -> dict[str, float]:
+        """Train for an epoch, validate, and remember the weights if it was the best; returns its metrics."""
+        course, accelerator = self.course, self.course.accelerator
+        torch.manual_seed(course.settings.seed * 100_003 + index + accelerator.process_index * 1_000_000_007)
+        now, meters = course.objective.at(index), Meters()
+        gauges = Gauges(now, course.batches.per_epoch, accelerator)
+        self.wrapped.train()
+        for number, inputs in enumerate(course.batches.epoch(index)):
+            meters.add(self._step(now, inputs, gauges if gauges.measures(number) else None), accelerator)
+        self.model.eval()
+        losses, diagnosis = now.metrics(meters.means()), gauges.means(course.batches.frame_shift_ms)
+        with self.pressure.acting(training=False):
+            validated = _validated(course.validate, self.model, index)
+        rate = float(self.schedule.get_last_lr()[0])
+        ours = {**losses, **diagnosis, "rate": rate, **self.pressure.metrics(), **validated}
+        metrics: dict[str, float] = broadcast_object_list([ours])[0]
+        _require_finite(metrics, index)
+        self.best.see(index, metrics, self.model)
+        return metrics
+
+    def _step(self, objective: Objective, inputs: Inputs, gauges: Gauges | None) -> list[Term]:
+        """One step of the optimiser on this process's share of a batch; returns the terms of its objective.
+
+        gauges: where the batch is measured, None for most.
+        """
+        accelerator, clip_norm = self.course.accelerator, self.course.settings.clip_norm
+        if objective.settings.two_views is not None:
+            inputs = inputs.both_views()
+        with self.pressure.acting(training=True):
+            with accelerator.autocast():
+                outputs = self.wrapped(inputs.features_BTF, inputs.lengths_B)
+            terms = objective.terms(outputs, inputs)
+            parts = shares(terms, accelerator)
+            if gauges is not None:
+                gauges.add(outputs, inputs, terms, parts)
+            self.optimiser.zero_grad()
+            accelerator.backward(total(terms, parts))
+        self.pressure.press()
+        if clip_norm is not None:
+            accelerator.clip_grad_norm_(self.wrapped.parameters(), clip_norm)
+        self.optimiser.step()
+        if not accelerator.optimizer_step_was_skipped:
+            self.schedule.step()
+        zeroed(self.model, self.masks)
+        return terms
+
+    def state(self) -> dict[str, Any]:
+        scaler = self.course.accelerator.scaler
+        return {
+            "model": self.model.state_dict(),
+            "shape": self.model.settings.model_dump(mode="json"),
+            "beside": self.trainee.beside.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "scaler": None if scaler is None else scaler.state_dict(),
+            "pressure": self.pressure.state_dict(),
+            **self.best.saved(),
+        }
 
 
 class _Best:

@@ -1,6 +1,7 @@
 """A training run small enough for tests: a few utterances of noise with random targets."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from kd.models import Recogniser
 from kd.settings.losses import ObjectiveSettings
 from kd.settings.training import TrainingSettings
-from kd.training import Batches, Epoch, Inputs, Objective, fit
+from kd.training import Batches, Course, Epoch, Inputs, Objective, fit
 
 
 def tiny_inputs(problem: str, seed: int, teacher: Recogniser | None = None) -> Inputs:
@@ -56,17 +57,26 @@ def tiny_settings(**changes: Any) -> TrainingSettings:
 
 
 def tiny_fit(model: Recogniser, settings: TrainingSettings | None = None, **changes: Any) -> Iterator[Epoch]:
-    """`fit` on labels alone; changes replace its arguments, among them `objective` as settings."""
-    problem = model.settings.problem
-    objective = changes.pop("objective", ObjectiveSettings())
-    precision = (settings or tiny_settings()).precision
-    arguments: dict[str, Any] = {
+    """`fit` on labels alone; changes replace its arguments and its course's, among them `objective` as settings."""
+    course, arguments = tiny_course(model, settings, **changes)
+    return fit(model, course, **arguments)
+
+
+def tiny_course(
+    model: Recogniser, settings: TrainingSettings | None = None, **changes: Any
+) -> tuple[Course, dict[str, Any]]:
+    """A course of labels alone with the changes that it knows, and those that are left."""
+    problem, settings = model.settings.problem, settings or tiny_settings()
+    given: dict[str, Any] = {
         "batches": tiny_batches(problem),
         "validate": TinyValidation(),
-        "accelerator": Accelerator(cpu=True, mixed_precision=precision),
-        **changes,
+        "accelerator": Accelerator(cpu=True, mixed_precision=settings.precision),
     }
-    return fit(model, Objective(objective, problem), settings=settings or tiny_settings(), **arguments)
+    objective = Objective(changes.pop("objective", ObjectiveSettings()), problem)
+    known = {field.name for field in fields(Course)}
+    given |= {name: value for name, value in changes.items() if name in known}
+    left = {name: value for name, value in changes.items() if name not in known}
+    return Course(objective, settings=settings, **given), left
 
 
 def weights_of(model: Recogniser) -> dict[str, Tensor]:

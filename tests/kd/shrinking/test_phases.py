@@ -6,19 +6,17 @@ from typing import Any
 
 import pytest
 import torch
-from accelerate import Accelerator
 from factories import outputs
 from pydantic import TypeAdapter
-from tiny_training import TinyValidation, fresh, tiny_batches, tiny_settings
+from tiny_training import TinyValidation, fresh, tiny_batches, tiny_course, tiny_settings
 
 from kd.models import Recogniser, build
 from kd.propagation.evidence import Loss, gather
-from kd.settings.losses import ObjectiveSettings
 from kd.settings.propagation import DataDriven
 from kd.settings.shrinking import Shrink
 from kd.settings.training import TrainingSettings
 from kd.shrinking import fit_and_shrink, restored
-from kd.training import Epoch, Objective
+from kd.training import Epoch
 
 KINDS = {
     "cnn": ["width", "stem", "hidden"],
@@ -63,17 +61,8 @@ def calibrate(model: Recogniser, importance: DataDriven) -> Any:
 
 
 def run(model: Recogniser, shrink: Shrink, settings: TrainingSettings | None = None, **changes: Any) -> Iterator[Epoch]:
-    problem = model.settings.problem
-    arguments: dict[str, Any] = {"validate": TinyValidation(), "calibrate": calibrate, **changes}
-    return fit_and_shrink(
-        model,
-        Objective(ObjectiveSettings(), problem),
-        tiny_batches(problem),
-        settings=settings or tiny_settings(),
-        accelerator=Accelerator(cpu=True),
-        shrink=shrink,
-        **arguments,
-    )
+    course, arguments = tiny_course(model, settings, **changes)
+    return fit_and_shrink(model, course, shrink=shrink, **{"calibrate": calibrate, **arguments})
 
 
 def final(model: Recogniser, epoch: Epoch) -> Recogniser:
