@@ -42,14 +42,14 @@ from tasks import corpus, preprocess
 from tasks.checkpoint import Checkpoint, save_checkpoint
 from tasks.data import PreparedData
 from tasks.features import FeatureCache, cacheable
-from tasks.frame_teacher import ModelTeacher
 from tasks.inputs import TeacherOutputs, TrainingInputs
-from tasks.output_store import OutputStore
 from tasks.params.pipeline import Params, parse_params
 from tasks.paths import Paths
 from tasks.teacher import model_settings
-from tasks.teacher_outputs import LiveOutputs, StoredOutputs
-from tasks.teacher_pass import fill, views
+from tasks.teaching.frame_teacher import ModelTeacher
+from tasks.teaching.output_store import OutputStore
+from tasks.teaching.teacher_outputs import LiveOutputs, StoredOutputs
+from tasks.teaching.teacher_pass import fill, views
 from tasks.training import feature_statistics, make_accelerator
 from tasks.watch import Silent
 

@@ -11,8 +11,8 @@ from prefect.artifacts import (
 )
 
 from tasks.paths import Paths
-from tasks.pictures import error_png
-from tasks.pipeline_run import read_results
+from tasks.tracking.pictures import error_png
+from tasks.tracking.pipeline_run import read_results
 
 PLOTS = {
     "error-against-size": ("size_bytes", "ONNX file in bytes"),

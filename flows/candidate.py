@@ -7,8 +7,8 @@ from pathlib import Path
 
 
 def register_best(root: Path, say: Callable[[str], None] = print) -> None:
-    """Run `python -m tasks.candidate`; where that fails, say why in one line."""
-    command = [sys.executable, "-m", "tasks.candidate"]
+    """Run `python -m tasks.tracking.candidate`; where that fails, say why in one line."""
+    command = [sys.executable, "-m", "tasks.tracking.candidate"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, errors="replace", check=False)
     if done.stdout.strip():
         say(done.stdout.strip())

@@ -80,8 +80,8 @@ def ui(port: Annotated[int, typer.Option(help="Port on the loopback address.")] 
     from tasks.offline import stay_offline
 
     stay_offline()
-    from tasks.pipeline_run import comparison_link
-    from tasks.tracking import tracking_uri
+    from tasks.tracking.pipeline_run import comparison_link
+    from tasks.tracking.runs import tracking_uri
 
     address = f"http://{HOST}:{port}"
     typer.echo(f"Comparison of the models: {comparison_link(Path(), params.name, address) or address}")
@@ -279,7 +279,7 @@ def _print_results(root: Path, params: "Params") -> None:
     """The table of models, and where to look further."""
     from flows.table import print_table
     from tasks.paths import Paths
-    from tasks.pipeline_run import comparison_link
+    from tasks.tracking.pipeline_run import comparison_link
 
     print_table(root)
     report = Paths(root).reports / "report.html"

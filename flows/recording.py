@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from flows.candidate import register_best
-from tasks.candidate import due
 from tasks.params.pipeline import Params
-from tasks.pipeline_run import PipelineRun, is_recorded
+from tasks.tracking.candidate import due
+from tasks.tracking.pipeline_run import PipelineRun, is_recorded
 
 Say = Callable[[str], None]
 

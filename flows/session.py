@@ -14,7 +14,7 @@ from flows.graph import State
 from flows.stage import Job, Verdict, run_job
 from tasks.scratch import remove_scratch
 from tasks.spool import SpoolReader
-from tasks.tracking import SHIP_EVERY_S, Follower
+from tasks.tracking.runs import SHIP_EVERY_S, Follower
 
 
 class Session:

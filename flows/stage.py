@@ -13,7 +13,7 @@ from typing import IO, Literal
 
 from flows.processes import kill_tree
 from tasks.harness import EVENTS_VARIABLE, FLOW_VARIABLE
-from tasks.tracking import PARENT_VARIABLE
+from tasks.tracking.runs import PARENT_VARIABLE
 
 Verdict = Literal["ran", "restored", "cached"]
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from tasks.pipeline_run import read_results
+from tasks.tracking.pipeline_run import read_results
 
 COLUMNS = {
     "model": "model",

@@ -12,22 +12,22 @@ from kd.models import Recogniser
 from kd.posteriors import Codec
 from kd.shrinking import fit_and_shrink, restored
 from kd.training import Epoch, fit
-from tasks.answers import gives_text, read_answers
 from tasks.calibration import calibrator
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tasks.data import PreparedData, Utterance
-from tasks.frame_teacher import load_frame_teacher
 from tasks.hearing import heard, labelled, teachable
-from tasks.hypothesis_table import HypothesisTable
 from tasks.inputs import TeacherOutputs
-from tasks.labels import Labels, choose_labels, write_labels
-from tasks.output_store import OutputStore
 from tasks.params.pipeline import Params, Recipe
 from tasks.paths import Paths
 from tasks.teacher import best_metrics
-from tasks.teacher_outputs import open_stored
-from tasks.teacher_pass import views
-from tasks.teacher_states import LiveStates
+from tasks.teaching.answers import gives_text, read_answers
+from tasks.teaching.frame_teacher import load_frame_teacher
+from tasks.teaching.hypothesis_table import HypothesisTable
+from tasks.teaching.labels import Labels, choose_labels, write_labels
+from tasks.teaching.output_store import OutputStore
+from tasks.teaching.teacher_outputs import open_stored
+from tasks.teaching.teacher_pass import views
+from tasks.teaching.teacher_states import LiveStates
 from tasks.training import Run, train, write_history
 from tasks.watch import Silent, Watch
 

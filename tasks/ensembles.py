@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from tasks.answers import Answer, gives_text, read_answers, write_answers
 from tasks.data import PreparedData
-from tasks.frame_teacher import ENSEMBLE_FILE, first_checkpoint
 from tasks.fresh import fresh_folder
 from tasks.params.pipeline import Params
 from tasks.params.teachers import Ensemble, ModelTeacher
 from tasks.paths import Paths
 from tasks.teachers import answer_metrics, answers_of, chosen
+from tasks.teaching.answers import Answer, gives_text, read_answers, write_answers
+from tasks.teaching.frame_teacher import ENSEMBLE_FILE, first_checkpoint
 from tasks.watch import Silent, Watch
 
 

@@ -24,7 +24,7 @@ from tasks.scratch import open_scratch, scratch_key
 from tasks.spool import SpoolWriter
 from tasks.stagespec import look_up, read_spec
 from tasks.timings import Timing, add_timing
-from tasks.tracking import follow
+from tasks.tracking.runs import follow
 
 T = TypeVar("T")
 

@@ -22,7 +22,7 @@ from kd.training import Inputs
 from kd.training.states import States
 from tasks.data import Batch, PreparedData, Utterance
 from tasks.features import FeatureCache
-from tasks.hypothesis_table import HypothesisTable
+from tasks.teaching.hypothesis_table import HypothesisTable
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Taught(NamedTuple):
 
 
 class TeacherOutputs(Protocol):
-    """Where a teacher's outputs come from; see tasks.teacher_outputs and tasks.teacher_states.
+    """Where a teacher's outputs come from; see tasks.teaching.teacher_outputs and tasks.teaching.teacher_states.
 
     encoder: that whose states come with them; None where none come.
     """

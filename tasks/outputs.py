@@ -1,13 +1,13 @@
 """Stage `outputs [NAME]`: one pass of a teacher over the training part, kept for all who learn from it."""
 
 from kd.posteriors import Codec
-from tasks.answers import gives_text
 from tasks.data import PreparedData
-from tasks.frame_teacher import load_frame_teacher
-from tasks.output_store import OutputStore
 from tasks.params.pipeline import Params
 from tasks.paths import Paths
-from tasks.teacher_pass import fill, output_keys, views
+from tasks.teaching.answers import gives_text
+from tasks.teaching.frame_teacher import load_frame_teacher
+from tasks.teaching.output_store import OutputStore
+from tasks.teaching.teacher_pass import fill, output_keys, views
 from tasks.watch import Silent, Watch
 
 LARGEST_RATIO = 2.0

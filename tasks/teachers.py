@@ -10,8 +10,6 @@ import soxr
 
 from kd.metrics import EDITS, error_rate
 from kd.text import Vocabulary
-from tasks.adoption import adopt_frames
-from tasks.answers import Answer, Hypothesis, write_answers
 from tasks.data import PreparedData, Utterance
 from tasks.listeners import LISTENERS, Clip, Transcription
 from tasks.listeners.cache import listen_once
@@ -28,6 +26,8 @@ from tasks.paths import Paths
 from tasks.preparation.quarantine import RejectedError
 from tasks.preparation.text import normalise
 from tasks.teacher import adopt
+from tasks.teaching.adoption import adopt_frames
+from tasks.teaching.answers import Answer, Hypothesis, write_answers
 from tasks.watch import Silent, Watch
 
 

@@ -21,8 +21,8 @@ from kd.settings.training import TrainingSettings
 from kd.training import Batches, Course, Epoch, Objective, fit
 from tasks.data import Batch, PreparedData, Utterance
 from tasks.features import FeatureCache, cacheable
-from tasks.hypothesis_table import HypothesisTable, search
 from tasks.inputs import Heard, Share, TeacherOutputs, TrainingInputs
+from tasks.teaching.hypothesis_table import HypothesisTable, search
 from tasks.validation import Validation
 from tasks.watch import Watch
 

@@ -13,9 +13,9 @@ import torch
 
 from kd.confidence import best_path_confidence
 from kd.decode import ctc_greedy
-from tasks.bundles import bundle_labels, find_bundle, load_bundle
 from tasks.listeners.listener import Clip, Transcription
 from tasks.params.teachers import NOTHING, BundleTeacher
+from tasks.teaching.bundles import bundle_labels, find_bundle, load_bundle
 from tasks.watch import Watch
 
 WORD_BREAK = "|"

@@ -7,9 +7,9 @@ import torch
 
 from kd.confidence import CONFIDENCES
 from kd.decode import DECODERS
-from tasks.frame_teacher import first_checkpoint, load_teacher_folder
 from tasks.listeners.listener import Clip, Transcription
 from tasks.params.teachers import ModelTeacher
+from tasks.teaching.frame_teacher import first_checkpoint, load_teacher_folder
 from tasks.watch import Watch
 
 BATCH_SECONDS = 60.0

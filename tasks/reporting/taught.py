@@ -48,7 +48,7 @@ def read_taught(folders: Sequence[Path]) -> Iterator[Taught]:
 
 
 def summarise(student: str, table: pd.DataFrame) -> Taught:
-    """Of a table as `tasks.labels` writes it; the commonest reason first."""
+    """Of a table as `tasks.teaching.labels` writes it; the commonest reason first."""
     kept = table[table["reason"] == ""]
     reasons = table["reason"][table["reason"] != ""].value_counts(sort=True).index
     return Taught(

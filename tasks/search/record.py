@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from tasks.search.settings import Search
-from tasks.tracking import OWNER_TAG, Follower, Following, close_dead_runs, experiment_id, open_store
+from tasks.tracking.runs import OWNER_TAG, Follower, Following, close_dead_runs, experiment_id, open_store
 
 
 class Record:

@@ -7,8 +7,8 @@ from tiny_stages import TRAINING
 from workspace import ENCODERS, make_params, make_workspace
 
 from tasks.data import PreparedData
-from tasks.output_store import OutputStore
 from tasks.paths import Paths
+from tasks.teaching.output_store import OutputStore
 
 STAGES = ("teachers@assistant", "outputs_of_teachers@assistant", "propagate@small", "distil@small")
 

@@ -12,9 +12,9 @@ from flows.candidate import register_best
 from flows.cli import app
 from flows.graph import look
 from flows.pipeline import PipelineError, pipeline
-from tasks.champion import CANDIDATE as ALIAS
-from tasks.pipeline_run import comparison_link, lock_digest
-from tasks.tracking import tracking_uri
+from tasks.tracking.champion import CANDIDATE as ALIAS
+from tasks.tracking.pipeline_run import comparison_link, lock_digest
+from tasks.tracking.runs import tracking_uri
 
 CHANGED = {
     "outputs",  # asks which students read them; what it computed before it finds again

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import yaml
 
-from tasks.tracking import open_store
+from tasks.tracking.runs import open_store
 
 REPO = Path(__file__).parents[2]
 KD = [sys.executable, "-c", "from flows.cli import main; main()"]

@@ -22,12 +22,12 @@ from kd.settings.losses import ObjectiveSettings
 from kd.settings.models import ModelSettings
 from kd.settings.training import TrainingSettings
 from tasks.data import PreparedData
-from tasks.frame_teacher import load_frame_teacher
 from tasks.inputs import TeacherOutputs
 from tasks.paths import Paths
-from tasks.teacher_outputs import open_stored
-from tasks.teacher_pass import views
-from tasks.teacher_states import LiveStates
+from tasks.teaching.frame_teacher import load_frame_teacher
+from tasks.teaching.teacher_outputs import open_stored
+from tasks.teaching.teacher_pass import views
+from tasks.teaching.teacher_states import LiveStates
 from tasks.training import Run, Trained, feature_statistics, train
 from tasks.watch import Silent
 

@@ -10,12 +10,12 @@ from tiny_stages import LEARNS, TRAINING, run_student, same, weights
 from workspace import ENCODERS, make_params, make_workspace
 
 from tasks import ensembles, teachers
-from tasks.answers import Answer, Hypothesis, read_answers
 from tasks.data import PreparedData
 from tasks.ensembles import surest
-from tasks.frame_teacher import load_frame_teacher
 from tasks.params.pipeline import Params
 from tasks.paths import Paths
+from tasks.teaching.answers import Answer, Hypothesis, read_answers
+from tasks.teaching.frame_teacher import load_frame_teacher
 
 SMALL = {"init": "random", "model": ENCODERS["baseline"]}
 FROM_TEXT = {"labels": 0.0, "beta": 1.0, "match": {"name": "hypotheses"}}

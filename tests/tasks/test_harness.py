@@ -13,7 +13,7 @@ import yaml
 
 from tasks.scratch import open_scratch, scratch_key
 from tasks.spool import SpoolReader, SpoolWriter
-from tasks.tracking import Follower, close_dead_runs, open_store
+from tasks.tracking.runs import Follower, close_dead_runs, open_store
 
 REPO = Path(__file__).parents[2]
 

@@ -15,11 +15,11 @@ from kd.text import frames_needed
 from tasks.checkpoint import load_checkpoint
 from tasks.data import PreparedData
 from tasks.features import FeatureCache
-from tasks.frame_teacher import ModelTeacher
 from tasks.inputs import Inputs, Share, TrainingInputs
-from tasks.output_store import OutputStore
-from tasks.teacher_outputs import LiveOutputs, StoredOutputs
-from tasks.teacher_pass import fill, views
+from tasks.teaching.frame_teacher import ModelTeacher
+from tasks.teaching.output_store import OutputStore
+from tasks.teaching.teacher_outputs import LiveOutputs, StoredOutputs
+from tasks.teaching.teacher_pass import fill, views
 from tasks.watch import Silent
 
 OFF = {"time_masks": 0, "frequency_masks": 0}

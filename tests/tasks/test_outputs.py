@@ -15,11 +15,11 @@ from workspace import ENCODERS, make_workspace
 from tasks import outputs
 from tasks.checkpoint import load_checkpoint, save_checkpoint
 from tasks.data import PreparedData
-from tasks.frame_teacher import ModelTeacher, load_frame_teacher
-from tasks.output_store import OutputStore
 from tasks.params.pipeline import Params
 from tasks.paths import Paths
-from tasks.teacher_pass import output_keys, views
+from tasks.teaching.frame_teacher import ModelTeacher, load_frame_teacher
+from tasks.teaching.output_store import OutputStore
+from tasks.teaching.teacher_pass import output_keys, views
 
 TEACHES = {"init": "random", "model": ENCODERS["baseline"], "teacher": "teacher", "objective": LEARNS}
 

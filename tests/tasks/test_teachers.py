@@ -11,11 +11,11 @@ from tiny_stages import TRAINING, run_student, same, stage_params, weights
 from workspace import ENCODERS, make_params, make_workspace
 
 from tasks import teachers
-from tasks.answers import Answer, Hypothesis, read_answers
 from tasks.checkpoint import load_checkpoint
 from tasks.data import PreparedData
 from tasks.params.pipeline import Params
 from tasks.paths import Paths
+from tasks.teaching.answers import Answer, Hypothesis, read_answers
 
 FROM_TEXT = {"labels": 0.0, "beta": 1.0, "match": {"name": "hypotheses"}}
 SMALL = {"init": "random", "model": ENCODERS["baseline"]}

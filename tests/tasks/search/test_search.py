@@ -7,54 +7,16 @@ from typing import Any
 import optuna
 import pandas as pd
 import pytest
-import yaml
 from optuna.trial import TrialState
+from tiny_search import HERE, written
 
-from flows.search import detach
 from tasks.data import PreparedData
-from tasks.params.errors import ParamsError
 from tasks.search import loop
-from tasks.search import trial as trial_module
-from tasks.search.candidate import check_space, recipe_yaml, settle
 from tasks.search.loop import run_search
 from tasks.search.results import on_front, results_file, winner
 from tasks.search.sampling import open_study
-from tasks.search.settings import Knob, Search, check_jobs, load_search, random_points
+from tasks.search.settings import Knob, Search, load_search
 from tasks.search.trial import POINT, read_result, run_trial, search_folder
-
-REPO = Path(__file__).parents[3]
-HERE = "students.candidate."
-TEACHER = {"family": "cnn", "stem": 6, "width": 8, "layers": 2, "hidden": 8, "kernel": 3}
-TRAINING = {"epochs": 2, "batch_seconds": 10, "optimiser": {"name": "adam", "rate": 0.01}}
-
-
-def design(**changes: Any) -> dict[str, Any]:
-    params = {
-        "problem": {"kind": "keyword"},
-        "corpus": {"kind": "manifest", "root": "corpus", "file": "manifest.jsonl"},
-        "preprocess": {"workers": 1},
-        "frontend": {"num_mels": 16},
-        "teacher": {"source": "train", "model": TEACHER, "training": TRAINING},
-        "student_training": TRAINING,
-        "student_augment": {},
-        "students": {
-            "candidate": {
-                "init": "teacher",
-                "operators": [{"op": "slice", "keep": {"hidden": 4}}],
-                "teacher": "teacher",
-                "objective": {"labels": 1.0, "beta": 1.0},
-            },
-            "bystander": {"init": "random", "model": TEACHER, "teacher": "none"},
-        },
-        "export": {},
-        "evaluation": {},
-    }
-    space = {
-        f"{HERE}operators.0.keep.hidden": {"from": 1, "to": 7},
-        f"{HERE}objective.beta": {"from": 0.5, "to": 2.0, "log": True},
-    }
-    found = {"name": "tiny", "params": params, "student": "candidate", "space": space, "trials": 4, **changes}
-    return json.loads(json.dumps(found))
 
 
 @pytest.fixture
@@ -69,12 +31,6 @@ def project(project: Any) -> Any:
     return project
 
 
-def written(root: Path, **changes: Any) -> Path:
-    file = root / "tiny.yaml"
-    file.write_text(yaml.safe_dump(design(**changes), sort_keys=False))
-    return file
-
-
 def here(file: Path, root: Path) -> Any:
     """Trials in this process: a second one would spend its time loading torch."""
 
@@ -83,101 +39,6 @@ def here(file: Path, root: Path) -> Any:
         return 0
 
     return attempt
-
-
-@pytest.mark.parametrize("file", sorted((REPO / "searches").glob("*.yaml")), ids=lambda f: f.stem)
-def test_every_committed_search_is_valid(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(REPO)
-    search = load_search(file)
-    check_space(search)
-    for point in random_points(search):
-        trial_module.candidate_params(search, point, REPO)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"space": {"x": {"from": 2, "to": 1}}}, "space.x: a range needs from below to"),
-        ({"space": {"x": {"from": 0, "to": 1, "log": True}}}, "space.x: log: true needs from above 0"),
-        ({"space": {"x": {"choices": [1], "from": 2}}}, "space.x: give either choices"),
-        ({"space": {"x": {"choices": [[1]]}}}, "space.x: the choice [1] needs a name"),
-        ({"space": {"x": {"choices": [1], "when": {"y": [1]}}}}, "space.x.when: y is no choice that stands above"),
-        ({"student": "nobody"}, "student: params has no student 'nobody'"),
-        ({"minimise": "measure"}, "minimise: measure alone ends at a student that hears nothing"),
-        ({"goal": {"relative": 0.1, "points": 1}}, "goal: give either relative or points"),
-        ({"overrides": {"students.candidate.operators.7.op": 1}}, "there is no item 7 in a list of 1"),
-        ({"space": {f"{HERE}objektive.beta": {"choices": [1]}}}, "students.candidate.objektive: unknown key"),
-        ({"space": {f"{HERE}operators.3.op": {"choices": [1]}}}, "there is no item 3 in a list of 1"),
-        (
-            {"overrides": {f"{HERE}training": TRAINING}, "space": {"student_training.epochs": {"from": 1, "to": 2}}},
-            "space.student_training.epochs: does nothing, since students.candidate.training is given",
-        ),
-    ],
-)
-def test_what_is_wrong_is_named(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
-    with pytest.raises(ParamsError) as caught:
-        check_space(load_search(written(tmp_path, **changes)))
-    assert message in str(caught.value)
-
-
-def test_a_point_becomes_params_and_a_recipe_that_is_ready(tmp_path: Path) -> None:
-    space = {
-        f"{HERE}operators": {"choices": {"cut": [{"op": "slice", "keep": {"hidden": 0.5}}], "none": []}},
-        f"{HERE}operators.0.keep.hidden": {"choices": [2, 3], "when": {f"{HERE}operators": ["cut"]}},
-        "student_training.epochs": {"from": 3, "to": 5},
-    }
-    search = load_search(written(tmp_path, space=space))
-    for point in random_points(search):
-        assert (f"{HERE}operators.0.keep.hidden" in point) == (point[f"{HERE}operators"] == "cut")
-    point = {f"{HERE}operators": "cut", f"{HERE}operators.0.keep.hidden": 3, "student_training.epochs": 4}
-    found = settle(search, point)
-    assert found["students"]["candidate"]["operators"] == [{"op": "slice", "keep": {"hidden": 3}}]
-    assert "bystander" not in found["students"], "it would only change the hash of what is shared"
-    recipe = yaml.safe_load(recipe_yaml(search, point))["students"]["candidate"]
-    assert recipe["training"]["epochs"] == 4
-    assert Search.model_validate(design()).digest != Search.model_validate(design(space=space)).digest
-    assert Search.model_validate(design()).digest == Search.model_validate(design(trials=9)).digest
-
-
-def test_a_shared_training_may_vary_where_some_student_reads_it(tmp_path: Path) -> None:
-    own = {f"{HERE}training": {"choices": {"own": TRAINING, "shared": None}}}
-    varied = {"student_training.epochs": {"from": 3, "to": 5, "when": {f"{HERE}training": ["shared"]}}}
-    search = load_search(written(tmp_path, space={**own, **varied}))
-    check_space(search)
-    point = {f"{HERE}training": "shared", "student_training.epochs": 4}
-    assert yaml.safe_load(recipe_yaml(search, point))["students"]["candidate"]["training"]["epochs"] == 4
-    made_from_another = {
-        f"{HERE}training": TRAINING,
-        f"{HERE}init": "bystander",
-        f"{HERE}operators": [{"op": "slice", "keep": {"hidden": 2}}],
-    }
-    check_space(
-        load_search(
-            written(tmp_path, overrides=made_from_another, space={"student_training.epochs": {"choices": [1, 2]}})
-        )
-    )
-
-
-def test_a_recipe_holds_the_sections_that_were_overridden(tmp_path: Path) -> None:
-    overrides = {"outputs": {"keep": 1}, "student_augment.time_masks": 1}
-    search = load_search(written(tmp_path, overrides=overrides))
-    recipe = yaml.safe_load(recipe_yaml(search, next(random_points(search))))
-    assert recipe["outputs"] == {"keep": 1}
-    assert recipe["student_augment"] == {"time_masks": 1}
-    assert {*recipe} == {"outputs", "student_augment", "students"}
-    applied = design()
-    applied["params"] |= {"outputs": {"keep": 1}, "student_augment": {"time_masks": 1}}
-    assert search.digest == Search.model_validate(applied).digest
-
-
-def test_latency_is_not_timed_beside_other_trainings(tmp_path: Path) -> None:
-    file = written(tmp_path, measure="latency_ms")
-    with pytest.raises(ParamsError, match=r"^measure: latency_ms would be timed beside other trainings: --jobs 2 must"):
-        run_search(file, tmp_path, jobs=2)
-    with pytest.raises(ParamsError, match="latency_ms"):
-        detach(file, tmp_path, trials=None, jobs=2)
-    check_jobs(load_search(file), 1)
-    check_jobs(load_search(written(tmp_path)), 2)
 
 
 def test_a_search_ends_at_a_front_goes_on_and_never_hears_the_test_part(
@@ -216,7 +77,7 @@ def test_a_search_ends_at_a_front_goes_on_and_never_hears_the_test_part(
 
 
 def logged_runs(root: Path, experiment: str) -> list[Any]:
-    from tasks.tracking import open_store
+    from tasks.tracking.runs import open_store
 
     client = open_store(root)
     return list(client.search_runs([client.get_experiment_by_name(experiment).experiment_id]))

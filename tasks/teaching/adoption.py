@@ -6,15 +6,15 @@ from pathlib import Path
 from kd.decode import DECODERS
 from kd.metrics import EDITS, error_rate
 from kd.settings.foreign_units import map_units, unmapped
-from tasks.bundle_frames import WEIGHTS_FILE, write_facts
-from tasks.bundles import bundle_labels, find_bundle, load_bundle
 from tasks.checkpoint import Checkpoint
 from tasks.data import PreparedData
-from tasks.frame_teacher import FrameTeacher, first_checkpoint, load_teacher_folder
 from tasks.fresh import fresh_folder
 from tasks.params.pipeline import Params
 from tasks.params.teachers import NOTHING, BundleTeacher, ModelTeacher
 from tasks.paths import Paths
+from tasks.teaching.bundle_frames import WEIGHTS_FILE, write_facts
+from tasks.teaching.bundles import bundle_labels, find_bundle, load_bundle
+from tasks.teaching.frame_teacher import FrameTeacher, first_checkpoint, load_teacher_folder
 from tasks.watch import Watch
 
 BATCH_SECONDS = 60.0

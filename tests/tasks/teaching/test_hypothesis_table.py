@@ -9,7 +9,7 @@ from workspace import make_workspace
 
 from kd.settings.losses import FromHypotheses
 from tasks.data import Batch, PreparedData
-from tasks.hypothesis_table import HypothesisTable, search
+from tasks.teaching.hypothesis_table import HypothesisTable, search
 from tasks.watch import Silent
 
 

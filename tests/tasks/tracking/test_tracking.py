@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tasks import tracking
 from tasks.spool import SpoolWriter
-from tasks.tracking import Follower, follow, open_store
+from tasks.tracking import runs as tracking
+from tasks.tracking.runs import Follower, follow, open_store
 
 
 class Hiccups:

@@ -8,10 +8,10 @@ from tempfile import TemporaryDirectory
 
 from kd.posteriors import Codec
 from tasks.data import PreparedData
-from tasks.frame_teacher import FrameTeacher
 from tasks.inputs import Heard, Taught
-from tasks.output_store import OutputStore
-from tasks.teacher_pass import fill, output_key, output_keys
+from tasks.teaching.frame_teacher import FrameTeacher
+from tasks.teaching.output_store import OutputStore
+from tasks.teaching.teacher_pass import fill, output_key, output_keys
 from tasks.watch import Watch
 
 

@@ -1,7 +1,7 @@
 """Registers the best student in MLflow's registry: `candidate`, and `champion` for a form of it that passed the gate.
 
-`python -m tasks.candidate`. What is registered is the ONNX file that was measured: it holds no pickle and takes any
-number of utterances of any length,
+`python -m tasks.tracking.candidate`. What is registered is the ONNX file that was measured: it holds no pickle and
+takes any number of utterances of any length,
 `mlflow.pyfunc.load_model("models:/NAME@champion").predict({"x": features_NTF, "x_lens": lengths_N})`.
 (PyTorch's own traced form cannot: torch.export unrolls recurrent layers at the length of its example.)
 """
@@ -11,11 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tasks.champion import CANDIDATE, Entry, wanted
 from tasks.offline import stay_offline
 from tasks.params.pipeline import Params, load_params
 from tasks.paths import Paths
-from tasks.tracking import experiment_id, open_store, tracking_uri
+from tasks.tracking.champion import CANDIDATE, Entry, wanted
+from tasks.tracking.runs import experiment_id, open_store, tracking_uri
 
 SAME = ("dvc_md5", "file_md5")
 

@@ -9,8 +9,8 @@ from kd.settings.losses import ObjectiveSettings
 from kd.settings.models import EncoderSettings
 from kd.settings.states import layers_read, state_widths
 from kd.training.states import states_of, tapped
-from tasks.frame_teacher import FrameTeacher, ModelTeacher
 from tasks.inputs import Heard, Taught
+from tasks.teaching.frame_teacher import FrameTeacher, ModelTeacher
 
 
 class LiveStates:

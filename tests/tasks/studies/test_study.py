@@ -17,7 +17,7 @@ from tasks.studies.handover import epochs_saved, handover_markdown
 from tasks.studies.results import collect, missing_cells, write_results
 from tasks.studies.summary import markdown, summarise, twin
 
-REPO = Path(__file__).parents[2]
+REPO = Path(__file__).parents[3]
 DESIGNS = sorted((REPO / "studies").glob("*.yaml"))
 
 

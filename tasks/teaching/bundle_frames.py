@@ -16,7 +16,7 @@ from torch import Tensor
 import kd
 from kd.foreign_frames import in_our_units
 from kd.settings.foreign_units import map_units
-from tasks.bundles import bundle_labels, find_bundle, load_bundle
+from tasks.teaching.bundles import bundle_labels, find_bundle, load_bundle
 
 BUNDLE_FILE, WEIGHTS_FILE = "bundle.json", "weights.pth"
 MAPPING_CODE = ("foreign_frames.py", "settings/foreign_units.py")

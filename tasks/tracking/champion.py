@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tasks.forms.files import RELEASED, read_released
 from tasks.paths import Paths
-from tasks.pipeline_run import model_md5, read_results
 from tasks.reporting.choice import best_student
+from tasks.tracking.pipeline_run import model_md5, read_results
 
 CANDIDATE, CHAMPION = "candidate", "champion"
 

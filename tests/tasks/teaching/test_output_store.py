@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kd.posteriors import Codec
-from tasks.output_store import FRAMES_FILE, INDEX_FILE, Key, OutputStore
+from tasks.teaching.output_store import FRAMES_FILE, INDEX_FILE, Key, OutputStore
 
 CODEC = Codec(5, 5)
 LENGTHS = (4, 1, 7, 3)

@@ -16,16 +16,16 @@ from kd.settings.frontend import FrontEndSettings
 from kd.settings.models import ModelSettings, RNNSettings
 from kd.text import Vocabulary
 from tasks import export
-from tasks.candidate import due, register
-from tasks.champion import CANDIDATE, CHAMPION, smallest_passed
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tasks.params.pipeline import ExportParams, load_params
 from tasks.paths import Paths
-from tasks.pipeline_run import read_results
 from tasks.reporting.choice import best_student
-from tasks.tracking import open_store, tracking_uri
+from tasks.tracking.candidate import due, register
+from tasks.tracking.champion import CANDIDATE, CHAMPION, smallest_passed
+from tasks.tracking.pipeline_run import read_results
+from tasks.tracking.runs import open_store, tracking_uri
 
-REPO = Path(__file__).parents[2]
+REPO = Path(__file__).parents[3]
 
 
 def test_the_lowest_validation_error_wins_then_the_smaller_file():

@@ -16,10 +16,10 @@ import kd
 from kd.confidence import CONFIDENCES
 from kd.ensemble import mean_posteriors, surest_posteriors
 from kd.frontend import LogMel
-from tasks.bundle_frames import BUNDLE_FILE, BundleFrames
 from tasks.checkpoint import Checkpoint, load_checkpoint
 from tasks.params.teachers import Ensemble
 from tasks.paths import Paths
+from tasks.teaching.bundle_frames import BUNDLE_FILE, BundleFrames
 
 Problem = Literal["transcription", "keyword"]
 

@@ -12,8 +12,8 @@ from kd.filtering import Candidate, Drop, judge, range_db
 from kd.hypotheses import Row
 from kd.settings.filtering import FilterSettings
 from kd.text import Vocabulary, frames_needed
-from tasks.answers import Answer
 from tasks.data import PreparedData, Utterance
+from tasks.teaching.answers import Answer
 
 LABELS_FILE = "labels.parquet"
 KEPT = ""

@@ -13,7 +13,7 @@ import pandas as pd
 
 from tasks.params.pipeline import Params
 from tasks.paths import Paths
-from tasks.tracking import OWNER_TAG, close_dead_runs, experiment_id, open_store
+from tasks.tracking.runs import OWNER_TAG, close_dead_runs, experiment_id, open_store
 
 ARTIFACTS = ("dvc.lock", "params.yaml", "reports/results.csv", "reports/report.html")
 SORT_BY = "test_error"

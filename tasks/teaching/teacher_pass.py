@@ -12,8 +12,8 @@ from torch import Tensor
 from kd.augment import AS_RECORDED, as_fraction, at_speeds
 from kd.settings.frontend import AugmentSettings
 from tasks.data import PreparedData, Utterance
-from tasks.frame_teacher import FrameTeacher
-from tasks.output_store import Key, OutputStore
+from tasks.teaching.frame_teacher import FrameTeacher
+from tasks.teaching.output_store import Key, OutputStore
 from tasks.watch import Watch
 
 

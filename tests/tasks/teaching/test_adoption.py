@@ -20,14 +20,15 @@ from kd.settings.foreign_units import map_units
 from kd.settings.frontend import FrontEndSettings
 from kd.settings.models import ModelSettings
 from kd.training.frame_rates import RATIOS, ratio_of
-from tasks import distil, outputs, params_frames, propagate, teachers
-from tasks.bundle_frames import FEWEST_SAMPLES, BundleFrames
+from tasks import distil, outputs, propagate, teachers
 from tasks.data import PreparedData
-from tasks.frame_teacher import ModelTeacher, load_frame_teacher
-from tasks.output_store import OutputStore
+from tasks.params import frames as params_frames
 from tasks.params.pipeline import Params
 from tasks.paths import Paths
-from tasks.teacher_pass import output_keys, views
+from tasks.teaching.bundle_frames import FEWEST_SAMPLES, BundleFrames
+from tasks.teaching.frame_teacher import ModelTeacher, load_frame_teacher
+from tasks.teaching.output_store import OutputStore
+from tasks.teaching.teacher_pass import output_keys, views
 from tasks.watch import Silent
 
 SMALL = {"init": "random", "model": ENCODERS["baseline"]}
