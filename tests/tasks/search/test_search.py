@@ -1,4 +1,4 @@
-"""Searches: files are checked, points become params, trials resume, and nothing is scored on the test part."""
+"""Searches: they end at a front, go on after a kill, and score nothing on the test part."""
 
 import json
 from pathlib import Path
