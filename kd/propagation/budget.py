@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from kd.models import Dimension, Recogniser
-from kd.propagation.importance import comparable, unit_scores
+from kd.propagation.importance import comparable
 from kd.propagation.select import LAYER_PREFIX, LAYERS, resized
 from kd.settings.models import ModelSettings
 from kd.settings.propagation import Budget, Kind
@@ -50,35 +50,34 @@ class Ranking:
         return resized(self.model.settings, self.model.dimensions(), self.choice(count))
 
 
-def choose_within(
-    model: Recogniser, kinds: tuple[Kind, ...], scores: Mapping[str, Tensor], cost: Cost, budget: Budget
-) -> dict[str, Tensor]:
-    """The units kept, by dimension. scores: importance of every weight, by parameter name.
+def choose_within(model: Recogniser, scores: Mapping[str, Tensor], cost: Cost, budget: Budget) -> dict[str, Tensor]:
+    """The units kept, by dimension. scores: (size,) importance of the units of each dimension that may shrink.
 
-    Raises ValueError where the budget is met already, or by nothing that these kinds can leave.
+    Raises ValueError where the budget is met already, or by nothing that these dimensions can leave.
     """
-    ranking = rank(model, kinds, scores, cost)
+    ranking = rank(model, scores, cost)
     if _real(cost, model.settings) <= budget.most:
         raise ValueError(f"{budget} is met already: nothing would be removed. Lower it")
     smallest = ranking.settings(len(ranking.units))
     if (least := _real(cost, smallest)) > budget.most:
+        kinds = ", ".join(dict.fromkeys(d.kind for d in model.dimensions() if d.name in scores))
         raise ValueError(
-            f"{budget} cannot be met by removing {', '.join(kinds)}: the smallest reachable is {least:,.6g}. "
+            f"{budget} cannot be met by removing {kinds}: the smallest reachable is {least:,.6g}. "
             "Raise it, or name more kinds"
         )
     return ranking.choice(_fewest(ranking, cost, budget))
 
 
-def rank(model: Recogniser, kinds: tuple[Kind, ...], scores: Mapping[str, Tensor], cost: Cost) -> Ranking:
+def rank(model: Recogniser, scores: Mapping[str, Tensor], cost: Cost) -> Ranking:
     """By the importance of all weights that go with a unit, over what it costs in the model as it is.
 
     Scores are divided by their dimension's mean first, as in the global scope of pruning.
     """
-    dimensions = {d.name: d for d in model.dimensions() if d.kind in kinds and d.size > 1}
+    dimensions = {d.name: d for d in model.dimensions() if d.name in scores and d.size > 1}
     whole, worth = cost.of(model.settings), {}
     for name, dimension in dimensions.items():
         spared = max(whole - cost.of(_without_one(model, dimension)), torch.finfo(torch.float64).tiny)
-        worth[name] = comparable(unit_scores(dimension, scores)).double() * weights_of_unit(model, dimension) / spared
+        worth[name] = comparable(scores[name]).double() * weights_of_unit(model, dimension) / spared
     units = [
         (float(value), name, unit)
         for name, values in worth.items()

@@ -1,10 +1,10 @@
 """How much a weight, or a unit with all its weights, matters: a score to choose by.
 
 Scores of single weights come from a table of pure functions. The score of a unit gathers those of
-every weight that its dimension couples, incoming and outgoing.
+every weight that its dimension couples, incoming and outgoing; or it is how far the unit is from the others.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from kd.models import Dimension, Recogniser
 from kd.models.dimensions import Axis
 from kd.propagation.evidence import Evidence
 from kd.propagation.select import LAYER_PREFIX
-from kd.settings.propagation import DataDriven, Importance, NormScale, Random
+from kd.settings.propagation import DataDriven, GeometricMedian, Importance, NormScale, Random
 
 
 def lamp(weight: Tensor) -> Tensor:
@@ -41,6 +41,17 @@ CRITERIA: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "activation": lambda weight, size: weight.abs() * size,
     "movement": lambda weight, moved: moved,
 }
+
+
+def score_units(
+    model: Recogniser, dimensions: Iterable[Dimension], importance: Importance, evidence: Evidence | None
+) -> dict[str, Tensor]:
+    """(size,) importance of each unit, by dimension; errors as of `weight_scores` and `unit_scores`."""
+    if isinstance(importance, GeometricMedian):
+        weights = {name: p.detach().cpu() for name, p in model.named_parameters()}
+        return {d.name: remoteness(d, weights) for d in dimensions}
+    scores = weight_scores(model, importance, evidence)
+    return {d.name: unit_scores(d, scores) for d in dimensions}
 
 
 def weight_scores(model: Recogniser, importance: Importance, evidence: Evidence | None) -> dict[str, Tensor]:
@@ -85,10 +96,26 @@ def unit_scores(dimension: Dimension, scores: Mapping[str, Tensor]) -> Tensor:
     return total / count
 
 
+def remoteness(dimension: Dimension, weights: Mapping[str, Tensor]) -> Tensor:
+    """(size,) sum of each unit's distances to the others: least near the geometric median, where others stand in.
+
+    A unit is the vector of all weights that form it, not of those that read it (He et al. 2019, arXiv:1811.00250,
+    eq. 6).
+    """
+    formed = [axis for axis in dimension.axes if not axis.reads and axis.tensor in weights]
+    units_SW = torch.cat([by_unit(axis, dimension.size, weights[axis.tensor]) for axis in formed], dim=1)
+    return torch.cdist(units_SW, units_SW, compute_mode="donot_use_mm_for_euclid_dist").sum(1)
+
+
+def by_unit(axis: Axis, size: int, tensor: Tensor) -> Tensor:
+    """(size, W) the entries of a tensor that belong to each unit."""
+    moved = tensor.movedim(axis.dim, 0)
+    return moved.reshape(axis.blocks, size, -1).transpose(0, 1).flatten(1)
+
+
 def along(axis: Axis, size: int, score: Tensor) -> Tensor:
     """Sum of a tensor's scores over all but one dimension's units."""
-    moved = score.movedim(axis.dim, 0)
-    return moved.reshape(axis.blocks, size, -1).sum((0, 2))
+    return by_unit(axis, size, score).sum(1)
 
 
 def _layer_scores(size: int, scores: Mapping[str, Tensor]) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 from kd.models import Recogniser
 from kd.propagation.budget import Costs, choose_within
 from kd.propagation.evidence import Evidence
-from kd.propagation.importance import weight_scores
+from kd.propagation.importance import score_units
 from kd.propagation.pruning import choose_units, weight_masks, zeroed
 from kd.propagation.renewal import parts_to_renew, renewed
 from kd.propagation.select import LAYERS, apply, apply_to_tensors
@@ -73,7 +73,7 @@ def _slice(source: Propagated, operator: Slice, evidence: Evidence | None) -> Pr
 def _prune_units(source: Propagated, operator: PruneUnits, evidence: Evidence | None) -> Propagated:
     _require_kinds(source.model, operator.kinds)
     choice = choose_units(source.model, operator, evidence)
-    _require_removal(source.model, choice, f"prune_units: raise its {_amount(operator)}")
+    _require_removal(source.model, choice, f"prune_units: {_remedy(operator)}")
     return keep_units(source, choice, f"prune units by {operator.importance.by}")
 
 
@@ -85,8 +85,8 @@ def _within_budget(
     if costs is None:
         raise ValueError(f"{operator.budget} needs to know what models cost: give costs")
     model, kinds = source.model, operator.kinds
-    scores = weight_scores(model, operator.importance, evidence)
-    choice = choose_within(model, kinds, scores, costs(model.settings, kinds, operator.budget), operator.budget)
+    scores = score_units(model, [d for d in model.dimensions() if d.kind in kinds], operator.importance, evidence)
+    choice = choose_within(model, scores, costs(model.settings, kinds, operator.budget), operator.budget)
     return keep_units(source, choice, f"prune units by {operator.importance.by} to {operator.budget}")
 
 
@@ -94,7 +94,7 @@ def _prune_weights(source: Propagated, operator: PruneWeights, evidence: Evidenc
     masks = weight_masks(source.model, operator, evidence, alive=source.masks)
     alive = sum(int(mask.sum()) for mask in masks.values())
     if alive == sum(int(source.masks.get(name, torch.ones_like(mask)).sum()) for name, mask in masks.items()):
-        raise ValueError(f"prune_weights zeroed nothing: raise its {_amount(operator)}")
+        raise ValueError(f"prune_weights zeroed nothing: {_remedy(operator)}")
     model = apply(source.model, {})
     zeroed(model, masks)
     line = f"prune weights by {operator.importance.by}: {alive} of {sum(m.numel() for m in masks.values())} alive"
@@ -139,9 +139,12 @@ def _require_removal(model: Recogniser, choice: Mapping[str, Tensor], remedy: st
         raise ValueError(f"nothing would be removed by {remedy}")
 
 
-def _amount(operator: PruneUnits | PruneWeights) -> str:
-    """Name and value of what says how much is pruned."""
-    return f"threshold {operator.threshold:g}" if operator.sparsity is None else f"sparsity {operator.sparsity:g}"
+def _remedy(operator: PruneUnits | PruneWeights) -> str:
+    """What would make it prune more."""
+    if isinstance(operator, PruneWeights) and operator.pattern is not None:
+        return "give a sparser pattern than {}:{}".format(*operator.pattern)
+    amount = f"threshold {operator.threshold:g}" if operator.sparsity is None else f"sparsity {operator.sparsity:g}"
+    return f"raise its {amount}"
 
 
 def _require_kinds(model: Recogniser, kinds: Sequence[str]) -> None:

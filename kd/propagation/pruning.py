@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from kd.models import Recogniser
 from kd.propagation.evidence import Evidence
-from kd.propagation.importance import comparable, unit_scores, weight_scores
+from kd.propagation.importance import comparable, score_units, weight_scores
 from kd.settings.propagation import PruneUnits, PruneWeights
 
 
@@ -21,8 +22,9 @@ def weight_masks(
     """Masks of the weights that stay, by parameter name: bool, true = alive.
 
     Only weights of two or more axes are pruned; biases and norms stay whole. With a sparsity, exactly
-    round(sparsity * weights) are zeroed, over all tensors (`global`) or in each (`layer`). Weights that are
-    dead in `alive`, the masks of an earlier pruning, go first and count among them; none comes back.
+    round(sparsity * weights) are zeroed, over all tensors (`global`) or in each (`layer`); with a pattern, see
+    `n_of_m`. Weights that are dead in `alive`, the masks of an earlier pruning, go first and count among them; none
+    comes back.
     """
     alive = alive or {}
     everything = weight_scores(model, settings.importance, evidence)
@@ -30,6 +32,8 @@ def weight_masks(
     scores = {name: s.masked_fill(~alive[name], -1.0) if name in alive else s for name, s in scores.items()}
     if settings.threshold is not None:
         masks = {name: s >= settings.threshold for name, s in scores.items()}
+    elif settings.pattern is not None:
+        masks = {name: n_of_m(s, *settings.pattern) for name, s in scores.items()}
     elif settings.scope == "layer":
         masks = {name: _largest(s.flatten(), _sparsity(settings)).view_as(s) for name, s in scores.items()}
     else:
@@ -39,6 +43,21 @@ def weight_masks(
     if not any(bool(mask.any()) for mask in masks.values()):
         raise ValueError(f"threshold {settings.threshold} leaves no weight alive: lower it, or give a sparsity")
     return {name: mask & alive[name] if name in alive else mask for name, mask in masks.items()}
+
+
+def n_of_m(scores: Tensor, n: int, m: int) -> Tensor:
+    """Mask of the n highest scores in every run of m along the input axis, the second: N:M sparsity.
+
+    A shorter run at the end of the axis keeps n too, or all that it has, as if zeros followed; so tensors with at most
+    n inputs, such as depthwise convolutions, stay dense. 2:4 is what sparse tensor cores take (arXiv:2104.08378).
+    """
+    along_inputs = scores.movedim(1, -1)
+    inputs = along_inputs.shape[-1]
+    padded = F.pad(along_inputs, (0, -inputs % m), value=-torch.inf)
+    runs = padded.reshape(*padded.shape[:-1], -1, m)
+    best = runs.argsort(dim=-1, descending=True, stable=True)[..., :n]
+    mask = torch.zeros_like(runs, dtype=torch.bool).scatter(-1, best, True)
+    return mask.flatten(-2)[..., :inputs].movedim(-1, 1)
 
 
 def zeroed(model: Recogniser, masks: Mapping[str, Tensor]) -> None:
@@ -55,8 +74,8 @@ def choose_units(model: Recogniser, settings: PruneUnits, evidence: Evidence | N
     In the global scope scores are divided by their dimension's mean first, since the scale of weights
     differs between layers.
     """
-    scores = weight_scores(model, settings.importance, evidence)
-    by_dimension = {d.name: unit_scores(d, scores) for d in model.dimensions() if d.kind in settings.kinds}
+    dimensions = [d for d in model.dimensions() if d.kind in settings.kinds]
+    by_dimension = score_units(model, dimensions, settings.importance, evidence)
     if settings.threshold is not None:
         alive = {name: s >= settings.threshold for name, s in by_dimension.items()}
     elif settings.scope == "layer":

@@ -1,13 +1,13 @@
 """Slicing: part of a model's layers and units becomes the student."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from kd.models import Dimension, Recogniser
 from kd.propagation.evidence import Evidence
-from kd.propagation.importance import unit_scores, weight_scores
+from kd.propagation.importance import score_units
 from kd.settings.propagation import Slice
 
 # (units there are, units to keep, generator) -> indices kept, in order.
@@ -27,18 +27,13 @@ def spaced(size: int, keep: int) -> Tensor:
 def choose_slice(model: Recogniser, settings: Slice, evidence: Evidence | None = None) -> dict[str, Tensor]:
     """The indices that a slice keeps, by dimension; ValueError where it asks for more than there is."""
     generator = torch.Generator().manual_seed(settings.seed)
-    by_importance = settings.choose == "importance"
-    scores = weight_scores(model, settings.importance, evidence) if by_importance else {}
-    choice = {}
-    for dimension in model.dimensions():
-        if dimension.kind not in settings.keep:
-            continue
-        keep = count_to_keep(dimension, settings)
-        if by_importance:
-            choice[dimension.name] = _most_important(dimension, keep, scores)
-        else:
-            choice[dimension.name] = POSITIONS[settings.choose](dimension.size, keep, generator)
-    return choice
+    dimensions = [d for d in model.dimensions() if d.kind in settings.keep]
+    counts = {d.name: count_to_keep(d, settings) for d in dimensions}
+    if settings.choose == "importance":
+        scores = score_units(model, dimensions, settings.importance, evidence)
+        return {name: s.topk(counts[name]).indices.sort().values for name, s in scores.items()}
+    choose = POSITIONS[settings.choose]
+    return {d.name: choose(d.size, counts[d.name], generator) for d in dimensions}
 
 
 def count_to_keep(dimension: Dimension, settings: Slice) -> int:
@@ -50,7 +45,3 @@ def count_to_keep(dimension: Dimension, settings: Slice) -> int:
             f"lower keep.{dimension.kind}, or give a share below 1"
         )
     return count
-
-
-def _most_important(dimension: Dimension, keep: int, scores: Mapping[str, Tensor]) -> Tensor:
-    return unit_scores(dimension, scores).topk(keep).indices.sort().values

@@ -1,5 +1,6 @@
 """Settings of the operators O in f_s = f_t ⊕ O: pruning and slicing."""
 
+from collections.abc import Collection
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
@@ -38,6 +39,12 @@ class NormScale(Strict):
     by: Literal["norm"]
 
 
+class GeometricMedian(Strict):
+    """How far a unit lies from the others of its dimension: the nearest are those that others can stand in for."""
+
+    by: Literal["geometric_median"]
+
+
 class Calibrated(Strict):
     """Seen on `batches` calibration batches of training audio with their labels."""
 
@@ -54,7 +61,9 @@ class Movement(Strict):
 
 
 DataDriven = Calibrated | Movement
-Importance = Annotated[Random | Magnitude | NormScale | Calibrated | Movement, Field(discriminator="by")]
+Importance = Annotated[
+    Random | Magnitude | NormScale | GeometricMedian | Calibrated | Movement, Field(discriminator="by")
+]
 
 
 USED_BY = {"importance": "importance", "seed": "random"}
@@ -81,6 +90,11 @@ class Slice(Strict):
     def _unused(self) -> list[str]:
         return [key for key, choose in USED_BY.items() if choose != self.choose]
 
+    @model_validator(mode="after")
+    def _layers_compare(self) -> Self:
+        _require_comparable(self.importance, self.keep)
+        return self
+
     @model_serializer(mode="wrap")
     def _without_what_is_unused(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
         return {key: value for key, value in whole(self).items() if key not in self._unused}
@@ -98,18 +112,34 @@ class PruneWeights(Strict):
     importance: Importance = Magnitude(by="l1")
     sparsity: float | None = Field(None, gt=0, lt=1, description="share of the weights to zero")
     threshold: float | None = Field(None, gt=0, description="zero whatever has less importance than this")
+    pattern: tuple[int, int] | None = Field(
+        None, description="N, M: of every M weights in a row along the input, the N most important stay"
+    )
     scope: Literal["global", "layer"] = "global"
 
     @model_validator(mode="after")
     def _one_amount(self) -> Self:
-        _require_one_amount(self.sparsity, self.threshold)
+        if self.pattern is None:
+            _require_one_amount(self.sparsity, self.threshold)
+        elif self.sparsity is not None or self.threshold is not None:
+            raise ValueError("give either sparsity, threshold or pattern, and only one of them")
+        elif not 1 <= self.pattern[0] < self.pattern[1]:
+            raise ValueError(f"pattern: {list(self.pattern)} is not N, M with 1 <= N < M, such as [2, 4]")
+        elif self.scope != "global":
+            raise ValueError("a pattern is kept in every row of every tensor: remove scope")
         return self
 
     @model_validator(mode="after")
-    def _weights_have_no_norm(self) -> Self:
-        if self.importance.by == "norm":
-            raise ValueError("importance: a norm scales whole units, not single weights: use prune_units, or another")
+    def _weights_are_no_units(self) -> Self:
+        if self.importance.by in ("norm", "geometric_median"):
+            raise ValueError(
+                f"importance: {self.importance.by} is of whole units, not single weights: use prune_units, or another"
+            )
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_unused(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in whole(self).items() if key != "pattern" or value is not None}
 
 
 class Budget(Strict):
@@ -168,6 +198,11 @@ class PruneUnits(Strict):
             raise ValueError("a budget ranks the units of all layers together: remove scope")
         return self
 
+    @model_validator(mode="after")
+    def _layers_compare(self) -> Self:
+        _require_comparable(self.importance, self.kinds)
+        return self
+
     @model_serializer(mode="wrap")
     def _without_what_is_unused(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
         return {key: value for key, value in whole(self).items() if key != "budget" or value is not None}
@@ -201,6 +236,14 @@ class Renew(Strict):
             return sorted(self.layers)
         last = 1 if self.layers == "last" else self.layers or 0
         return list(range(count - last, count))
+
+
+def _require_comparable(importance: Importance, kinds: Collection[Kind]) -> None:
+    if importance.by == "geometric_median" and "layers" in kinds:
+        raise ValueError(
+            "importance: geometric_median measures distances between units of one shape, and layers may differ in "
+            "theirs: choose layers by another importance, in an operator of their own"
+        )
 
 
 def _require_one_amount(sparsity: float | None, threshold: float | None) -> None:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from kd.models import Recogniser
 from kd.propagation.evidence import Evidence
-from kd.propagation.importance import unit_scores, weight_scores
+from kd.propagation.importance import score_units
 from kd.settings.propagation import PruneUnits
 from kd.shrinking.removal import without_the_least
 
@@ -30,8 +30,8 @@ def units_left(
     sizes: units of each dimension before the first step. In the global scope scores are divided by their
     dimension's mean, as in `prune_units`.
     """
-    weights = weight_scores(model, settings.importance, evidence)
-    scores = {d.name: unit_scores(d, weights) for d in model.dimensions() if d.kind in settings.kinds}
+    dimensions = [d for d in model.dimensions() if d.kind in settings.kinds]
+    scores = score_units(model, dimensions, settings.importance, evidence)
     if settings.scope == "layer":
         return {
             name: without_the_least({name: s}, _still_to_go(sizes[name], len(s), sparsity))[name]

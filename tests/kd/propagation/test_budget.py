@@ -3,12 +3,13 @@
 import pytest
 import torch
 from factories import ENCODERS, make_model
+from torch import Tensor
 
 from kd.macs import count_params, macs_per_audio_second
 from kd.models import Recogniser, build
 from kd.propagation import Propagated, apply, propagate
 from kd.propagation.budget import Cost, Ranking, choose_within, rank, weights_of_unit
-from kd.propagation.importance import weight_scores
+from kd.propagation.importance import score_units
 from kd.settings.frontend import FrontEndSettings
 from kd.settings.models import ModelSettings
 from kd.settings.propagation import Budget, Kind, Magnitude, PruneUnits
@@ -38,7 +39,11 @@ def halfway(model: Recogniser, cost: Cost) -> int:
 
 
 def ranked(model: Recogniser, cost: Cost) -> Ranking:
-    return rank(model, kinds_of(model), weight_scores(model, Magnitude(by="l2"), None), cost)
+    return rank(model, by_l2(model), cost)
+
+
+def by_l2(model: Recogniser) -> dict[str, Tensor]:
+    return score_units(model, model.dimensions(), Magnitude(by="l2"), None)
 
 
 @pytest.mark.parametrize("measure", MEASURES)
@@ -64,8 +69,7 @@ def test_an_estimate_that_is_too_low_is_corrected() -> None:
     exact = Cost(params)
     most = halfway(model, exact)
     cost = Cost(lambda s: 0.6 * params(s) + 100, check=params)
-    scores = weight_scores(model, Magnitude(by="l2"), None)
-    found = apply(model, choose_within(model, kinds_of(model), scores, cost, Budget(params=most)))
+    found = apply(model, choose_within(model, by_l2(model), cost, Budget(params=most)))
     assert 0.8 * most <= count_params(found)[0] <= most
 
 
@@ -75,12 +79,12 @@ def test_units_that_cost_more_go_first() -> None:
     dimensions = {d.kind: d for d in model.dimensions()}
     width, stem = dimensions["width"], dimensions["stem"]
     prices = {"width": 10 * weights_of_unit(model, width), "stem": weights_of_unit(model, stem)}
-    scores = {name: torch.ones_like(p) for name, p in model.named_parameters()}
+    scores = {kind: torch.ones(d.size) for kind, d in dimensions.items() if kind in prices}
 
     def cost(settings: ModelSettings) -> float:
         return sum(prices[kind] * getattr(settings.encoder, kind) for kind in prices)
 
-    units = rank(model, ("width", "stem"), scores, Cost(cost)).units
+    units = rank(model, scores, Cost(cost)).units
     assert [name for name, _ in units] == ["width"] * (width.size - 1) + ["stem"] * (stem.size - 1)
 
 

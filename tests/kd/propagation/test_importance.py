@@ -5,12 +5,24 @@ from collections.abc import Callable
 import pytest
 import torch
 from factories import ENCODERS, make_features, make_model
+from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from kd.models import Axis, Dimension, Recogniser
 from kd.propagation.evidence import gather, input_sizes, mean_gradients, movement
-from kd.propagation.importance import CRITERIA, lamp, norm_scales, unit_scores, weight_scores
-from kd.settings.propagation import Calibrated, Importance, Magnitude, Movement, NormScale, Random
+from kd.propagation.importance import CRITERIA, lamp, norm_scales, remoteness, score_units, unit_scores, weight_scores
+from kd.settings.propagation import (
+    Calibrated,
+    GeometricMedian,
+    Importance,
+    Magnitude,
+    Movement,
+    NormScale,
+    PruneUnits,
+    PruneWeights,
+    Random,
+    Slice,
+)
 
 WEIGHT = torch.tensor([[1.0, -2.0], [0.0, 0.5]])
 GRADIENT = torch.tensor([[-3.0, 0.5], [4.0, -1.0]])
@@ -106,6 +118,44 @@ def test_a_unit_is_the_mean_of_all_it_couples() -> None:
     dimension = Dimension("d", "hidden", 2, "hidden", axes=axes)
     expected = [(1 + 2 + 3 + 4 + 5 + 6) / 6, (10 + 20 + 30 + 40 + 50 + 60) / 6]
     assert unit_scores(dimension, {"w": w, "v": v}).tolist() == expected
+
+
+def test_remoteness_by_hand() -> None:
+    """Units (0, 0), (3, 4) and (0, 8), formed in two tensors: distances 5, 8 and 5. What reads them does not count."""
+    w, b = torch.tensor([[0.0], [3.0], [0.0]]), torch.tensor([0.0, 4.0, 8.0])
+    axes = (Axis("w", 0), Axis("b", 0), Axis("v", 1, reads=True), Axis("not a parameter", 0))
+    dimension = Dimension("d", "hidden", 3, "hidden", axes=axes)
+    assert remoteness(dimension, {"w": w, "b": b, "v": torch.rand(9, 3)}).tolist() == [13.0, 10.0, 13.0]
+
+
+def entries(axis: Axis, unit: int, size: int, weights: dict[str, Tensor]) -> Tensor:
+    return weights[axis.tensor].index_select(axis.dim, axis.positions(torch.tensor([unit]), size)).flatten()
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_remoteness_is_of_differences_alone(name: str) -> None:
+    """Against scipy's distances of the units' own rows; and the same for all units moved alike: no norm counts."""
+    model = make_model(name, "keyword")
+    weights = {key: p.detach() for key, p in model.named_parameters()}
+    dimensions = [d for d in model.dimensions() if d.kind != "layers"]
+    scores = score_units(model, dimensions, GeometricMedian(by="geometric_median"), None)
+    for d in dimensions:
+        formed = [axis for axis in d.axes if not axis.reads and axis.tensor in weights]
+        rows = torch.stack([torch.cat([entries(a, unit, d.size, weights) for a in formed]) for unit in range(d.size)])
+        expected = torch.from_numpy(cdist(rows.double(), rows.double()).sum(1)).float()
+        torch.testing.assert_close(scores[d.name], expected, rtol=1e-4, atol=1e-5)
+        moved = {key: w + 1.0 for key, w in weights.items()}
+        torch.testing.assert_close(remoteness(d, moved), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_what_has_no_geometric_median_is_refused() -> None:
+    by = GeometricMedian(by="geometric_median")
+    with pytest.raises(ValueError, match="geometric_median is of whole units, not single weights"):
+        PruneWeights(op="prune_weights", sparsity=0.5, importance=by)
+    with pytest.raises(ValueError, match="layers may differ in theirs"):
+        PruneUnits(op="prune_units", kinds=("layers", "hidden"), sparsity=0.5, importance=by)
+    with pytest.raises(ValueError, match="layers may differ in theirs"):
+        Slice(op="slice", keep={"layers": 2}, importance=by)
 
 
 def test_a_layer_is_the_mean_of_its_weights() -> None:

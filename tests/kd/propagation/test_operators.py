@@ -45,6 +45,12 @@ def cases(kinds: tuple[str, ...], normed: tuple[str, ...] = ()) -> dict[str, dic
             amount = {"importance": importance, "sparsity": 0.4, "scope": scope}
             found[f"weights-{by}-{scope}"] = {"op": "prune_weights", **amount}
             found[f"units-{by}-{scope}"] = {"op": "prune_units", "kinds": kinds, **amount}
+    apart = [kind for kind in kinds if kind != "layers"]
+    remote = {"importance": {"by": "geometric_median"}}
+    if apart:
+        found["slice-geometric_median"] = {"op": "slice", "keep": {kind: HALF[kind] for kind in apart}, **remote}
+        found["units-geometric_median"] = {"op": "prune_units", "kinds": apart, "sparsity": 0.4, **remote}
+    found["weights-pattern"] = {"op": "prune_weights", "pattern": [2, 4]}
     new = {"head": True} | ({"stem": True, "layers": "last"} if "layers" in kinds else {})
     return found | norm_cases(normed) | {"renew": {"op": "renew", **new}}
 
@@ -182,6 +188,7 @@ def test_masked_weights_stay_zero_in_training(name: str, optimiser: dict[str, An
         ({"op": "prune_units", "kinds": ["hidden"], "threshold": 1e-30}, "prune_units: raise its threshold 1e-30"),
         ({"op": "prune_weights", "threshold": 1e-30}, "prune_weights zeroed nothing: raise its threshold 1e-30"),
         ({"op": "prune_weights", "sparsity": 1e-9}, "prune_weights zeroed nothing: raise its sparsity 1e-09"),
+        ({"op": "prune_weights", "pattern": [99, 100]}, "zeroed nothing: give a sparser pattern than 99:100"),
     ],
 )
 def test_what_cannot_be_done_is_named(data: dict[str, Any], message: str) -> None:

@@ -3,11 +3,12 @@
 import pytest
 import torch
 from factories import ENCODERS, make_model
-from torch import Tensor
+from torch import Tensor, nn
+from torch.ao.pruning import WeightNormSparsifier
 
 from kd.models import Recogniser
 from kd.propagation.importance import unit_scores, weight_scores
-from kd.propagation.pruning import choose_units, weight_masks, zeroed
+from kd.propagation.pruning import choose_units, n_of_m, weight_masks, zeroed
 from kd.settings.propagation import Magnitude, PruneUnits, PruneWeights, Random
 
 every_family = pytest.mark.parametrize("name", ENCODERS)
@@ -55,6 +56,61 @@ def test_a_threshold_by_hand() -> None:
 def test_a_threshold_above_everything_is_refused() -> None:
     with pytest.raises(ValueError, match=r"threshold 1000.0 leaves no weight alive: lower it, or give a sparsity"):
         weight_masks(make_model("cnn"), PruneWeights(op="prune_weights", threshold=1000.0))
+
+
+def test_n_of_m_by_hand() -> None:
+    """Runs of four inputs, and one of two at the end, which keeps both; equal scores go by their place."""
+    scores = torch.tensor([[3.0, 1.0, 2.0, 0.0, 0.1, 0.2], [1.0, 1.0, 1.0, 1.0, 0.0, 0.0]])
+    expected = [[True, False, True, False, True, True], [True, True, False, False, True, True]]
+    assert n_of_m(scores, 2, 4).tolist() == expected
+    assert n_of_m(scores, 1, 3)[0].tolist() == [True, False, False, False, False, True]
+
+
+def test_n_of_m_is_torchs() -> None:
+    """Against torch.ao's sparsifier, which zeroes two of every four along the inputs of a linear layer."""
+    torch.manual_seed(5)
+    layer = nn.Sequential(nn.Linear(16, 6))
+    weight = layer[0].weight.detach().clone()
+    theirs = WeightNormSparsifier(sparsity_level=1.0, sparse_block_shape=(1, 4), zeros_per_block=2)
+    theirs.prepare(layer, [{"tensor_fqn": "0.weight"}])  # type: ignore[no-untyped-call]
+    theirs.step()
+    assert torch.equal(n_of_m(weight.abs(), 2, 4), layer[0].parametrizations.weight[0].mask.bool())
+
+
+@every_family
+@pytest.mark.parametrize("pattern", [(2, 4), (1, 3)])
+def test_a_pattern_leaves_n_of_every_m_inputs(name: str, pattern: tuple[int, int]) -> None:
+    model, (n, m) = make_model(name, "keyword"), pattern
+    masks = weight_masks(model, PruneWeights(op="prune_weights", pattern=pattern))
+    assert masks.keys() == weights(model).keys(), "biases and norms stay whole"
+    for key, mask in masks.items():
+        for run in mask.split(m, dim=1):
+            assert (run.sum(1) == min(n, run.shape[1])).all(), key
+        if mask.shape[1] <= n:
+            assert mask.all(), key
+
+
+def test_a_pattern_after_a_pruning_brings_nothing_back() -> None:
+    model = make_model("cnn", "keyword")
+    first = weight_masks(model, PruneWeights(op="prune_weights", sparsity=0.3))
+    zeroed(model, first)
+    second = weight_masks(model, PruneWeights(op="prune_weights", pattern=(2, 4)), alive=first)
+    for name, mask in second.items():
+        assert not (mask & ~first[name]).any()
+        for run, before in zip(mask.split(4, dim=1), first[name].split(4, dim=1), strict=True):
+            assert torch.equal(run.sum(1), before.sum(1).clamp(max=2)), "the dead count among those that go"
+
+
+def test_a_pattern_is_the_only_amount() -> None:
+    for wrong, message in [
+        ({"pattern": (2, 4), "sparsity": 0.5}, "only one of them"),
+        ({"pattern": (4, 4)}, "is not N, M with 1 <= N < M"),
+        ({"pattern": (2, 4), "scope": "layer"}, "remove scope"),
+        ({}, "give either sparsity or threshold"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            PruneWeights.model_validate({"op": "prune_weights"} | wrong)
+    assert "pattern" not in PruneWeights(op="prune_weights", sparsity=0.5).model_dump(), "studies hash their params"
 
 
 @pytest.mark.parametrize("scope", ["global", "layer"])

@@ -96,7 +96,15 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     # settings that would be ignored
     "single weights by norms": (
         {"students.cut.operators.0": {"op": "prune_weights", "sparsity": 0.5, "importance": {"by": "norm"}}},
-        "students.cut.operators.0: importance: a norm scales whole units, not single weights: use prune_units",
+        "students.cut.operators.0: importance: norm is of whole units, not single weights: use prune_units",
+    ),
+    "layers without a median": (
+        {"students.cut.operators.0": {**SLICE, "keep": {"layers": 1}, "importance": {"by": "geometric_median"}}},
+        "students.cut.operators.0: importance: geometric_median measures distances between units of one shape",
+    ),
+    "a pattern that keeps all": (
+        {"students.cut.operators.0": {"op": "prune_weights", "pattern": [4, 4]}},
+        "students.cut.operators.0: pattern: [4, 4] is not N, M with 1 <= N < M, such as [2, 4]",
     ),
     "a kind without a norm": (
         {"students.cut.operators.0": {**SLICE, "importance": {"by": "norm"}}},
