@@ -28,7 +28,7 @@ from tasks.teaching.output_store import OutputStore
 from tasks.teaching.teacher_outputs import open_stored
 from tasks.teaching.teacher_pass import views
 from tasks.teaching.teacher_states import LiveStates
-from tasks.training import Run, train, write_history
+from tasks.training import Run, Trained, train, write_history
 from tasks.watch import Silent, Watch
 
 
@@ -36,7 +36,6 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
     """Writes models/NAME/ and an empty outputs/NAME/; returns the metrics of its best epoch."""
     recipe = params.students[name]
     data = PreparedData.load(paths.prepared, sample_rate_hz=params.frontend.sample_rate_hz)
-    codec = Codec.of(len(data.vocabulary), params.outputs.keep)
     initial = load_checkpoint(paths.initial(name))
     frontend, by_text = LogMel(params.frontend), recipe.teacher != "none" and gives_text(paths.model(recipe.teacher))
     by_outputs = recipe.teacher != "none" and not by_text
@@ -64,28 +63,34 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
         ),
         watch,
     )
-    shrunk = None if recipe.shrink is None else restored(trained.model, trained.state)
     if trained.writes:
-        student = Checkpoint(
-            trained.model,
-            params.frontend,
-            data.vocabulary,
-            role=role(recipe),
-            init=recipe.init,
-            objective=recipe.objective.describe(),
-            lineage=(*initial.lineage, *(() if shrunk is None else shrunk.lineage)),
-            masks=initial.masks if shrunk is None else dict(shrunk.masks),
-            facts=initial.facts,
-        )
-        save_checkpoint(paths.model(name), student)
-        write_history(paths.model(name), trained.history)
-        OutputStore.begin(paths.outputs(name), codec)
-        if shrunk is not None:
-            kept = [*json.loads((paths.initial(name) / "kept.json").read_text(encoding="utf-8")), *shrunk.kept]
-            (paths.model(name) / "kept.json").write_text(json.dumps(kept, indent=1), encoding="utf-8")
+        _write(params, paths, name, initial, trained)
         if labels is not None:
             write_labels(paths.model(name), labels)
     return {**best_metrics(trained.history), **({} if labels is None else labels.metrics())}
+
+
+def _write(params: Params, paths: Paths, name: str, initial: Checkpoint, trained: Trained) -> None:
+    """The student, its history, what it kept of its source while it shrank, and room for its own outputs."""
+    recipe, folder = params.students[name], paths.model(name)
+    shrunk = None if recipe.shrink is None else restored(trained.model, trained.state)
+    student = Checkpoint(
+        trained.model,
+        params.frontend,
+        initial.vocabulary,
+        role=role(recipe),
+        init=recipe.init,
+        objective=recipe.objective.describe(),
+        lineage=(*initial.lineage, *(() if shrunk is None else shrunk.lineage)),
+        masks=initial.masks if shrunk is None else dict(shrunk.masks),
+        facts=initial.facts,
+    )
+    save_checkpoint(folder, student)
+    write_history(folder, trained.history)
+    OutputStore.begin(paths.outputs(name), Codec.of(len(initial.vocabulary), params.outputs.keep))
+    if shrunk is not None:
+        kept = [*json.loads((paths.initial(name) / "kept.json").read_text(encoding="utf-8")), *shrunk.kept]
+        (folder / "kept.json").write_text(json.dumps(kept, indent=1), encoding="utf-8")
 
 
 def _loop(params: Params, name: str, data: PreparedData, frontend: LogMel) -> Callable[..., Iterator[Epoch]]:
