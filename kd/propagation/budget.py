@@ -5,18 +5,21 @@ budget allows; sizes are those of the resulting settings, not estimates of them.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from kd.models import Dimension, Recogniser
-from kd.propagation.importance import comparable
+from kd.propagation.choice import comparable
 from kd.propagation.select import LAYER_PREFIX, LAYERS, resized
 from kd.settings.models import ModelSettings
 from kd.settings.propagation import Budget, Kind
 
-CORRECTIONS, MARGIN = 6, 0.98
+CHECKS = 8
+"""Real measurements made at most where an estimate decides."""
+MARGIN, ENOUGH = 0.98, 0.95
+"""Shares of a budget: aimed at after a correction, and used up well enough."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,11 @@ class Ranking:
     def settings(self, count: int) -> ModelSettings:
         return resized(self.model.settings, self.model.dimensions(), self.choice(count))
 
+    def layers_first(self, count: int) -> "Ranking":
+        """The same, but layers among the first `count` begin it: units that went before them may stay instead."""
+        gone = [unit for unit in self.units[:count] if unit[0] == LAYERS]
+        return replace(self, units=(*gone, *(unit for unit in self.units if unit not in gone)))
+
 
 def choose_within(model: Recogniser, scores: Mapping[str, Tensor], cost: Cost, budget: Budget) -> dict[str, Tensor]:
     """The units kept, by dimension. scores: (size,) importance of the units of each dimension that may shrink.
@@ -65,6 +73,7 @@ def choose_within(model: Recogniser, scores: Mapping[str, Tensor], cost: Cost, b
             f"{budget} cannot be met by removing {kinds}: the smallest reachable is {least:,.6g}. "
             "Raise it, or name more kinds"
         )
+    ranking = ranking.layers_first(_fewest(ranking, cost, budget))
     return ranking.choice(_fewest(ranking, cost, budget))
 
 
@@ -100,18 +109,33 @@ def _without_one(model: Recogniser, dimension: Dimension) -> ModelSettings:
 
 
 def _fewest(ranking: Ranking, cost: Cost, budget: Budget) -> int:
-    """The fewest units to remove; an estimate is held to the real measurement, and lowered by what it was off."""
-    aim = budget.most
-    for _ in range(CORRECTIONS):
-        low, high = 0, len(ranking.units)  # `high` always meets the aim, as far as anything does
-        while low < high:
-            middle = (low + high) // 2
-            low, high = (low, middle) if cost.of(ranking.settings(middle)) <= aim else (middle + 1, high)
-        found = _real(cost, ranking.settings(high))
-        if found <= budget.most:
-            return high
+    """The fewest units to remove; an estimate is held to real measurements, and corrected by what it was off.
+
+    These keep a bracket: with `low` units gone the budget is not met, with `high` it is. A guess outside it is halved.
+    """
+    if cost.check is None:
+        return _shortest(ranking, cost.of, budget.most)
+    low, high, aim = 0, len(ranking.units), budget.most
+    for _ in range(CHECKS):
+        if high - low <= 1:
+            break
+        count = _shortest(ranking, cost.of, aim)
+        count = count if low < count < high else (low + high) // 2
+        found = cost.check(ranking.settings(count))
         aim *= MARGIN * budget.most / found
-    return len(ranking.units)
+        low, high = (low, count) if found <= budget.most else (count, high)
+        if ENOUGH * budget.most <= found <= budget.most:
+            break
+    return high
+
+
+def _shortest(ranking: Ranking, cost: Callable[[ModelSettings], float], most: float) -> int:
+    """The least count whose removal costs at most so much; all units where none does."""
+    low, high = 0, len(ranking.units)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if cost(ranking.settings(middle)) <= most else (middle + 1, high)
+    return high
 
 
 def _real(cost: Cost, settings: ModelSettings) -> float:

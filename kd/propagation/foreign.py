@@ -42,7 +42,7 @@ def prune(
     importance: Literal["l1", "l2"] = "l2",
     keep: Sequence[str] = (),
 ) -> Pruned:
-    """A copy without the least important share of each group of coupled units; the input is untouched.
+    """A copy without the least important share of each group of coupled units; one stays, the input is untouched.
 
     keep: names of layers whose outputs stay whole, such as the last one. Raises ValueError for recurrent layers, where
     nothing can be removed, and for what `remove` refuses.
@@ -57,7 +57,7 @@ def prune(
     for name, group in graph.groups():
         if reason := graph.why_whole(group, keep):
             whole[name] = reason
-        elif count := round(share * len(scores := score(group))):
+        elif count := min(round(share * len(scores := score(group))), len(scores) - 1):
             order = scores.argsort(stable=True).tolist()
             removed[name], kept[name] = sorted(order[:count]), sorted(order[count:])
     if not any(map(len, removed.values())):

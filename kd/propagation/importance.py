@@ -30,7 +30,8 @@ def lamp(weight: Tensor) -> Tensor:
 
 
 # (weight, what calibration batches say of it: see `evidence`) -> importance, more is more.
-# l1: |w|. l2: w^2. gradient: |g|. taylor: (w g)^2, first-order (Molchanov et al. 2019, arXiv:1906.10771, eq. 8).
+# l1: |w|. l2: w^2. gradient: |g|. taylor: (w g)^2, first-order (Molchanov et al. 2019, arXiv:1906.10771, eq. 8); g is
+# the gradient on all calibration batches together, where they average the squares of each batch's.
 # activation: |w| times the size of its input (Sun et al. 2023, arXiv:2306.11695, eq. 1). movement: its own evidence.
 CRITERIA: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l1": lambda weight, _: weight.abs(),
@@ -55,7 +56,9 @@ def score_units(
 
 
 def weight_scores(model: Recogniser, importance: Importance, evidence: Evidence | None) -> dict[str, Tensor]:
-    """Importance of every weight, at least 0, by parameter name; `norm` gives those of norms' scales alone.
+    """Importance of every weight, by parameter name: at least 0, but for movement, which has a sign.
+
+    `norm` gives the scales of norms alone.
 
     evidence: needed by data-driven importances; ValueError where missing.
     """
@@ -68,9 +71,7 @@ def weight_scores(model: Recogniser, importance: Importance, evidence: Evidence 
     if isinstance(importance, DataDriven) and evidence is None:
         raise ValueError(f"importance '{importance.by}' needs calibration batches; none were given")
     score, given = CRITERIA[importance.by], evidence or {}
-    scores = {name: score(w, given.get(name, w)) for name, w in weights.items()}
-    least = min(float(s.min()) for s in scores.values())
-    return scores if least >= 0 else {name: s - least for name, s in scores.items()}
+    return {name: score(w, given.get(name, w)) for name, w in weights.items()}
 
 
 def norm_scales(model: Recogniser) -> list[str]:
@@ -124,8 +125,3 @@ def _layer_scores(size: int, scores: Mapping[str, Tensor]) -> Tensor:
         own = [s for name, s in scores.items() if name.startswith(f"{LAYER_PREFIX}{i}.")]
         totals.append(sum(float(s.sum()) for s in own) / sum(s.numel() for s in own))
     return torch.tensor(totals)
-
-
-def comparable(scores: Tensor) -> Tensor:
-    """Divided by their mean: the scale of weights differs between dimensions."""
-    return scores / scores.mean().clamp(min=torch.finfo(scores.dtype).tiny)

@@ -50,9 +50,10 @@ def propagate(
 ) -> Propagated:
     """Apply operators in order; `source` is untouched. costs: for budgets.
 
-    Raises ValueError where an operator asks for what the model does not have, leaves it as it was, or needs
-    calibration batches and none are given.
+    Raises ValueError where an operator asks for what the model does not have, leaves it as it was, breaks an N:M
+    pattern, or needs calibration batches and none are given.
     """
+    _require_patterns_last(operators)
     for operator in operators:
         evidence = _evidence(source.model, operator, calibrate)
         if isinstance(operator, PruneUnits) and operator.budget is not None:
@@ -137,6 +138,14 @@ def keep_units(source: Propagated, choice: Mapping[str, Tensor], what: str) -> P
 def _require_removal(model: Recogniser, choice: Mapping[str, Tensor], remedy: str) -> None:
     if all(len(choice[d.name]) == d.size for d in model.dimensions() if d.name in choice):
         raise ValueError(f"nothing would be removed by {remedy}")
+
+
+def _require_patterns_last(operators: Sequence[Operator]) -> None:
+    patterned = False
+    for operator in operators:
+        if patterned and not isinstance(operator, PruneWeights):
+            raise ValueError(f"{operator.op} would break the runs of an N:M pattern: put the pattern last")
+        patterned = patterned or (isinstance(operator, PruneWeights) and operator.pattern is not None)
 
 
 def _remedy(operator: PruneUnits | PruneWeights) -> str:

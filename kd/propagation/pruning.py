@@ -1,14 +1,15 @@
 """Pruning: importance, then a threshold, then zero (single weights) or remove (whole units)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from kd.models import Recogniser
+from kd.propagation.choice import keep_by_scope
 from kd.propagation.evidence import Evidence
-from kd.propagation.importance import comparable, score_units, weight_scores
+from kd.propagation.importance import score_units, weight_scores
 from kd.settings.propagation import PruneUnits, PruneWeights
 
 
@@ -29,7 +30,7 @@ def weight_masks(
     alive = alive or {}
     everything = weight_scores(model, settings.importance, evidence)
     scores = {name: s for name, s in everything.items() if s.ndim > 1}
-    scores = {name: s.masked_fill(~alive[name], -1.0) if name in alive else s for name, s in scores.items()}
+    scores = {name: s.masked_fill(~alive[name], -torch.inf) if name in alive else s for name, s in scores.items()}
     if settings.threshold is not None:
         masks = {name: s >= settings.threshold for name, s in scores.items()}
     elif settings.pattern is not None:
@@ -71,22 +72,27 @@ def zeroed(model: Recogniser, masks: Mapping[str, Tensor]) -> None:
 def choose_units(model: Recogniser, settings: PruneUnits, evidence: Evidence | None = None) -> dict[str, Tensor]:
     """The units that structured pruning keeps, by dimension; each dimension keeps at least its best one.
 
-    In the global scope scores are divided by their dimension's mean first, since the scale of weights
-    differs between layers.
+    With a sparsity, exactly round(sparsity * units) go, of all, of each kind or of each dimension, as the scope says;
+    ValueError where they cannot.
     """
     dimensions = [d for d in model.dimensions() if d.kind in settings.kinds]
-    by_dimension = score_units(model, dimensions, settings.importance, evidence)
+    scores = score_units(model, dimensions, settings.importance, evidence)
     if settings.threshold is not None:
-        alive = {name: s >= settings.threshold for name, s in by_dimension.items()}
-    elif settings.scope == "layer":
-        alive = {name: _largest(s, _sparsity(settings)) for name, s in by_dimension.items()}
-    else:
-        joined = _largest(torch.cat([comparable(s) for s in by_dimension.values()]), _sparsity(settings))
-        parts = torch.split(joined, [len(s) for s in by_dimension.values()])
-        alive = dict(zip(by_dimension, parts, strict=True))
-    for name, mask in alive.items():
-        mask[by_dimension[name].argmax()] = True
-    return {name: mask.nonzero()[:, 0] for name, mask in alive.items()}
+        return _above(scores, settings.threshold)
+
+    def to_go(names: Sequence[str]) -> int:
+        units = sum(len(scores[name]) for name in names)
+        count = round(_sparsity(settings) * units)
+        return min(count, units - 1) if settings.scope == "layer" else count
+
+    return keep_by_scope(dimensions, scores, settings.scope, to_go)
+
+
+def _above(scores: Mapping[str, Tensor], threshold: float) -> dict[str, Tensor]:
+    if not any(bool((s >= threshold).any()) for s in scores.values()):
+        raise ValueError(f"threshold {threshold:g} leaves no unit: lower it, or give a sparsity")
+    best = {name: torch.arange(len(s)) == s.argmax() for name, s in scores.items()}
+    return {name: ((s >= threshold) | best[name]).nonzero()[:, 0] for name, s in scores.items()}
 
 
 def _sparsity(settings: PruneWeights | PruneUnits) -> float:

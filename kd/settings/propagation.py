@@ -7,6 +7,9 @@ from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, mode
 
 from kd.settings.base import Strict
 
+Scope = Literal["global", "kind", "layer"]
+"""What is ranked together: all, the dimensions of each kind, or each dimension by itself."""
+
 Kind = Literal["layers", "width", "stem", "hidden", "heads", "feed_forward", "channels"]
 
 
@@ -186,7 +189,7 @@ class PruneUnits(Strict):
     sparsity: float | None = Field(None, gt=0, lt=1, description="share of the units to remove")
     threshold: float | None = Field(None, gt=0, description="remove whatever has less importance than this")
     budget: Budget | None = Field(None, description="remove as few as meet it, by importance over cost")
-    scope: Literal["global", "layer"] = "global"
+    scope: Scope = "global"
 
     @model_validator(mode="after")
     def _one_amount(self) -> Self:

@@ -1,15 +1,14 @@
 """Pruning in steps with training between them (Zhu & Gupta 2017, arXiv:1710.01878)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor
 
 from kd.models import Recogniser
+from kd.propagation.choice import keep_by_scope
 from kd.propagation.evidence import Evidence
 from kd.propagation.importance import score_units
 from kd.settings.propagation import PruneUnits
-from kd.shrinking.removal import without_the_least
 
 
 def cubic(start: float, end: float, step: int, steps: int) -> float:
@@ -27,20 +26,13 @@ def units_left(
 ) -> dict[str, Tensor]:
     """Indices kept by dimension, such that exactly round(sparsity * units) of those that there were have gone.
 
-    sizes: units of each dimension before the first step. In the global scope scores are divided by their
-    dimension's mean, as in `prune_units`.
+    sizes: units of each dimension before the first step.
     """
     dimensions = [d for d in model.dimensions() if d.kind in settings.kinds]
     scores = score_units(model, dimensions, settings.importance, evidence)
-    if settings.scope == "layer":
-        return {
-            name: without_the_least({name: s}, _still_to_go(sizes[name], len(s), sparsity))[name]
-            for name, s in scores.items()
-        }
-    comparable = {name: s / s.mean().clamp(min=torch.finfo(s.dtype).tiny) for name, s in scores.items()}
-    there = sum(len(s) for s in scores.values())
-    return without_the_least(comparable, _still_to_go(sum(sizes.values()), there, sparsity))
 
+    def still_to_go(names: Sequence[str]) -> int:
+        before, now = sum(sizes[name] for name in names), sum(len(scores[name]) for name in names)
+        return max(0, now - (before - round(sparsity * before)))
 
-def _still_to_go(before: int, now: int, sparsity: float) -> int:
-    return max(0, now - (before - round(sparsity * before)))
+    return keep_by_scope(dimensions, scores, settings.scope, still_to_go)

@@ -1,16 +1,12 @@
-"""Which units go, once their scores are learnt: exactly as many as were asked for."""
-
-from collections.abc import Mapping
+"""Which units go, once their scores are learnt: exactly as many, or as many parameters, as were asked for."""
 
 import torch
 from torch import Tensor
 
 from kd.models import Dimension, Recogniser
+from kd.propagation.choice import Scores, without_the_least
 from kd.settings.shrinking import Gates, GroupLasso
 from kd.shrinking.sizes import Sizes
-
-Scores = Mapping[str, Tensor]
-"""By dimension, (units,): more is more."""
 
 
 def learnt_dimensions(model: Recogniser, kinds: tuple[str, ...]) -> list[Dimension]:
@@ -21,26 +17,6 @@ def learnt_dimensions(model: Recogniser, kinds: tuple[str, ...]) -> list[Dimensi
             family = model.settings.encoder.family
             raise ValueError(f"kinds: {family} has no dimension '{kind}'; it has {', '.join(have)}")
     return [d for d in model.dimensions() if d.kind in kinds]
-
-
-def without_the_least(scores: Scores, count: int) -> dict[str, Tensor]:
-    """Indices kept by dimension, when exactly `count` units of the least scores go; each keeps its best one.
-
-    Raises ValueError where so many cannot go.
-    """
-    removable = sum(len(s) for s in scores.values()) - len(scores)
-    if count > removable:
-        raise ValueError(f"{count} units cannot go: of each dimension one must stay, so that at most {removable} can")
-    joined = torch.cat([s.double().cpu() for s in scores.values()])
-    start, best = 0, []
-    for s in scores.values():
-        best.append(start + int(s.argmax()))
-        start += len(s)
-    joined[best] = torch.inf
-    there = torch.ones(len(joined), dtype=torch.bool)
-    there[joined.argsort(stable=True)[:count]] = False
-    parts = torch.split(there, [len(s) for s in scores.values()])
-    return {name: part.nonzero()[:, 0] for name, part in zip(scores, parts, strict=True)}
 
 
 def chosen(sizes: Sizes, scores: Scores, settings: Gates | GroupLasso) -> dict[str, Tensor]:

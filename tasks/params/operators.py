@@ -25,7 +25,7 @@ class Shape:
     """What is known of a model before it exists.
 
     fields: bounds by field; per_layer: which of them have a dimension in each layer; normed: kinds that a norm
-    scales; zeroed: share of the weights that is zero, by scope.
+    scales; zeroed: share of the weights that is zero, by scope; patterned: whether zeros lie in an N:M pattern.
     """
 
     family: str
@@ -34,6 +34,7 @@ class Shape:
     per_layer: tuple[str, ...]
     normed: tuple[str, ...]
     zeroed: dict[str, float] = field(default_factory=dict)
+    patterned: bool = False
 
     def fields_of(self, kind: Kind) -> list[str]:
         return [name for name in self.fields if name == kind or name.startswith(f"{kind}_")]
@@ -72,10 +73,6 @@ def _meet(params: "Params", model: str, asked_by: tuple[str, ...] = ()) -> tuple
             break
         if problems := list(_problems(shape, operator)):
             return None, [f"students.{model}.{key}{problem}" for problem in problems]
-        if recipe.shrink is not None and key.startswith("shrink") and isinstance(operator, PruneUnits):
-            units = [bound for kind in operator.kinds for name in shape.fields_of(kind) for bound in shape.fields[name]]
-            if problem := too_many(operator, units):
-                return None, [f"students.{model}.{key}.sparsity: {problem}"]
         shape = _after(shape, operator)
     return shape, []
 
@@ -92,6 +89,9 @@ def _shape(encoder: EncoderSettings) -> Shape:
 
 def _problems(shape: Shape, operator: Operator) -> Iterator[str]:
     """What is wrong, behind the path of the operator."""
+    if shape.patterned and not isinstance(operator, PruneWeights):
+        yield ": it would break the runs of the N:M pattern before it: put the pattern last"
+        return
     if isinstance(operator, Renew):
         yield from _renew_problems(shape, operator)
         return
@@ -110,6 +110,8 @@ def _problems(shape: Shape, operator: Operator) -> Iterator[str]:
         yield from _slice_problems(shape, operator)
     elif operator.sparsity is not None and not _removes(shape, operator, operator.sparsity):
         yield f".sparsity: {operator.sparsity:g} of so few units rounds to none: nothing would be removed"
+    elif problem := too_many(operator, _ranked(shape, operator)):
+        yield f".sparsity: {problem}"
 
 
 def _renew_problems(shape: Shape, operator: Renew) -> Iterator[str]:
@@ -137,15 +139,27 @@ def _slice_problems(shape: Shape, operator: Slice) -> Iterator[str]:
 
 
 def _removes(shape: Shape, operator: PruneUnits, sparsity: float) -> bool:
-    most = [most for kind in operator.kinds for name in shape.fields_of(kind) for _, most in shape.fields[name]]
-    return round(sparsity * (max(most) if operator.scope == "layer" else sum(most))) > 0
+    return any(round(sparsity * sum(together)) > 0 for together in _ranked(shape, operator))
+
+
+def _ranked(shape: Shape, operator: PruneUnits) -> list[list[int]]:
+    """The most units of each dimension, for each lot of dimensions that the operator's scope ranks together."""
+    by_kind = [
+        [most for name in shape.fields_of(kind) for _, most in shape.fields[name]]
+        for kind in dict.fromkeys(operator.kinds)
+    ]
+    if operator.scope == "kind":
+        return by_kind
+    everything = [most for kind in by_kind for most in kind]
+    return [everything] if operator.scope == "global" else [[most] for most in everything]
 
 
 def _after(shape: Shape, operator: Operator) -> Shape:
     if isinstance(operator, Renew):
         return replace(shape, zeroed={})
     if isinstance(operator, PruneWeights):
-        return replace(shape, zeroed={} if operator.sparsity is None else {operator.scope: operator.sparsity})
+        zeroed: dict[str, float] = {} if operator.sparsity is None else {operator.scope: operator.sparsity}
+        return replace(shape, zeroed=zeroed, patterned=shape.patterned or operator.pattern is not None)
     sizes: dict[str, Bounds] = {}
     for kind in operator.keep if isinstance(operator, Slice) else operator.kinds:
         for name in shape.fields_of(kind):
@@ -157,7 +171,7 @@ def _left(operator: Slice | PruneUnits, kind: Kind, least: int, most: int) -> tu
     """Bounds of what is left of one dimension."""
     if isinstance(operator, Slice):
         return operator.count(kind, least), operator.count(kind, most)
-    if operator.sparsity is None or operator.scope == "global":
+    if operator.sparsity is None or operator.scope != "layer":
         return 1, most
     low, high = (max(1, units - round(operator.sparsity * units)) for units in (least, most))
     return low, high

@@ -32,15 +32,15 @@ def _removes_layers(shrink: Shrink) -> bool:
     return isinstance(shrink, Gradual) and isinstance(shrink.prune, PruneUnits) and "layers" in shrink.prune.kinds
 
 
-def too_many(operator: PruneUnits, bounds: Sequence[tuple[int, int]]) -> str | None:
+def too_many(operator: PruneUnits, ranked: Sequence[Sequence[int]]) -> str | None:
     """What is wrong where exactly so many units cannot go, since one of each dimension stays; None where they can.
 
-    bounds: (least, most) units of each dimension.
+    ranked: units of the dimensions that are ranked together.
     """
     if operator.sparsity is None or operator.scope == "layer":
         return None
-    units = sum(most for _, most in bounds)
-    asked, removable = round(operator.sparsity * units), units - len(bounds)
-    if asked <= removable:
-        return None
-    return f"{asked} of {units} units cannot go: one of each of {len(bounds)} dimensions stays. Lower it"
+    for dimensions in ranked:
+        units = sum(dimensions)
+        if (asked := round(operator.sparsity * units)) > units - len(dimensions):
+            return f"{asked} of {units} units cannot go: one of each of {len(dimensions)} dimensions stays. Lower it"
+    return None

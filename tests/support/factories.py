@@ -1,12 +1,15 @@
 """Small models and batches that the tests share."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from kd.models import Recogniser, build
+from kd.propagation.evidence import gather
 from kd.settings.models import ModelSettings
+from kd.settings.propagation import DataDriven
 
 NUM_FEATURES = 16
 NUM_OUTPUTS = 6
@@ -70,3 +73,13 @@ def outputs(model: Recogniser) -> list[Tensor]:
     with torch.no_grad():
         logits_BTV, lengths_B = model(*make_features())
     return [logits[:n] for logits, n in zip(logits_BTV, lengths_B.tolist(), strict=True)]
+
+
+def calibrate(model: Recogniser, importance: DataDriven) -> Mapping[str, Tensor]:
+    """What made-up batches say of the weights, under a loss that needs no labels."""
+    features, lengths = make_features()
+
+    def loss(model: Recogniser) -> Tensor:
+        return model(features, lengths)[0].square().mean()  # type: ignore[no-any-return]
+
+    return gather(model, importance, [loss] * importance.batches)

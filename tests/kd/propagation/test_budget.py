@@ -1,5 +1,7 @@
 """Budgets: met by the resulting model, with no more units removed than needed, and refused where they cannot be."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from factories import ENCODERS, make_model
@@ -59,18 +61,40 @@ def test_a_budget_is_met_and_one_unit_more_would_not_meet_it(name: str, measure:
     if measure == "params":
         assert count_params(found)[0] <= most, "the model itself, not only its settings"
     ranking = ranked(model, cost)
-    count = next(i for i in range(len(ranking.units) + 1) if ranking.settings(i) == found.settings)
+    prefix = next(i for i in range(len(ranking.units) + 1) if cost.of(ranking.settings(i)) <= most)
+    ranking = ranking.layers_first(prefix)
+    count = next(i for i in range(prefix + 1) if ranking.settings(i) == found.settings)
     assert cost.of(ranking.settings(count - 1)) > most
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
-def test_an_estimate_that_is_too_low_is_corrected() -> None:
+@pytest.mark.parametrize("estimate", [lambda p, _: 0.6 * p + 100, lambda p, whole: 0.3 * p + 0.7 * whole])
+def test_a_wrong_estimate_is_corrected(estimate: Callable[[float, float], float]) -> None:
+    """Whether it is too low or too high: then it would leave one unit of each dimension."""
     model = make_model("cnn", "keyword")
     exact = Cost(params)
     most = halfway(model, exact)
-    cost = Cost(lambda s: 0.6 * params(s) + 100, check=params)
+    whole = params(model.settings)
+    cost = Cost(lambda s: estimate(params(s), whole), check=params)
     found = apply(model, choose_within(model, by_l2(model), cost, Budget(params=most)))
     assert 0.8 * most <= count_params(found)[0] <= most
+
+
+def test_units_come_back_when_a_layer_falls() -> None:
+    """Units are ranked below the layers here, so that all have gone when a layer, too much, falls in the end."""
+    model = make_model("conformer", "keyword")
+    cost = Cost(params)
+    sizes = {d.name: d.size for d in model.dimensions()}
+    layers = [("layers", i) for i in range(sizes["layers"] - 1)]
+    units = [(name, i) for name, size in sizes.items() if name != "layers" for i in range(size - 1)]
+    ranking = Ranking(model, {d.name: d for d in model.dimensions()}, (*units[:5], *layers, *units[5:]))
+    most = cost.of(ranking.settings(6)) + 0.5 * (cost.of(ranking.settings(5)) - cost.of(ranking.settings(6)))
+    first = ranking.layers_first(6)
+    assert first.units[:6] == (layers[0], *units[:5])
+    assert sorted(first.units) == sorted(ranking.units)
+    kept = {name: len(k) for name, k in first.choice(1).items()}
+    assert cost.of(first.settings(1)) <= most
+    assert kept == sizes | {"layers": sizes["layers"] - 1}, "the layer alone is enough: the five units stay"
 
 
 def test_units_that_cost_more_go_first() -> None:

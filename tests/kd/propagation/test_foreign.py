@@ -99,6 +99,14 @@ def test_norms_that_mix_units_leave_them_whole() -> None:
         prune(net, (torch.randn(2, 4),), share=0.5, keep=["2"])
 
 
+def test_one_unit_always_stays() -> None:
+    """Eight tenths of two units round to both of them."""
+    net = nn.Sequential(nn.Linear(4, 2), nn.ReLU(), nn.Linear(2, 3))
+    pruned = prune(net, (torch.randn(2, 4),), share=0.8, keep=["2"])
+    assert len(pruned.kept["0"]) == len(pruned.removed["0"]) == 1
+    assert pruned.module(torch.eye(4)).unique(dim=0).shape[0] > 1, "it still hears its input"
+
+
 @pytest.mark.parametrize(("share", "keep", "message"), [(1.0, [], "not between"), (0.5, ["tail"], "has first, norm")])
 def test_wrong_wishes_are_named(share: float, keep: list[str], message: str) -> None:
     net, inputs = make_net()

@@ -1,15 +1,17 @@
-"""Operators find units that do nothing, and taking them away leaves no trace: every family and kind of dimension."""
+"""Every family, operator and kind: what does nothing leaves no trace, and what was kept is what the operator says."""
 
+from functools import cache
 from typing import Any
 
 import pytest
 import torch
-from factories import ENCODERS, make_model, outputs
+from factories import ENCODERS, calibrate, make_model, outputs
 from pydantic import TypeAdapter
 
 from kd.models import Dimension, Recogniser
-from kd.propagation import Propagated, propagate
-from kd.settings.propagation import Operator
+from kd.propagation import Propagated, apply, propagate
+from kd.propagation.slicing import POSITIONS
+from kd.settings.propagation import Calibrated, Movement, Operator
 
 CASES = [
     (name, kind)
@@ -56,3 +58,43 @@ def test_pruning_takes_the_dead_units(name: str, kind: str, by: str) -> None:
 @pytest.mark.parametrize(("name", "kind"), CASES)
 def test_a_slice_by_importance_leaves_the_dead_units(name: str, kind: str) -> None:
     assert_no_trace(make_model(name, "keyword"), kind, {"op": "slice", "keep": {kind: 0.5}})
+
+
+def each_alone(kind: str, normed: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Every slice and pruning of units that this kind alone can have."""
+    calibrated = ("gradient", "taylor", "activation", "movement")
+    bys = ["random", "l1", "l2", "lamp", *calibrated]
+    bys += ["geometric_median"] * (kind != "layers") + ["norm"] * (kind in normed)
+    importances = [{"by": by, "batches": 1} if by in calibrated else {"by": by} for by in bys]
+    keep: dict[str, Any] = {"op": "slice", "keep": {kind: 1 if kind == "layers" else 2}}
+    prune: dict[str, Any] = {"op": "prune_units", "kinds": [kind], "sparsity": 0.4}
+    return [
+        *({**keep, "choose": choose} for choose in POSITIONS),
+        *({**keep, "importance": importance} for importance in importances),
+        *({**prune, "importance": importance} for importance in importances),
+        *({**prune, "scope": scope} for scope in ("kind", "layer")),
+    ]
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_an_operator_says_exactly_what_it_kept(name: str) -> None:
+    """Its record, applied to the source, gives its model to the bit; every dimension has the size that it says."""
+    model = make_model(name, "keyword")
+    before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    sizes = {d.name: d.size for d in model.dimensions()}
+    known = cache(lambda by: calibrate(model, Movement(by=by) if by == "movement" else Calibrated(by=by, batches=1)))
+    for kind in dict.fromkeys(d.kind for d in model.dimensions()):
+        for data in each_alone(kind, model.settings.encoder.normed):
+            (operator,) = TypeAdapter(list[Operator]).validate_python([data])
+            result = propagate(Propagated(model), [operator], lambda _, importance: known(importance.by))
+            kept = {key: torch.tensor(units) for key, units in result.kept[0].items()}
+            assert set(kept) == {d.name for d in model.dimensions() if d.kind == kind}, data
+            again = apply(model, kept)
+            assert again.settings == result.model.settings, data
+            expected = again.state_dict()
+            for key, tensor in result.model.state_dict().items():
+                assert torch.equal(tensor, expected[key]), (data, key)
+            if kind != "layers":
+                found = {d.name: d.size for d in result.model.dimensions()}
+                assert found == sizes | {key: len(units) for key, units in kept.items()}, data
+    assert all(torch.equal(tensor, before[key]) for key, tensor in model.state_dict().items())

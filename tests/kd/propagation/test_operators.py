@@ -5,14 +5,13 @@ from typing import Any
 
 import pytest
 import torch
-from factories import ENCODERS, make_features, make_model, outputs
+from factories import ENCODERS, calibrate, make_model, outputs
 from pydantic import TypeAdapter
 from tiny_training import tiny_fit, tiny_settings
 from torch import Tensor
 
 from kd.models import Recogniser, build
 from kd.propagation import Propagated, propagate
-from kd.propagation.evidence import gather
 from kd.propagation.operators import APPLY
 from kd.settings.models import ModelSettings
 from kd.settings.propagation import DataDriven, Operator
@@ -64,15 +63,6 @@ def norm_cases(normed: tuple[str, ...]) -> dict[str, dict[str, Any]]:
         "slice-norm": {"op": "slice", "keep": {kind: HALF[kind] for kind in normed}, **importance},
         "units-norm": {"op": "prune_units", "kinds": normed, "sparsity": 0.4, **importance},
     }
-
-
-def calibrate(model: Recogniser, importance: DataDriven) -> Mapping[str, Tensor]:
-    features, lengths = make_features()
-
-    def loss(model: Recogniser) -> Tensor:
-        return model(features, lengths)[0].square().mean()  # type: ignore[no-any-return]
-
-    return gather(model, importance, [loss] * importance.batches)
 
 
 def test_every_operator_is_covered() -> None:
@@ -188,6 +178,7 @@ def test_masked_weights_stay_zero_in_training(name: str, optimiser: dict[str, An
         ({"op": "prune_units", "kinds": ["hidden"], "threshold": 1e-30}, "prune_units: raise its threshold 1e-30"),
         ({"op": "prune_weights", "threshold": 1e-30}, "prune_weights zeroed nothing: raise its threshold 1e-30"),
         ({"op": "prune_weights", "sparsity": 1e-9}, "prune_weights zeroed nothing: raise its sparsity 1e-09"),
+        ({"op": "prune_units", "kinds": ["hidden"], "threshold": 1e9}, "threshold 1e\\+09 leaves no unit: lower it"),
         ({"op": "prune_weights", "pattern": [99, 100]}, "zeroed nothing: give a sparser pattern than 99:100"),
     ],
 )

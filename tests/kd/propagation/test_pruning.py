@@ -158,20 +158,43 @@ def test_a_sparsity_of_units_by_layer_is_exact(name: str) -> None:
 def test_a_sparsity_of_units_over_all_is_exact(name: str) -> None:
     model, kept = units(name, sparsity=0.4)
     total = sum(d.size for d in model.dimensions())
-    spared = sum(1 for d in model.dimensions() if len(kept[d.name]) == 1)
-    count = sum(map(len, kept.values()))
-    assert total - round(0.4 * total) <= count <= total - round(0.4 * total) + spared
+    assert sum(map(len, kept.values())) == total - round(0.4 * total)
     for d in model.dimensions():
         scores = unit_scores(d, weight_scores(model, Magnitude(by="l2"), None))
         best = scores.topk(len(kept[d.name])).indices.sort().values
         assert torch.equal(kept[d.name], best), "in each dimension the best stay"
 
 
+@every_family
+@pytest.mark.parametrize("sparsity", [0.4, 0.7])
+def test_a_sparsity_of_units_by_kind_is_exact(name: str, sparsity: float) -> None:
+    model, kept = units(name, sparsity=sparsity, scope="kind")
+    for kind in {d.kind for d in model.dimensions()}:
+        sizes = [d.size for d in model.dimensions() if d.kind == kind]
+        left = [len(kept[d.name]) for d in model.dimensions() if d.kind == kind]
+        assert sum(left) == sum(sizes) - round(sparsity * sum(sizes))
+        assert min(left) >= 1
+
+
+def test_more_units_than_can_go_are_refused() -> None:
+    """Exactly so many, or none: each dimension's best one stays."""
+    with pytest.raises(ValueError, match="units cannot go: of each dimension one must stay, so that at most"):
+        units("cnn", sparsity=0.99)
+
+
+def test_a_threshold_above_every_unit_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"threshold 1e\+09 leaves no unit: lower it, or give a sparsity"):
+        units("gru", threshold=1e9)
+
+
 def test_every_dimension_keeps_its_best_unit() -> None:
-    model, kept = units("gru", threshold=1e9)
+    model = make_model("gru", "keyword")
     scores = weight_scores(model, Magnitude(by="l2"), None)
-    for d in model.dimensions():
-        assert kept[d.name].tolist() == [int(unit_scores(d, scores).argmax())]
+    by_dimension = {d.name: unit_scores(d, scores) for d in model.dimensions()}
+    highest = max(float(s.max()) for s in by_dimension.values())
+    _, kept = units("gru", threshold=highest)
+    for name, s in by_dimension.items():
+        assert kept[name].tolist() == [int(s.argmax())]
 
 
 def test_a_threshold_of_units_by_hand() -> None:

@@ -1,4 +1,4 @@
-"""Removal is exact: as many units as asked for, the least, and of each dimension one stays."""
+"""Removal meets a share of parameters, with as many units as that allows."""
 
 from typing import Any
 
@@ -8,26 +8,8 @@ from factories import make_model
 
 from kd.propagation import apply
 from kd.settings.shrinking import Gates
-from kd.shrinking.removal import chosen, learnt_dimensions, left, without_the_least
+from kd.shrinking.removal import chosen, learnt_dimensions, left
 from kd.shrinking.sizes import Sizes
-
-
-def kept(scores: dict[str, list[float]], count: int) -> dict[str, list[int]]:
-    found = without_the_least({name: torch.tensor(s) for name, s in scores.items()}, count)
-    return {name: indices.tolist() for name, indices in found.items()}
-
-
-def test_the_least_go_by_hand() -> None:
-    scores = {"a": [3.0, 1.0, 2.0], "b": [0.5, 0.1]}
-    assert kept(scores, 0) == {"a": [0, 1, 2], "b": [0, 1]}
-    assert kept(scores, 2) == {"a": [0, 2], "b": [0]}
-    assert kept(scores, 3) == {"a": [0], "b": [0]}, "b's last unit is the least of all, and stays"
-    assert kept({"a": [1.0, 1.0, 1.0]}, 1) == {"a": [0, 2]}, "of equals the best one is the first"
-
-
-def test_more_than_can_go_is_refused() -> None:
-    with pytest.raises(ValueError, match="4 units cannot go: of each dimension one must stay, so that at most 3 can"):
-        kept({"a": [3.0, 1.0, 2.0], "b": [0.5, 0.1]}, 4)
 
 
 def gates(**changes: Any) -> Gates:

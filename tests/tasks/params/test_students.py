@@ -186,6 +186,14 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         {"students.cut.operators": [{"op": "renew"}]},
         "students.cut.operators.0: renew nothing? Give layers, such as last, or stem: true, or head: true",
     ),
+    "more than can go": (
+        {"students.cut.operators": [{"op": "prune_units", "kinds": ["hidden"], "sparsity": 0.99}]},
+        "students.cut.operators.0.sparsity: 17 of 17 units cannot go: one of each of 2 dimensions stays. Lower it",
+    ),
+    "a slice after a pattern": (
+        {"students.cut.operators": [{"op": "prune_weights", "pattern": [2, 4]}, SLICE]},
+        "students.cut.operators.1: it would break the runs of the N:M pattern before it: put the pattern last",
+    ),
     "weights that are zero already": (
         {
             "students.cut.operators": [{"op": "prune_weights", "sparsity": 0.5}],
