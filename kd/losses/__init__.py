@@ -17,6 +17,7 @@ from kd.losses.labels import cross_entropy, ctc
 from kd.losses.relational import relational
 from kd.losses.shift_tolerant import shift_tolerant
 from kd.losses.soft_targets import soft_targets
+from kd.settings.losses import ShiftTolerant
 
 __all__ = ["LABEL_LOSSES", "MATCHING_LOSSES", "SELF_LOSSES", "MatchingLoss", "cross_entropy", "ctc", "soft_targets"]
 
@@ -27,14 +28,14 @@ class MatchingLoss:
 
     counts: what it is a mean over, which is how several processes weigh their parts of a batch; `batch` means that
     it looks across utterances, so that it cannot be put together from parts.
-    zero_at_identity: the loss of a student equal to its teacher is 0 (true for divergences).
+    zero_at_identity: whether, with these settings, the loss of a student equal to its teacher is 0, as divergences are.
     needs: what it compares the student's logits with: the teacher's logits_BTV, or Hypotheses; or what it compares in
     place of logits: states of paired layers, or each utterance's embedding.
     """
 
     function: Callable[..., Tensor]
     counts: Literal["frames", "utterances", "batch"]
-    zero_at_identity: bool
+    zero_at_identity: Callable[[Any], bool]
     needs: Literal["logits", "hypotheses", "layers", "embeddings"] = "logits"
 
     def __call__(self, student_BTV: Tensor, teacher: Any, lengths_B: Tensor, *, settings: Any) -> Tensor:
@@ -52,16 +53,29 @@ class SelfLoss:
     needs: tuple[Literal["second view", "inner layers", "targets"], ...]
 
 
+def _always(_: Any) -> bool:
+    return True
+
+
+def _never(_: Any) -> bool:
+    return False
+
+
+def _hard(settings: ShiftTolerant) -> bool:
+    """Soft-least takes a mean over delays, of which identity makes only one 0."""
+    return settings.softness == 0
+
+
 MATCHING_LOSSES = {
-    "soft_targets": MatchingLoss(soft_targets, counts="frames", zero_at_identity=True),
-    "blank_selected": MatchingLoss(blank_selected, counts="frames", zero_at_identity=True),
-    "guided_ctc": MatchingLoss(guided_ctc, counts="frames", zero_at_identity=False),
-    "shift_tolerant": MatchingLoss(shift_tolerant, counts="utterances", zero_at_identity=True),
-    "decoupled": MatchingLoss(decoupled, counts="frames", zero_at_identity=True),
-    "dist": MatchingLoss(dist, counts="batch", zero_at_identity=True),
-    "hypotheses": MatchingLoss(from_hypotheses, counts="utterances", zero_at_identity=False, needs="hypotheses"),
-    "features": MatchingLoss(features, counts="frames", zero_at_identity=True, needs="layers"),
-    "relational": MatchingLoss(relational, counts="batch", zero_at_identity=True, needs="embeddings"),
+    "soft_targets": MatchingLoss(soft_targets, counts="frames", zero_at_identity=_always),
+    "blank_selected": MatchingLoss(blank_selected, counts="frames", zero_at_identity=_always),
+    "guided_ctc": MatchingLoss(guided_ctc, counts="frames", zero_at_identity=_never),
+    "shift_tolerant": MatchingLoss(shift_tolerant, counts="utterances", zero_at_identity=_hard),
+    "decoupled": MatchingLoss(decoupled, counts="frames", zero_at_identity=_always),
+    "dist": MatchingLoss(dist, counts="batch", zero_at_identity=_always),
+    "hypotheses": MatchingLoss(from_hypotheses, counts="utterances", zero_at_identity=_never, needs="hypotheses"),
+    "features": MatchingLoss(features, counts="frames", zero_at_identity=_always, needs="layers"),
+    "relational": MatchingLoss(relational, counts="batch", zero_at_identity=_always, needs="embeddings"),
 }
 
 SELF_LOSSES = {

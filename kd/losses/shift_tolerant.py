@@ -15,7 +15,8 @@ def shift_tolerant(student_BTV: Tensor, teacher_BTV: Tensor, lengths_B: Tensor, 
     """Per utterance, the least over d of T^2 * mean_t KL(teacher[t] || student[t + d]), in nats; mean over utterances.
 
     The mean is over the frames that both have, so an utterance of n frames allows delays up to n - 1. With
-    `softness` s > 0 the least becomes -s * log mean_d exp(-KL_d / s), which is differentiable in every delay.
+    `softness` s > 0 the least becomes -s * log mean_d exp(-KL_d / s), which is differentiable in every delay and lies
+    above the least by at most s * log D; so at identity it is not 0.
     Returns a 0-dim float32 tensor, differentiable in student_BTV only.
     """
     require_valid(student_BTV, lengths_B)

@@ -137,6 +137,57 @@ def test_dist_is_one_minus_the_correlations() -> None:
     torch.testing.assert_close(dist(student, teacher, lengths(3), settings=settings), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_dist_by_hand() -> None:
+    """Less their mean 1/3 and times 30, (0.5, 0.3, 0.2) is (5, -1, -4), whose square is 42.
+
+    Rows: 25 + 4 + 4 = 33 and 16 - 5 - 5 = 6 of 42. The first column falls in both (+1); the second stands still in
+    the student alone (0), the third in the teacher alone, so that it has no correlation and is left out.
+    """
+    student = logits((0.5, 0.3, 0.2), (0.2, 0.3, 0.5))
+    teacher = logits((0.5, 0.2, 0.3), (0.2, 0.5, 0.3))
+    for between, within in ((1, 0), (0, 1), (1, 2)):
+        expected = between * (1 - (33 / 42 + 6 / 42) / 2) + within * (1 - (1 + 0) / 2)
+        settings = Dist(name="dist", between=between, within=within)
+        assert float(dist(student, teacher, lengths(2), settings=settings)) == pytest.approx(expected, abs=1e-5)
+
+
+def keywords(scale: float) -> Tensor:
+    """16 utterances of 3 of 12 classes, each as sure as `scale` says; 9 classes are absent, two of them improbable."""
+    drawn = torch.randn(16, 1, 12, generator=torch.Generator().manual_seed(3))
+    drawn[torch.arange(16), 0, torch.arange(16) % 3] += scale
+    drawn[..., 10:] -= torch.tensor([40.0, 200.0])
+    return drawn
+
+
+@pytest.mark.parametrize("scale", [5.0, 15.0, 40.0])
+def test_dist_learns_classes_that_are_absent(scale: float) -> None:
+    """Their columns are all but 0, yet correlated as any other; nothing is left at identity."""
+    teacher, settings = keywords(scale), Dist(name="dist", between=0)
+    there = lengths(*[1] * 16)
+    assert float(dist(teacher.clone(), teacher, there, settings=settings)) == pytest.approx(0, abs=1e-6)
+    student = (teacher + torch.randn(16, 1, 12, generator=torch.Generator().manual_seed(4))).requires_grad_()
+    dist(student, teacher, there, settings=settings).backward()
+    assert student.grad is not None
+    assert student.grad.isfinite().all()
+    assert student.grad[:, 0, 3:].abs().amax(0).min() > 1e-4
+
+
+@pytest.mark.parametrize("even", [0.0, 7.0])
+def test_dist_of_what_does_not_vary(even: float) -> None:
+    """An even teacher says nothing; a student that is even yet, as a new head of zeros, has somewhere to go."""
+    flat, teacher = torch.full((2, 1, 4), even), keywords(5.0)[:2, :, :4]
+    there, settings = lengths(1, 1), Dist(name="dist")
+    assert float(dist(flat, flat, there, settings=settings)) == 0
+    assert float(dist(teacher, flat, there, settings=settings)) == 0
+    student = flat.clone().requires_grad_()
+    loss = dist(student, teacher, there, settings=settings)
+    loss.backward()
+    assert loss.item() == pytest.approx(2, abs=1e-3)
+    assert student.grad is not None
+    assert student.grad.isfinite().all()
+    assert student.grad.any()
+
+
 def test_dist_forgives_scale_but_not_order() -> None:
     teacher = logits((0.5, 0.3, 0.2), (0.2, 0.5, 0.3))
     flatter = (teacher.softmax(-1) * 0.5 + 1 / 6).log()
