@@ -24,7 +24,7 @@ class Kept:
 
     before: the source's costs and validation error, as far as this page's models tell them; units: a picture of the
     units that were kept, empty where no unit was removed; weights: of the single weights that are left, empty where
-    none was pruned.
+    none was pruned; shrank: units or weights went while it was trained, so that its first error was of a larger model.
     """
 
     model: Model
@@ -32,6 +32,7 @@ class Kept:
     before: Mapping[str, float]
     units: str
     weights: str
+    shrank: bool = False
 
     def shrunk(self, cost: str) -> float:
         """The source's cost by that of the model."""
@@ -50,7 +51,8 @@ def read_kept(paths: Paths, models: Sequence[Model], sources: Mapping[str, str])
                 "params": sum(p.numel() for p in source.parameters()),
                 **{key: known[key] for key in BEFORE if key in known},
             }
-            found.append(Kept(model, sources[model.name], before, *_pictures(paths, model, source.dimensions(), place)))
+            pictures = _pictures(paths, model, source.dimensions(), place)
+            found.append(Kept(model, sources[model.name], before, *pictures, _shrank(paths, model.name)))
     return found
 
 
@@ -88,6 +90,12 @@ def _pictures(paths: Paths, model: Model, dimensions: Sequence[Dimension], place
     if file.is_file():
         weights = strips_picture(list(weight_strips(load_file(file))), place, f"weights-{place}")
     return units, weights
+
+
+def _shrank(paths: Paths, name: str) -> bool:
+    """Whether steps were added to those of its propagation."""
+    file = paths.model(name) / "kept.json"
+    return file.is_file() and file.read_bytes() != (paths.initial(name) / "kept.json").read_bytes()
 
 
 def _source(paths: Paths, name: str) -> Recogniser:

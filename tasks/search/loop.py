@@ -187,6 +187,12 @@ def _work(searching: Searching, jobs: int, folder: Path) -> pd.DataFrame:
     if status == "FAILED":
         reasons = table[table["state"] == "failed"]["reason"].iloc[-1]
         raise RuntimeError(f"{FAILURES} trials in a row failed; the last one {reasons}")
+    if (finished := int((table["state"] == "complete").sum())) < searching.most:
+        over = len(table) - finished
+        searching.say(
+            f"{finished} of {searching.most} trials finished, {over} were refused, stopped early or failed, and no "
+            "more are tried: give the space more points that are valid and within at_most, or raise trials"
+        )
     return table
 
 

@@ -3,8 +3,10 @@
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
@@ -14,6 +16,25 @@ from tasks.search.settings import Knob, Scalar, Search, active
 
 OVER = "over_goal"
 REPEATS, MOST_REPEATS = "repeats", 3
+
+
+class Sampler(optuna.samplers.TPESampler):
+    """TPE that draws at random until `startup` trials are finished.
+
+    Optuna counts refused trials among them, and with two objectives cannot learn from refused ones alone.
+    """
+
+    def __init__(self, startup: int, seed: int, **settings: Any) -> None:
+        super().__init__(seed=seed, n_startup_trials=startup, **settings)
+        self.startup, self.at_random = startup, optuna.samplers.RandomSampler(seed)
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        if len(finished) < self.startup:
+            return self.at_random.sample_independent(study, trial, param_name, param_distribution)
+        return super().sample_independent(study, trial, param_name, param_distribution)
 
 
 def open_study(search: Search, folder: Path) -> optuna.Study:
@@ -33,9 +54,9 @@ def open_study(search: Search, folder: Path) -> optuna.Study:
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # constraints and constant_liar, since Optuna 2
-        study.sampler = optuna.samplers.TPESampler(
-            seed=search.seed + len(study.get_trials(deepcopy=False)),
-            n_startup_trials=max(5, search.trials // 4),
+        study.sampler = Sampler(
+            max(5, search.trials // 4),
+            search.seed + len(study.get_trials(deepcopy=False)),
             constant_liar=True,
             constraints_func=_constraints if search.goal is not None and search.minimise != "error" else None,
         )

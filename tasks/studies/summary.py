@@ -33,7 +33,8 @@ class ModelSummary:
     cells: int
     valid_error: float
     seed_spread: float
-    error: Interval
+    test_error: float
+    error: Interval | None
     against_baseline: Interval | None
     against_teacher: Interval | None
 
@@ -49,7 +50,8 @@ def summarise(results: pd.DataFrame, confidence: float = 0.95, *, against: str |
     known = [str(model) for model in complete["model"].unique()]
     if against is not None and against not in known:
         raise ValueError(f"no model {against!r} in this study: it has {', '.join(known)}")
-    speakers = pd.DataFrame(_speakers(complete)).groupby(["model", "speaker"], sort=False).mean().reset_index()
+    counted = _with_counts(complete)
+    speakers = pd.DataFrame(_speakers(counted)).groupby(["model", "speaker"], sort=False).mean().reset_index()
     by_model = {str(model): table.set_index("speaker") for model, table in speakers.groupby("model", sort=False)}
     return [
         _summary(model, complete, by_model, against or twin(model, complete) or "baseline", confidence)
@@ -73,7 +75,11 @@ def markdown(summaries: list[ModelSummary], against: str | None = None) -> str:
     ]
     for s in summaries:
         cells = [s.model, f"{s.params:,}", f"{s.nonzero_params:,}", str(s.cells), f"{s.valid_error:.1%}"]
-        cells += [_shown(s.error), _shown(s.against_baseline, signed=True), _shown(s.against_teacher, signed=True)]
+        cells += [
+            _shown(s.error) if s.error else f"{s.test_error:.1%}",
+            _shown(s.against_baseline, signed=True),
+            _shown(s.against_teacher, signed=True),
+        ]
         lines.append(f"| {' | '.join([*cells, f'± {s.seed_spread:.1%}' if s.seed_spread else '—'])} |")
     return "\n".join(lines)
 
@@ -83,6 +89,14 @@ def _complete_cells(results: pd.DataFrame) -> pd.DataFrame:
         return results
     counts = results.groupby(["fold", "seed"])["model"].transform("nunique")
     return results[counts == results["model"].nunique()]
+
+
+def _with_counts(results: pd.DataFrame) -> pd.DataFrame:
+    """The models whose rows all say how often each speaker was misheard, or all models where no row says it."""
+    if "by_speaker" not in results or results["by_speaker"].isna().all():
+        return results
+    known = results["by_speaker"].notna().groupby(results["model"]).transform("all")
+    return results[known]
 
 
 def _speakers(results: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -97,11 +111,11 @@ def _speakers(results: pd.DataFrame) -> Iterator[dict[str, Any]]:
 def _summary(
     model: str, results: pd.DataFrame, by_model: dict[str, pd.DataFrame], baseline: str, confidence: float
 ) -> ModelSummary:
-    rows, table = results[results["model"] == model], by_model[model]
+    rows, table = results[results["model"] == model], by_model.get(model, pd.DataFrame({"units": [], "errors": []}))
     speakers, units, errors = table.index.tolist(), table["units"].tolist(), table["errors"].tolist()
 
     def minus(other: str) -> Interval | None:
-        if other == model or other not in by_model:
+        if not speakers or other == model or other not in by_model:
             return None
         others = by_model[other]["errors"].reindex(table.index).tolist()
         return paired_interval(errors, others, units, speakers, confidence=confidence)
@@ -114,7 +128,8 @@ def _summary(
         cells=len(rows),
         valid_error=float(rows["valid_error"].mean()),
         seed_spread=float(deviations.mean()) if len(deviations) else 0.0,
-        error=error_interval(errors, units, speakers, confidence=confidence),
+        test_error=float((rows["errors"] / rows["units"]).mean()),
+        error=error_interval(errors, units, speakers, confidence=confidence) if speakers else None,
         against_baseline=minus(baseline),
         against_teacher=minus("teacher"),
     )

@@ -1,5 +1,6 @@
 """What propagation kept: the picture's strips, the figures before and after, and how the page tells them."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -62,6 +63,21 @@ def test_every_propagated_model_has_a_picture_of_what_it_lost(kept: list[Kept]) 
     assert "layer 1" in thin.weights
     assert "layer 1" not in both.weights, "its weights are those of its own one layer"
     assert cut.before["params"] / cut.model.row["params"] == cut.shrunk("params") > 2
+
+
+def test_what_shrank_while_it_was_trained_has_no_error_as_propagated(tmp_path: Path) -> None:
+    """The error before any training is then that of a larger model."""
+    paths, wanted = make_workspace(tmp_path), params()
+    metrics = propagate.run(wanted, paths, "cut")
+    shutil.copytree(paths.initial("cut"), paths.model("cut"))
+    models = [
+        make_model("teacher", "teacher", [1] * 24),
+        replace(make_model("cut", "student", [1] * 24), facts=metrics),
+    ]
+    assert not read_kept(paths, models, {"cut": "teacher"})[0].shrank
+    file = paths.model("cut") / "kept.json"
+    file.write_text(json.dumps([*json.loads(file.read_text()), {"layers.0.hidden": [0, 1]}]))
+    assert read_kept(paths, models, {"cut": "teacher"})[0].shrank
 
 
 def test_new_layers_are_told_apart_and_survivors_are_where_they_were() -> None:

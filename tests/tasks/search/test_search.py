@@ -162,6 +162,18 @@ def test_what_is_too_large_does_not_count_and_the_smallest_good_one_wins(
     assert set(table[table["on_front"]]["params"]) == set(table["params"].dropna())
 
 
+def test_a_search_that_gives_up_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every point is too large: ten refused ones for each trial wanted are enough."""
+    file, attempt = searched(tmp_path, monkeypatch, at_most=1, trials=2)
+    attempt.search = attempt.search.model_copy(update={"at_most": 0})
+    said: list[str] = []
+    _, table = run_search(file, tmp_path, attempt=attempt, say=said.append)
+    assert table["state"].value_counts().to_dict() == {"refused": 20}
+    assert said[-1].startswith(
+        "0 of 2 trials finished, 20 were refused, stopped early or failed, and no more are tried"
+    )
+
+
 def test_a_front_holds_what_nothing_beats() -> None:
     table = pd.DataFrame({"params": [1, 2, 3, 3, 4], "valid_error": [0.5, 0.6, 0.2, 0.2, 0.1]})
     assert on_front(table, "params").sort_index().tolist() == [True, False, True, False, True]

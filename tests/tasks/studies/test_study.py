@@ -215,6 +215,21 @@ def test_seeds_are_averaged_and_folds_are_the_speakers() -> None:
     assert teacher.against_teacher is None
 
 
+def test_a_model_without_counts_by_speaker_has_no_interval() -> None:
+    """Beside others that have them; a fold of several speakers is not one of them."""
+    table = results({"teacher": [[10, 10]], "baseline": [[30, 30]], "old": [[20, 20]]})
+    table["by_speaker"] = table["model"].map(
+        {"teacher": '{"a": [1, 50], "b": [9, 50]}', "baseline": '{"a": [10, 50], "b": [20, 50]}'}
+    )
+    teacher, baseline, old = summarise(table)
+    assert old.error is old.against_teacher is old.against_baseline is None
+    assert old.test_error == pytest.approx(0.2)
+    assert baseline.against_teacher is not None
+    lines = markdown([teacher, baseline, old]).splitlines()
+    assert lines[-1].startswith("| old | 10 | 10 | 2 | 10.0% | 20.0% | — | — |")
+    assert not any("nan" in line for line in lines)
+
+
 def test_speakers_are_the_unit_where_a_fold_has_several() -> None:
     by_speaker = {"teacher": '{"a": [1, 50], "b": [9, 50]}', "baseline": '{"a": [10, 50], "b": [20, 50]}'}
     table = results({"teacher": [[10, 10]], "baseline": [[30, 30]]})
