@@ -79,6 +79,7 @@ class Gauges:
         found = {
             "blank_loss": (sums["blank"], sums["blank_frames"]),
             "spoken_loss": (sums["spoken"], sums["spoken_frames"]),
+            "blank_share": (sums["blank"], sums["blank"] + sums["spoken"]),
             "teacher_entropy": (sums["entropy"], sums["frames"]),
             "agreement": (sums["common"], sums["spikes"]),
         }

@@ -26,6 +26,7 @@ from tasks.params.corpora import CorpusParams
 from tasks.params.errors import ParamsError, explain
 from tasks.params.evaluation import EvaluationParams
 from tasks.params.export import ExportParams
+from tasks.params.graph import gives_text
 from tasks.params.teachers import NOTHING, CheckpointTeacher, Ensemble, OtherTeacher
 
 RESERVED_NAMES = ("teacher", "random", "none", "initial")
@@ -126,7 +127,9 @@ class Recipe(Strict):
     teacher: str = Field(description="whom it learns from: none, teacher, a student, one of teachers or ensembles")
     objective: ObjectiveSettings = ObjectiveSettings()
     filter: FilterSettings | None = Field(
-        None, description="of the transcripts of a teacher that gives text; null: all that CTC can align"
+        None,
+        description="of the transcripts of a teacher that gives text, where it is {} unless said otherwise; "
+        "null: all that CTC can align",
     )
     hears: Hears = None
     training: TrainingSettings | None = Field(None, description="null: student_training")
@@ -197,6 +200,9 @@ class Params(Strict):
     def _parts_agree(self) -> Self:
         if problems := list(find_problems(self)):
             raise ValueError("\n".join(problems))
+        for name, recipe in self.students.items():
+            if "filter" not in recipe.model_fields_set and gives_text(self, recipe.teacher):
+                self.students[name] = recipe.model_copy(update={"filter": FilterSettings()})
         return self
 
     @property

@@ -1,5 +1,6 @@
 """How distilling went: a sentence for each model that had a teacher, and curves. From its history alone."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,8 +10,14 @@ from tasks.reporting.wording import compact, percent
 
 DROWNS = 10.0
 """Ratio of the gradients of teacher and labels from which one drowns the other."""
+FLAT = 0.9
+"""Share of the greatest entropy, log V of V units, from which a teacher's outputs say next to nothing."""
+SILENT = 0.9
+"""Share of the divergence, summed over frames, that lies in the teacher's blanks when these dominate."""
 CHARTS = (
     ("Agreement of spikes with the teacher's", "agreement", "spikes that both have, in %", 100.0),
+    ("Delay behind the teacher", "delay_ms", "ms, median over common spikes", 1.0),
+    ("Entropy of the teacher", "teacher_entropy", "nats a frame", 1.0),
     ("Divergence where the teacher speaks", "spoken_loss", "nats a frame", 1.0),
     ("Divergence where the teacher is silent", "blank_loss", "nats a frame", 1.0),
     ("Distance from the teacher's inner states", "features_loss", "loss a frame", 1.0),
@@ -29,7 +36,7 @@ class Diagnosis:
 
 def diagnose(models: Sequence[Model]) -> Diagnosis:
     """Sentences and charts of those models whose history tells of a teacher."""
-    sentences = {m.name: sentence for m in models if (sentence := sentence_of(last_figures(m)))}
+    sentences = {m.name: sentence for m in models if (sentence := sentence_of(last_figures(m), m.num_units))}
     known = [_with_ratio(m) for m in models]
     charts = tuple(
         (title, epoch_curves(known, column, label, scale))
@@ -45,9 +52,9 @@ def last_figures(model: Model) -> dict[str, float]:
     return {name: float(values.iloc[-1]) for name in curve.columns if len(values := curve[name].dropna())}
 
 
-def sentence_of(figures: dict[str, float]) -> str:
+def sentence_of(figures: dict[str, float], num_units: int | None = None) -> str:
     """What the figures of a training run say of teacher and student; empty without a teacher."""
-    parts = [*_spikes(figures), *_gradients(figures)]
+    parts = [*_spikes(figures), *_flatness(figures, num_units), *_blanks(figures), *_gradients(figures)]
     if not parts:
         return ""
     text = "; ".join(parts)
@@ -68,6 +75,22 @@ def _spikes(figures: dict[str, float]) -> list[str]:
     when = f"the student's spikes come {abs(ms):.0f} ms {'later' if frames > 0 else 'earlier'} than the teacher's"
     remedy = f": allow a delay of {frames:.0f} frame{'s' * (frames >= 1.5)}" if frames > 0 else ""
     return [f"{when}{remedy}; {shared}spikes are common"]
+
+
+def _flatness(figures: dict[str, float], num_units: int | None) -> list[str]:
+    if num_units is None or "teacher_entropy" not in figures:
+        return []
+    share = figures["teacher_entropy"] / math.log(num_units)
+    if share < FLAT:
+        return []
+    return [f"the teacher is nearly flat, at {percent(share)} of the greatest entropy: it has little to teach"]
+
+
+def _blanks(figures: dict[str, float]) -> list[str]:
+    share = figures.get("blank_share", 0.0)
+    if share < SILENT:
+        return []
+    return [f"{percent(share)} of the divergence lies where the teacher is silent: blank_selected leaves it out"]
 
 
 def _gradients(figures: dict[str, float]) -> list[str]:

@@ -23,7 +23,7 @@ class Model:
     """All that the report says of one model.
 
     row: COLUMNS to values; curve: its history, one row an epoch; utterances: its evaluation's table;
-    encoder: the settings of its shape; conditions: what it hears under each.
+    encoder: the settings of its shape; conditions: what it hears under each; num_units: its outputs, where known.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Model:
     utterances: pd.DataFrame
     encoder: Mapping[str, Any] = field(default_factory=dict)
     conditions: pd.DataFrame = field(default_factory=pd.DataFrame)
+    num_units: int | None = None
 
     @property
     def test(self) -> pd.DataFrame:
@@ -70,6 +71,7 @@ def read_model(paths: Paths, name: str, timings: dict[str, Any]) -> Model:
         utterances=pd.read_parquet(paths.evaluation(name) / "utterances.parquet"),
         encoder=config["model"]["encoder"],
         conditions=pd.read_parquet(paths.evaluation(name) / "conditions.parquet"),
+        num_units=config["model"]["num_outputs"],
     )
 
 

@@ -136,6 +136,18 @@ def test_a_student_learns_from_text_what_the_filter_leaves(paths: Paths) -> None
     assert load_checkpoint(paths.model("some")).objective == "teacher"
 
 
+def test_a_student_that_names_no_filter_has_the_usual_one(paths: Paths) -> None:
+    """Which hears no speech in the noise of these clips."""
+    said = write_table(paths)
+    beside = {**SMALL, "teacher": "crowd", "objective": {**FROM_TEXT, "labels": 1.0}}
+    settings = params({"crowd": TABLE}, {"usual": beside, "all": {**beside, "filter": None}})
+    teachers.run(settings, paths, "crowd")
+    for name, reason in (("usual", "no_sound"), ("all", "")):
+        run_student(settings, paths, name)
+        table = pd.read_parquet(paths.model(name) / "labels.parquet")
+        assert table["reason"].tolist() == [reason] * len(said)
+
+
 def test_where_nothing_is_left_the_stage_says_so(paths: Paths) -> None:
     write_table(paths)
     strict = {**SMALL, "teacher": "crowd", "objective": FROM_TEXT, "filter": {"min_confidence": 0.99}}

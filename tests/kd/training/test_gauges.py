@@ -18,7 +18,7 @@ from kd.training.states import states_of, tapped
 from kd.training.trainee import Outputs, Trainee
 
 COLUMNS = {"teacher_entropy", "agreement", "label_gradient", "match_gradient"}
-CTC_COLUMNS = COLUMNS | {"blank_loss", "spoken_loss"}
+CTC_COLUMNS = COLUMNS | {"blank_loss", "spoken_loss", "blank_share"}
 
 
 def path(*units: int) -> Tensor:
@@ -50,6 +50,7 @@ def test_a_late_student_by_hand() -> None:
     apart = (p - (1 - p) / 3) * 5  # KL of two frames that differ in their unit
     assert found["spoken_loss"] == pytest.approx(apart, rel=1e-5)
     assert found["blank_loss"] == pytest.approx(apart * 2 / 5, rel=1e-5)
+    assert found["blank_share"] == pytest.approx(2 / 5, rel=1e-5), "apart in two silent frames and three spoken ones"
 
 
 def test_gradients_are_those_of_the_weighted_sides() -> None:

@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 from workspace import ENCODERS, make_params
 
+from kd.settings.filtering import FilterSettings
 from tasks.params.errors import ParamsError
 from tasks.params.graph import gives_text
+from tasks.params.pipeline import parse_params
 
 SMALL = {"init": "random", "model": ENCODERS["baseline"]}
 LABELS = {**SMALL, "teacher": "none"}
@@ -132,6 +134,25 @@ def test_each_mistake_is_one_line_with_its_key(changes: dict[str, Any], line: st
 def test_a_keyword_problem_has_no_loss_for_text() -> None:
     with pytest.raises(ParamsError, match="hypotheses looks for CTC's blank"):
         make_params("keyword", teachers={"crowd": TABLE}, students={"a": TAUGHT})
+
+
+def test_text_is_filtered_unless_said_otherwise() -> None:
+    """Also that of an ensemble; posteriors and labels have no filter. Written down and read again, nothing changes."""
+    posteriors = {**SMALL, "teacher": "teacher", "objective": {"beta": 1.0}}
+    students = {
+        "usual": TAUGHT,
+        "joined": {**TAUGHT, "teacher": "both"},
+        "own": {**TAUGHT, "filter": {"min_seconds": 1.0}},
+        "all": {**TAUGHT, "filter": None},
+        "posteriors": posteriors,
+        "labels": LABELS,
+    }
+    both = {"first": "teacher", "second": "crowd", "combine": "surest"}
+    params = make_params("transcription", teachers={"crowd": TABLE}, ensembles={"both": both}, students=students)
+    usual = FilterSettings()
+    expected = [usual, usual, FilterSettings(min_seconds=1.0), None, None, None]
+    assert [recipe.filter for recipe in params.students.values()] == expected
+    assert parse_params(params.model_dump(mode="json")) == params
 
 
 def test_what_gives_text_is_known_through_ensembles() -> None:

@@ -1,6 +1,8 @@
 """How distilling went, in one sentence a model and in curves."""
 
+import math
 import re
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -57,15 +59,43 @@ def test_sentences(figures: dict[str, float], expected: str) -> None:
     assert bool(found) is bool(expected)
 
 
+FLAT = "the teacher is nearly flat, at 95.0\u202f% of the greatest entropy: it has little to teach"
+BLANKS = "92.0\u202f% of the divergence lies where the teacher is silent: blank_selected leaves it out"
+
+
+@pytest.mark.parametrize(
+    ("figures", "num_units", "expected"),
+    [
+        ({"teacher_entropy": 0.95 * math.log(8)}, 8, [FLAT]),
+        ({"teacher_entropy": 0.95 * math.log(8)}, 30, []),
+        ({"teacher_entropy": 0.95 * math.log(8)}, None, []),
+        ({"blank_share": 0.92}, 8, [BLANKS]),
+        ({"blank_share": 0.88}, 8, []),
+        ({"teacher_entropy": 0.95 * math.log(8), "blank_share": 0.92}, 8, [FLAT, BLANKS]),
+    ],
+)
+def test_a_flat_teacher_and_one_of_blanks_are_named(
+    figures: dict[str, float], num_units: int | None, expected: list[str]
+) -> None:
+    """The greatest entropy of 8 units is log 8."""
+    found = sentence_of({**LATE, **figures}, num_units)
+    assert found == f"{'; '.join([sentence_of(LATE)[:-1], *expected])}."
+
+
 def test_only_the_taught_are_told_of_by_their_last_known_figures() -> None:
     nan = float("nan")
     late = {"agreement": [0.1, 0.8, 0.9], "blank_loss": [1.0, 0.5, 0.1], "delay_frames": [nan, 2, nan]}
     taught = make_model("taught", **late, delay_ms=[nan, 80, nan], label_gradient=[1, 2, 4], match_gradient=[1, 1, 1])
+    taught.curve["teacher_entropy"] = [1.0, 1.0, 2.0]
+    taught = replace(taught, num_units=8)
     found = diagnose([make_model("alone"), taught])
     assert found.sentences.keys() == {"taught"}
     assert "80 ms later" in found.sentences["taught"]
+    assert "at 96.2\u202f% of the greatest entropy" in found.sentences["taught"]
     assert [title for title, _ in found.charts] == [
         "Agreement of spikes with the teacher's",
+        "Delay behind the teacher",
+        "Entropy of the teacher",
         "Divergence where the teacher is silent",
         "Teacher's gradient by the labels'",
     ]
