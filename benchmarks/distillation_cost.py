@@ -2,22 +2,26 @@
 
     python benchmarks/distillation_cost.py       some ten minutes on a machine that does nothing else
 
-Two jobs on a small part of the default corpus, made on the spot, one thread, untrained networks of the default sizes:
-transcription (CTC and soft targets), without and with a change of speed, and keywords (cross-entropy and soft targets)
-side by side with torchdistill, which knows no CTC: its losses take one label for each row of logits. There both get the
-same networks, weights, features, batches and epochs, and the first epoch's losses must agree. torchdistill 1.1.4 is the
-last version with a cache; it is installed into an environment of its own, which sees the packages of this one too.
-A live teacher of ours hears the waveform, as any teacher can; theirs is given the stored features.
+Two jobs on a small part of the default corpus, made on the spot, one thread, untrained networks of the default sizes.
+Transcription (CTC and soft targets), without and with a change of speed; without it also by other losses from the same
+stored outputs and, below a line, by CR-CTC, which has no teacher but hears two views of each batch. An untrained
+teacher says no blanks, so blank_selected takes all frames here. And keywords (cross-entropy and soft targets) side by
+side with torchdistill, which knows no CTC: its losses take one label for each row of logits. There both get the same
+networks, weights, features, batches and epochs, and the first epoch's losses must agree. torchdistill 1.1.4 is the last
+version with a cache; it is installed into an environment of its own, which sees the packages of this one too. A live
+teacher of ours hears the waveform, as any teacher can; theirs is given the stored features.
 
-Epochs of all ways are interleaved in turning order; ratios are medians over rounds, with quartiles.
+Epochs of all ways are interleaved in turning order; ratios are medians over rounds, with quartiles. With `--csv` every
+epoch is written down, so that they can be had again.
 """
 
 import argparse
+import csv
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +59,8 @@ from tasks.watch import Silent
 
 REPO = Path(__file__).parents[1]
 
+Found = dict[str, list[tuple[float, float]]]
+"""(seconds, loss) of each epoch of each way, the first of them as a warm-up."""
 EPOCH = Callable[[], tuple[float, float]]
 """Runs one more epoch; gives its seconds and its mean loss."""
 
@@ -73,6 +79,13 @@ KEYWORDS = [
     "window",
 ]
 SPEEDS = (0.9, 1.0, 1.1)
+MATCHES: tuple[dict[str, Any], ...] = (
+    {"name": "blank_selected", "temperature": 1.0},
+    {"name": "shift_tolerant", "temperature": 1.0, "max_delay": 2},
+    {"name": "guided_ctc"},
+)
+"""Further ways to learn from the same stored frames."""
+TWO_VIEWS = "cr_ctc, two views, no teacher"
 
 
 def main() -> None:
@@ -83,17 +96,26 @@ def main() -> None:
     parser.add_argument(
         "--environment", type=Path, default=REPO / "scratch" / "torchdistill", help="where to install it"
     )
+    parser.add_argument("--csv", type=Path, help="write every epoch of every way there; round 0 is the warm-up")
     options = parser.parse_args()
-    console = Console(width=120)
+    console, found = Console(width=120), dict[str, Found]()
     with tempfile.TemporaryDirectory() as folder:
         job = make_job(Path(folder) / "transcription", "transcription", options.utterances)
         for speeds in ((), SPEEDS):
             augment = job.params.student_augment.model_copy(update={"speeds": speeds})
-            ways, facts = ways_of(job, augment, "speeds" if speeds else "clean")
-            title = f"transcription, masks{', speeds ' + str(list(speeds)) if speeds else ''}: {facts}"
-            console.print(table(title, interleaved(ways, options.rounds)))
+            ways, facts = ways_of(job, augment, "speeds" if speeds else "clean", () if speeds else MATCHES)
+            if not speeds:
+                itself = ObjectiveSettings.model_validate({"itself": [{"name": "cr_ctc"}]})
+                ways[TWO_VIEWS] = epochs(job, augment, itself)
+            name = f"transcription, masks{', speeds ' + str(list(speeds)) if speeds else ''}"
+            found[name] = interleaved(ways, options.rounds)
+            console.print(table(f"{name}: {facts}", found[name]))
         if not options.without_torchdistill:
-            console.print(keywords(Path(folder) / "keyword", options))
+            name = "keywords, no augmentation"
+            found[name], facts = keywords(Path(folder) / "keyword", options)
+            console.print(table(f"{name}: {facts}", found[name]))
+    if options.csv:
+        write_rows(options.csv, found)
 
 
 @dataclass(frozen=True)
@@ -142,8 +164,10 @@ def untrained(params: Params, data: PreparedData, encoder: EncoderSettings) -> C
     return Checkpoint(model, params.frontend, data.vocabulary, role="teacher", init="random", objective="none")
 
 
-def ways_of(job: Job, augment: AugmentSettings, name: str) -> tuple[dict[str, EPOCH], str]:
-    """Epochs from labels alone, with stored and with live outputs; and what storing them took."""
+def ways_of(
+    job: Job, augment: AugmentSettings, name: str, matches: Sequence[dict[str, Any]] = ()
+) -> tuple[dict[str, EPOCH], str]:
+    """Epochs from labels alone, with stored and with live outputs, and by other matches; and what storing took."""
     utterances, teacher = job.data.split("train"), ModelTeacher(job.teacher)
     store = OutputStore.begin(job.folder / name, Codec.of(len(job.data.vocabulary), job.params.outputs.keep))
     started = time.perf_counter()
@@ -155,12 +179,21 @@ def ways_of(job: Job, augment: AugmentSettings, name: str) -> tuple[dict[str, EP
         f"{len(utterances)} utterances, {seconds:.0f} s; the teacher's pass over {len(views(augment))} views took "
         f"{pass_s:.2f} s; {store.num_bytes / (2 * samples):.3f} bytes stored for each byte of 16-bit audio"
     )
-    sources = {"stored": StoredOutputs(store, teacher.key), "live": LiveOutputs(teacher)}
-    ways = {"labels alone": epochs(job, augment, None)}
-    return ways | {f"{source} teacher": epochs(job, augment, outputs) for source, outputs in sources.items()}, facts
+    taught, stored = job.params.students["distilled"].objective, StoredOutputs(store, teacher.key)
+    ways = {
+        "labels alone": epochs(job, augment, ObjectiveSettings()),
+        "stored teacher": epochs(job, augment, taught, stored),
+        "live teacher": epochs(job, augment, taught, LiveOutputs(teacher)),
+    }
+    for match in matches:
+        objective = ObjectiveSettings.model_validate({**taught.model_dump(), "match": match})
+        ways[f"stored teacher, {match['name']}"] = epochs(job, augment, objective, stored)
+    return ways, facts
 
 
-def epochs(job: Job, augment: AugmentSettings, teacher: TeacherOutputs | None) -> EPOCH:
+def epochs(
+    job: Job, augment: AugmentSettings, objective: ObjectiveSettings, teacher: TeacherOutputs | None = None
+) -> EPOCH:
     """The project's own training loop and inputs, an epoch at a call, without validation."""
     student = copy_of(job.student.model)
     given = job.params.student_training.model_dump() | {"epochs": 10_000, "device": "cpu", "schedule": None}
@@ -170,9 +203,9 @@ def epochs(job: Job, augment: AugmentSettings, teacher: TeacherOutputs | None) -
     cache = FeatureCache.build(features, job.data, utterances, front_end) if cacheable(augment) else None
     inputs = TrainingInputs(
         job.data, utterances, front_end, augment, batch_seconds=settings.batch_seconds, seed=settings.seed,
-        device=torch.device("cpu"), teacher=teacher, cache=cache, output_lengths=student.output_lengths,
+        device=torch.device("cpu"), teacher=teacher, two_views=objective.two_views, cache=cache,
+        output_lengths=student.output_lengths,
     )  # fmt: skip
-    objective = ObjectiveSettings() if teacher is None else job.params.students["distilled"].objective
     running = fit(student, Course(
         Objective(objective, job.params.problem.kind), Batches(inputs.epoch, inputs.per_epoch),
         lambda model: {"valid_error": 0.0, "valid_loss": 0.0}, settings, make_accelerator(settings),
@@ -192,8 +225,8 @@ def copy_of(model: Recogniser) -> Recogniser:
     return copy
 
 
-def keywords(folder: Path, options: argparse.Namespace) -> Table:
-    """The keyword job in both tools, all ways interleaved."""
+def keywords(folder: Path, options: argparse.Namespace) -> tuple[Found, str]:
+    """The keyword job in both tools, all ways interleaved; and what storing took."""
     job = make_job(folder, "keyword", options.utterances)
     still = AugmentSettings(time_masks=0, frequency_masks=0)
     ours, facts = ways_of(job, still, "clean")
@@ -207,29 +240,40 @@ def keywords(folder: Path, options: argparse.Namespace) -> Table:
         first, other = found[way][0][1], found[f"torchdistill: {way}"][0][1]
         if abs(first - other) > 0.01 * first:
             raise RuntimeError(f"{way}: the first epoch's loss is {first:.4f} here and {other:.4f} in torchdistill")
-    return table(f"keywords, no augmentation: {facts}; torchdistill's cache {stored:.2f} bytes", found)
+    return found, f"{facts}; torchdistill's cache {stored:.2f} bytes"
 
 
-def interleaved(ways: dict[str, EPOCH], rounds: int) -> dict[str, list[tuple[float, float]]]:
-    """(seconds, loss) of each epoch of each way, the first of them as a warm-up; each round begins with another way."""
+def interleaved(ways: dict[str, EPOCH], rounds: int) -> Found:
+    """One epoch of each way a round; each round begins with another way."""
     names = list(ways)
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+    found: Found = {name: [] for name in names}
     for turn in range(rounds + 1):
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
             found[name].append(ways[name]())
     return found
 
 
-def table(title: str, found: dict[str, list[tuple[float, float]]]) -> Table:
+def write_rows(file: Path, found: dict[str, Found]) -> None:
+    with file.open("w", newline="", encoding="utf-8") as out:
+        rows = csv.writer(out, lineterminator="\n")
+        rows.writerow(("job", "way", "round", "seconds", "loss"))
+        for job, ways in found.items():
+            for way, values in ways.items():
+                rows.writerows((job, way, turn, *value) for turn, value in enumerate(values))
+
+
+def table(title: str, found: Found) -> Table:
     """Medians and quartiles over rounds; ratios are to the same tool's labels alone, round by round."""
     shown = Table(title=title)
     for column in ("way", "seconds an epoch", "ratio to labels alone", "quartiles", "rounds"):
         shown.add_column(column, justify="left" if column == "way" else "right")
     for name, values in found.items():
+        if name == TWO_VIEWS:
+            shown.add_section()
         tool, colon, _ = name.rpartition(": ")
         seconds, base = ([s for s, _ in found[way][1:]] for way in (name, f"{tool}{colon}labels alone"))
         ratios = [a / b for a, b in zip(seconds, base, strict=True)]
-        low, middle, high = statistics.quantiles(ratios, n=4)
+        low, middle, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
         spread = f"{low:.3f} to {high:.3f}"
         shown.add_row(name, f"{statistics.median(seconds):.3f}", f"{middle:.3f}", spread, str(len(values) - 1))
     return shown
