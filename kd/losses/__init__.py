@@ -1,8 +1,8 @@
 """Losses as pure functions of tensors, in three tables that fit one screen."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
 
 from torch import Tensor
 
@@ -12,7 +12,7 @@ from kd.losses.decoupled import decoupled
 from kd.losses.dist import dist
 from kd.losses.features import features
 from kd.losses.guided_ctc import guided_ctc
-from kd.losses.hypotheses import from_hypotheses
+from kd.losses.hypotheses import from_hypotheses, from_labels
 from kd.losses.labels import cross_entropy, ctc
 from kd.losses.relational import relational
 from kd.losses.shift_tolerant import shift_tolerant
@@ -31,12 +31,18 @@ class MatchingLoss:
     zero_at_identity: whether, with these settings, the loss of a student equal to its teacher is 0, as divergences are.
     needs: what it compares the student's logits with: the teacher's logits_BTV, or Hypotheses; or what it compares in
     place of logits: states of paired layers, or each utterance's embedding.
+    for_keywords: takes the function's place where an utterance is one frame and CTC has no blank.
     """
 
     function: Callable[..., Tensor]
     counts: Literal["frames", "utterances", "batch"]
     zero_at_identity: Callable[[Any], bool]
     needs: Literal["logits", "hypotheses", "layers", "embeddings"] = "logits"
+    for_keywords: Callable[..., Tensor] | None = None
+
+    def of(self, problem: str) -> Self:
+        """The entry for `transcription` or `keyword`."""
+        return replace(self, function=self.for_keywords) if problem == "keyword" and self.for_keywords else self
 
     def __call__(self, student_BTV: Tensor, teacher: Any, lengths_B: Tensor, *, settings: Any) -> Tensor:
         return self.function(student_BTV, teacher, lengths_B, settings=settings)
@@ -73,7 +79,13 @@ MATCHING_LOSSES = {
     "shift_tolerant": MatchingLoss(shift_tolerant, counts="utterances", zero_at_identity=_hard),
     "decoupled": MatchingLoss(decoupled, counts="frames", zero_at_identity=_always),
     "dist": MatchingLoss(dist, counts="batch", zero_at_identity=_always),
-    "hypotheses": MatchingLoss(from_hypotheses, counts="utterances", zero_at_identity=_never, needs="hypotheses"),
+    "hypotheses": MatchingLoss(
+        from_hypotheses,
+        counts="utterances",
+        zero_at_identity=_never,
+        needs="hypotheses",
+        for_keywords=from_labels,
+    ),
     "features": MatchingLoss(features, counts="frames", zero_at_identity=_always, needs="layers"),
     "relational": MatchingLoss(relational, counts="batch", zero_at_identity=_always, needs="embeddings"),
 }

@@ -73,7 +73,7 @@ class Dist(Tempered):
 
 
 class FromHypotheses(_Weighted):
-    """CTC against what the teacher believes was said, as text; transcription only."""
+    """CTC, or for keywords cross-entropy, against what the teacher believes was said, as text."""
 
     name: Literal["hypotheses"]
     n_best: int = Field(1, ge=1, description="hypotheses an utterance, weighted by their probabilities")
@@ -139,7 +139,7 @@ Match = Annotated[
     Annotated[OneMatch, Tag("[one]")] | Annotated[tuple[OneMatch, ...], Tag("[several]")], Discriminator(_how_many)
 ]
 
-NEEDS_BLANK = ("blank_selected", "guided_ctc", "shift_tolerant", "hypotheses")
+NEEDS_BLANK = ("blank_selected", "guided_ctc", "shift_tolerant")
 
 
 Align = Literal["maximum", "strongest"]

@@ -105,7 +105,7 @@ class Objective:
         return Pair(student_BTV, teacher_BTV, lengths_B)
 
     def _match(self, match: OneMatch, outputs: Outputs, inputs: Inputs, pair: Pair | None) -> Term:
-        loss, weight = MATCHING_LOSSES[match.name], self.settings.beta_now * match.weight
+        loss, weight = MATCHING_LOSSES[match.name].of(self.problem), self.settings.beta_now * match.weight
         lengths_B = outputs.lengths_B
         if loss.needs == "hypotheses":
             hypotheses = _given(inputs.hypotheses, match.name, "hypotheses")

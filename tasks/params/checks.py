@@ -10,7 +10,7 @@ from kd.settings.itself import inner_layers
 from kd.settings.losses import NEEDS_BLANK
 from kd.settings.models import ModelSettings
 from tasks.params.frames import frame_problems
-from tasks.params.graph import way_back
+from tasks.params.graph import gives_text, way_back
 from tasks.params.operators import operator_problems
 from tasks.params.shrinking import shrink_problems
 from tasks.params.states import state_problems
@@ -78,6 +78,11 @@ def _loss_problems(params: "Params") -> Iterator[str]:
         for loss in (match.name for match in recipe.objective.matches):
             if params.problem.kind == "keyword" and loss in NEEDS_BLANK:
                 yield f"students.{name}.objective.match: {loss} looks for CTC's blank, which a keyword problem has not"
+            if params.problem.kind == "keyword" and loss == "hypotheses" and not gives_text(params, recipe.teacher):
+                yield (
+                    f"students.{name}.objective.match: {recipe.teacher} gives posteriors, among which hypotheses "
+                    "searches CTC's paths, which a keyword problem has not: use soft_targets"
+                )
 
 
 def _text_problems(params: "Params") -> Iterator[str]:

@@ -53,8 +53,8 @@ def _unit_problems(params: "Params", name: str, bundle: str) -> Iterator[str]:
         yield from _character_problems(name, bundle, params.problem.units.alphabet)
         return
     yield (
-        f"teachers.{name}.gives: the frames of {bundle} are of characters, but our units are {ours}: use gives: text"
-        + ("" if params.problem.kind == "keyword" else ", which students match by hypotheses")
+        f"teachers.{name}.gives: the frames of {bundle} are of characters, but our units are {ours}: "
+        "use gives: text, which students match by hypotheses"
     )
 
 

@@ -22,10 +22,12 @@ SMALL = {"init": "random", "model": ENCODERS["baseline"]}
 TABLE = {"source": "table", "path": "said.csv"}
 
 
-def params(others: dict[str, Any], students: dict[str, Any] | None = None, **changes: Any) -> Params:
+def params(
+    others: dict[str, Any], students: dict[str, Any] | None = None, problem: str = "transcription", **changes: Any
+) -> Params:
     students = students or {"taught": {**SMALL, "teacher": next(iter(others)), "objective": FROM_TEXT}}
     values = {"teachers": others, "students": students, "student_training": TRAINING, **changes}
-    return make_params("transcription", **values)
+    return make_params(problem, **values)
 
 
 def write_table(paths: Paths, **wrong: dict[str, Any]) -> dict[str, str]:
@@ -134,6 +136,29 @@ def test_a_student_learns_from_text_what_the_filter_leaves(paths: Paths) -> None
     assert reasons["all"] == {"utterance-04": "out_of_vocabulary", "utterance-08": "not_alignable"}
     assert reasons["some"] == {"utterance-00": "unsure", **reasons["all"]}
     assert load_checkpoint(paths.model("some")).objective == "teacher"
+
+
+def test_keywords_are_learnt_from_text_that_names_a_class(tmp_path: Path) -> None:
+    """A table teaches classes, that of index 0 too; what names none is dropped, and n best are weighed."""
+    paths = make_workspace(tmp_path, "keyword")
+    said = write_table(paths, **{"utterance-00": {"hypothesis": "zebra"}, "utterance-04": {"hypothesis": "one two"}})
+    table = pd.read_csv(tmp_path / "said.csv").assign(weight=3.0)
+    second = {"id": "utterance-08", "hypothesis": "one", "confidence": 0.9, "weight": 1.0}
+    pd.concat([table, pd.DataFrame([second])]).to_csv(tmp_path / "said.csv", index=False)
+    taught = {**SMALL, "teacher": "crowd", "objective": FROM_TEXT, "filter": None}
+    settings = params({"crowd": TABLE}, {"taught": taught}, "keyword")
+    teachers.run(settings, paths, "crowd")
+    run_student(settings, paths, "taught")
+    labels = pd.read_parquet(paths.model("taught") / "labels.parquet").set_index("id")
+    assert labels["reason"][labels["reason"] != ""].to_dict() == {
+        "utterance-00": "out_of_vocabulary",
+        "utterance-04": "out_of_vocabulary",
+    }
+    assert labels["detail"]["utterance-00"] == "'zebra' cannot be written in the student's units"
+    assert set(labels.index) == set(said)
+    history = pd.read_csv(paths.model("taught") / "history.csv")
+    assert history["match_loss"].iloc[-1] < history["match_loss"].iloc[0]
+    assert load_checkpoint(paths.model("taught")).objective == "teacher"
 
 
 def test_a_student_that_names_no_filter_has_the_usual_one(paths: Paths) -> None:

@@ -24,8 +24,8 @@ def batch() -> tuple[Tensor, Tensor]:
     return torch.randn(3, 6, 5, generator=generator), torch.randn(3, 6, 5, generator=generator)
 
 
-def value(name: str, first: Tensor, second: Tensor, rows: slice = slice(None)) -> Tensor:
-    arguments = (first[rows], second[rows], LENGTHS[rows])
+def value(name: str, first: Tensor, second: Tensor, rows: slice = slice(None), lengths: Tensor = LENGTHS) -> Tensor:
+    arguments = (first[rows], second[rows], lengths[rows])
     if "targets" in SELF_LOSSES[name].needs:
         return SELF_LOSSES[name].function(*arguments, TARGETS[rows], SIZES[rows], settings=INTERMEDIATE)
     return SELF_LOSSES[name].function(*arguments)
@@ -67,6 +67,19 @@ def test_an_empty_batch_is_refused(name: str) -> None:
 
 
 @every_loss
+def test_lengths_beyond_the_frames_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=r"lengths \[7, 2, 2\] exceed the 6 frames .* output_lengths\(\)"):
+        value(name, *batch(), lengths=torch.tensor([7, 2, 2]))
+
+
+@every_loss
+def test_is_a_scalar_in_full_precision(name: str) -> None:
+    first, second = batch()
+    loss = value(name, first.bfloat16(), second.bfloat16())
+    assert (loss.shape, loss.dtype) == ((), torch.float32)
+
+
+@every_loss
 def test_gradient_is_that_of_finite_differences(name: str) -> None:
     """Of the view or layer that the gradient may enter, with the other's part held still."""
     first, second = (x.double() for x in batch())
@@ -100,6 +113,16 @@ def test_views_that_agree_cost_nothing_and_both_are_pulled() -> None:
     expected = (first.softmax(-1) - second.softmax(-1)) / 2 / 3  # d KL(sg q || p) / d logits of p = p - q
     torch.testing.assert_close(first.grad[0], expected[0])
     torch.testing.assert_close(second.grad[0], -expected[0])
+
+
+def test_intermediate_ctc_by_hand() -> None:
+    """Two frames of three units alike: 3 of 9 paths give '1'. The last layer says (1/2, 1/4, 1/4) twice, of which
+    KL is ln(3/2) / 2 + ln(3/4) / 2 a frame, so ln(9/8) over both."""
+    inner, last = torch.zeros(1, 2, 3), torch.tensor([[[math.log(2), 0.0, 0.0]] * 2])
+    found = intermediate_ctc(
+        inner, last, torch.tensor([2]), torch.tensor([[1]]), torch.tensor([1]), settings=INTERMEDIATE
+    )
+    assert found.item() == pytest.approx(math.log(3) + 0.5 * math.log(9 / 8), rel=1e-6)
 
 
 def test_an_inner_layer_is_ctc_and_may_imitate_the_last() -> None:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from kd.hypotheses import Hypotheses, Row
-from kd.losses.hypotheses import frames_needed_BN, from_hypotheses
+from kd.losses import MATCHING_LOSSES, cross_entropy
+from kd.losses.hypotheses import frames_needed_BN, from_hypotheses, from_labels
 from kd.settings.losses import FromHypotheses
 from kd.text import frames_needed
 
@@ -79,3 +80,76 @@ def test_weights_are_normalised_and_refused_where_they_mean_nothing() -> None:
 def test_another_number_of_utterances_is_refused() -> None:
     with pytest.raises(ValueError, match="hypotheses of 1 utterances do not fit a batch of 2"):
         loss(torch.zeros(2, 3, 3), [[([1], 1.0)]], 3, 3)
+
+
+KEYWORD = MATCHING_LOSSES["hypotheses"].of("keyword")
+NAMED: list[Row] = [[([0], 3.0), ([2], 1.0)], [([1], 1.0)], [], [([1], 1.0)]]
+THERE = torch.tensor([1, 1, 1, 0])
+
+
+def keywords() -> Tensor:
+    return torch.randn(4, 1, 3, generator=torch.Generator().manual_seed(7))
+
+
+def named(logits: Tensor, rows: list[Row] = NAMED, lengths: Tensor = THERE) -> Tensor:
+    return KEYWORD(logits, Hypotheses.of(rows), lengths, settings=SETTINGS)
+
+
+def test_each_problem_has_its_own() -> None:
+    assert KEYWORD.function is from_labels
+    assert MATCHING_LOSSES["hypotheses"].of("transcription").function is from_hypotheses
+    assert MATCHING_LOSSES["dist"].of("keyword") == MATCHING_LOSSES["dist"]
+
+
+def test_keywords_by_hand() -> None:
+    """Softmax of (ln 2, 0, 0) is (1/2, 1/4, 1/4): weights 3 : 1 of the first and the last give (3 ln 2 + ln 4) / 4.
+    The gradient is p less the weights, by the two utterances, of which one has no hypothesis."""
+    logits = torch.tensor([[[math.log(2), 0.0, 0.0]], [[0.0, 0.0, 5.0]]], requires_grad=True)
+    found = named(logits, [[([0], 3.0), ([2], 1.0)], []], torch.tensor([1, 1]))
+    assert found.item() == pytest.approx((3 * math.log(2) + math.log(4)) / 4 / 2, rel=1e-6)
+    found.backward()
+    expected = torch.tensor([[[0.5 - 0.75, 0.25, 0.25 - 0.25]], [[0.0, 0.0, 0.0]]]) / 2
+    torch.testing.assert_close(logits.grad, expected)
+
+
+def test_one_hypothesis_each_is_a_label_and_one_frame_is_ctc() -> None:
+    logits, one = keywords(), torch.ones(4, dtype=torch.long)
+    labels = torch.tensor([[2], [0], [1], [2]])
+    found = named(logits, [[(row, 1.0)] for row in labels.tolist()], one)
+    torch.testing.assert_close(found, cross_entropy(logits, one, labels, one))
+    rows: list[Row] = [[([1], 2.0), ([2], 1.0)], [([2], 1.0)], [], [([1], 1.0)]]
+    by_ctc = from_hypotheses(logits, Hypotheses.of(rows), one, settings=SETTINGS)
+    torch.testing.assert_close(named(logits, rows, one), by_ctc)  # where no label is CTC's blank
+
+
+def test_laws_of_keywords() -> None:
+    """Padding, gradient, mean over utterances, precision."""
+    logits = keywords()
+    dirty = logits.clone()
+    dirty[3] = float("nan")
+    dirty.requires_grad_()
+    loss = named(dirty)
+    assert torch.equal(loss, named(logits))
+    loss.backward()
+    assert dirty.grad is not None
+    assert dirty.grad.isfinite().all()
+    assert [bool(row.any()) for row in dirty.grad] == [True, True, False, False]
+    alone = [named(logits[b : b + 1], NAMED[b : b + 1], THERE[b : b + 1]) for b in range(3)]
+    torch.testing.assert_close(loss, torch.stack(alone).sum() / 4)
+    half = named(logits.bfloat16())
+    assert (half.shape, half.dtype) == ((), torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("frames", "rows", "lengths", "problem"),
+    [
+        (1, [[], []], [0, 0], "no valid frame"),
+        (1, [[], []], [1, 2], r"lengths \[1, 2\] exceed the 1 frames"),
+        (1, [[]], [1, 1], "hypotheses of 1 utterances do not fit a batch of 2"),
+        (1, [[([1, 2], 1.0)], []], [1, 1], "found 1 frames, hypotheses of 2 units"),
+        (2, [[([1], 1.0)], []], [2, 1], "found 2 frames, hypotheses of 1 units"),
+    ],
+)
+def test_what_is_no_keyword_is_refused(frames: int, rows: list[Row], lengths: list[int], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        named(torch.zeros(2, frames, 3), rows, torch.tensor(lengths))

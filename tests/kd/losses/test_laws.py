@@ -244,3 +244,10 @@ def test_label_losses_ignore_padding(problem: str) -> None:
     for row, length in enumerate(lengths.tolist()):
         assert longer.grad[row, :length].any()
         assert not longer.grad[row, length:].any()
+
+
+@pytest.mark.parametrize("problem", LABEL_LOSSES)
+def test_label_losses_refuse_an_empty_batch(problem: str) -> None:
+    none = torch.zeros(0, dtype=torch.long)
+    with pytest.raises(ValueError, match=r"no valid frame: nothing to compare|the batch is empty"):
+        LABEL_LOSSES[problem](torch.zeros(0, 1, 5), none, none[:, None], none)

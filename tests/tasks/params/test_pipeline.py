@@ -105,7 +105,10 @@ def test_what_only_a_checkpoint_tells_waits_for_it() -> None:
 @pytest.mark.parametrize(
     ("objective", "problem"),
     [
-        ({"beta": 1, "match": [{"name": "dist"}, {"name": "hypotheses"}]}, "match: hypotheses looks for CTC's blank"),
+        (
+            {"beta": 1, "match": [{"name": "dist"}, {"name": "hypotheses"}]},
+            "match: teacher gives posteriors, among which hypotheses searches",
+        ),
         ({"beta": 1, "itself": [{"name": "cr_ctc"}]}, "itself: cr_ctc is for CTC, which a keyword problem has not"),
     ],
 )

@@ -1,5 +1,6 @@
 """Impossible combinations of teachers, ensembles, students and parts are named before any work starts."""
 
+import re
 from typing import Any
 
 import pytest
@@ -131,9 +132,23 @@ def test_each_mistake_is_one_line_with_its_key(changes: dict[str, Any], line: st
     assert any(line in found for found in lines(**changes)), lines(**changes)
 
 
-def test_a_keyword_problem_has_no_loss_for_text() -> None:
-    with pytest.raises(ParamsError, match="hypotheses looks for CTC's blank"):
-        make_params("keyword", teachers={"crowd": TABLE}, students={"a": TAUGHT})
+def test_what_the_messages_say_of_keywords_and_text_can_be_done() -> None:
+    """Posteriors of a keyword are matched as such, text by hypotheses."""
+    frames = {"source": "torchaudio", "bundle": "HUBERT_ASR_LARGE", "path": "x", "gives": "frames"}
+    for teachers, student, line in (
+        (
+            {"crowd": TABLE},
+            {**TAUGHT, "objective": {"beta": 1.0}},
+            "crowd gives text and no posteriors: use match: {na",
+        ),
+        ({"crowd": TABLE}, {**TAUGHT, "teacher": "teacher"}, "searches CTC's paths, which a keyword problem has not"),
+        ({"crowd": frames}, TAUGHT, "use gives: text, which students match by hypotheses"),
+    ):
+        with pytest.raises(ParamsError, match=re.escape(line)):
+            make_params("keyword", teachers=teachers, students={"a": student})
+    for table in (TABLE, {**frames, "gives": "text"}):
+        params = make_params("keyword", teachers={"crowd": table}, students={"a": TAUGHT})
+        assert params.students["a"].filter == FilterSettings()
 
 
 def test_text_is_filtered_unless_said_otherwise() -> None:
