@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
 from kd.models import Recogniser, build
@@ -13,6 +14,7 @@ from kd.settings.models import ModelSettings
 from kd.settings.shrinking import Shrink
 from kd.shrinking.methods import Method, make_method
 from kd.training import Course, Epoch, Span, fit
+from kd.training.loop import validated
 from kd.training.pressure import NoPressure
 
 
@@ -29,6 +31,7 @@ def fit_and_shrink(
 
     Each phase has an optimiser, and weights beside the model, of its own; patience and the best epoch are those of the
     last. `state["shape"]` holds the settings of the model that an epoch trained; see `restored` for what went.
+    The first epoch of each later phase has `valid_error_at_cut`: that right after something went.
     Raises CannotShrinkError where the model cannot shrink so, before it is trained.
     """
     try:
@@ -39,19 +42,21 @@ def fit_and_shrink(
     number = 0 if resume is None else int(resume["phase"])
     now = Propagated(model, masks or {}) if resume is None else restored(model, resume)
     inner = None if resume is None else resume["inner"]
-    device = model.mean_F.device
+    device, at_cut = model.mean_F.device, dict[str, float]()
     for phase in range(number, len(spans)):
         span, last = spans[phase], phase == len(spans) - 1
         steps = (span.end - span.first) * course.batches.per_epoch
         pressure = NoPressure() if last else method.pressure(now.model, steps, course.settings.seed)
         taught = course if last else replace(course, settings=course.settings.model_copy(update={"patience": None}))
         for epoch in fit(now.model, taught, masks=now.masks, resume=inner, pressure=pressure, span=span):
-            yield _seen_from_outside(epoch, phase, last, now)
+            yield _seen_from_outside(epoch, phase, last, now, at_cut)
+            at_cut = {}
         inner = None
         if not last:
             on_cpu = Propagated(now.model.cpu().eval(), now.masks, now.lineage, now.kept)
             now = method.cut(on_cpu, pressure, phase)
-            now.model.to(device)
+            left = validated(course.validate, now.model.to(device).eval(), span.end - 1)["valid_error"]
+            at_cut = {"valid_error_at_cut": broadcast_object_list([left])[0]}
 
 
 def restored(model: Recogniser, state: Mapping[str, Any]) -> Propagated:
@@ -69,11 +74,11 @@ def _spans(method: Method, epochs: int) -> list[Span]:
     return [Span(first, end, (first, end) if method.anew else (0, epochs)) for first, end in pairwise(bounds)]
 
 
-def _seen_from_outside(epoch: Epoch, phase: int, last: bool, now: Propagated) -> Epoch:
+def _seen_from_outside(epoch: Epoch, phase: int, last: bool, now: Propagated, at_cut: Mapping[str, float]) -> Epoch:
     """The epoch with its phase and size, and a state from which all phases can go on."""
     dead = sum(int((~mask).sum()) for mask in now.masks.values())
     params = sum(p.numel() for p in now.model.parameters()) - dead
-    metrics = {**epoch.metrics, "phase": float(phase), "params": float(params)}
+    metrics = {**epoch.metrics, "phase": float(phase), "params": float(params), **at_cut}
     finished = epoch.finished and last
     state = {
         "inner": epoch.state,

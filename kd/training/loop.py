@@ -166,9 +166,9 @@ class _Learner:
         self.model.eval()
         losses, diagnosis = now.metrics(meters.means()), gauges.means(course.batches.frame_shift_ms)
         with self.pressure.acting(training=False):
-            validated = _validated(course.validate, self.model, index)
+            found = validated(course.validate, self.model, index)
         rate = float(self.schedule.get_last_lr()[0])
-        ours = {**losses, **diagnosis, "rate": rate, **self.pressure.metrics(), **validated}
+        ours = {**losses, **diagnosis, "rate": rate, **self.pressure.metrics(), **found}
         metrics: dict[str, float] = broadcast_object_list([ours])[0]
         _require_finite(metrics, index)
         self.best.see(index, metrics, self.model)
@@ -241,7 +241,8 @@ class _Best:
         return {"best_score": list(self.score), "best_epoch": self.epoch, "best_weights": self.weights}
 
 
-def _validated(validate: Validate, model: Recogniser, epoch: int) -> dict[str, float]:
+def validated(validate: Validate, model: Recogniser, epoch: int) -> dict[str, float]:
+    """What validation gives after an epoch. Raises TrainingDivergedError where the model says what is not a number."""
     try:
         return dict(validate(model))
     except NotANumberError as error:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import pandas as pd
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
@@ -24,7 +25,7 @@ class Kept:
 
     before: the source's costs and validation error, as far as this page's models tell them; units: a picture of the
     units that were kept, empty where no unit was removed; weights: of the single weights that are left, empty where
-    none was pruned; shrank: units or weights went while it was trained, so that its first error was of a larger model.
+    none was pruned.
     """
 
     model: Model
@@ -32,7 +33,18 @@ class Kept:
     before: Mapping[str, float]
     units: str
     weights: str
-    shrank: bool = False
+
+    @property
+    def propagated_error(self) -> float | None:
+        """Validation error before any training; of a student that shrank on its way, right after its last cut.
+
+        None where nobody measured it.
+        """
+        curve = self.model.curve
+        if "phase" not in curve:
+            return self.model.facts.get("initial_valid_error")
+        at_cuts = curve.get("valid_error_at_cut", pd.Series(dtype=float)).dropna()
+        return None if at_cuts.empty else float(at_cuts.iloc[-1])
 
     def shrunk(self, cost: str) -> float:
         """The source's cost by that of the model."""
@@ -52,7 +64,7 @@ def read_kept(paths: Paths, models: Sequence[Model], sources: Mapping[str, str])
                 **{key: known[key] for key in BEFORE if key in known},
             }
             pictures = _pictures(paths, model, source.dimensions(), place)
-            found.append(Kept(model, sources[model.name], before, *pictures, _shrank(paths, model.name)))
+            found.append(Kept(model, sources[model.name], before, *pictures))
     return found
 
 
@@ -90,12 +102,6 @@ def _pictures(paths: Paths, model: Model, dimensions: Sequence[Dimension], place
     if file.is_file():
         weights = strips_picture(list(weight_strips(load_file(file))), place, f"weights-{place}")
     return units, weights
-
-
-def _shrank(paths: Paths, name: str) -> bool:
-    """Whether steps were added to those of its propagation."""
-    file = paths.model(name) / "kept.json"
-    return file.is_file() and file.read_bytes() != (paths.initial(name) / "kept.json").read_bytes()
 
 
 def _source(paths: Paths, name: str) -> Recogniser:

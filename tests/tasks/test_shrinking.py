@@ -74,6 +74,7 @@ def test_what_went_is_written_down(tmp_path: Path) -> None:
     with (paths.model("one") / "history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["phase"] for row in rows] == ["0.0", "0.0", "1.0", "1.0"]
+    assert [bool(row["valid_error_at_cut"]) for row in rows] == [False, False, True, False]
     assert all(row["expected_sparsity"] and row["penalty"] and row["multiplier"] for row in rows[:2])
     assert float(rows[-1]["params"]) == sum(p.numel() for p in there.model.parameters()) < float(rows[0]["params"])
     run_student(params, paths, "again")

@@ -11,8 +11,9 @@ from pydantic import TypeAdapter
 from tiny_training import TinyValidation, fresh, tiny_batches, tiny_course, tiny_settings
 
 from kd.models import Recogniser, build
+from kd.propagation import Propagated, propagate
 from kd.propagation.evidence import Loss, gather
-from kd.settings.propagation import DataDriven
+from kd.settings.propagation import DataDriven, PruneWeights
 from kd.settings.shrinking import Shrink
 from kd.settings.training import TrainingSettings
 from kd.shrinking import fit_and_shrink, restored
@@ -138,15 +139,26 @@ def resumed(how: str, kinds: list[str]) -> Shrink:
     return ADAPTER.validate_python(ways[how])
 
 
+def sizes_and_weights(model: Recogniser) -> dict[str, float]:
+    """In place of errors: what no two models share."""
+    assert not model.training
+    weight = sum(float(p.detach().double().abs().sum()) for p in model.parameters())
+    return {"valid_error": weight, "valid_loss": float(sum(p.numel() for p in model.parameters()))}
+
+
 @pytest.mark.parametrize("how", ["gates", "group_lasso", "gradual units", "l1", "gradual weights"])
 @pytest.mark.parametrize(("name", "kinds"), [("gru", ["hidden"]), ("conformer", ["channels", "feed_forward"])])
 def test_resuming_in_any_phase_equals_never_stopping(name: str, kinds: list[str], how: str) -> None:
     """To the bit, weights, masks and metrics; a kill comes in each phase and at each of their ends."""
     shrink = resumed(how, kinds)
-    whole = [(e.metrics, saved_and_loaded(e.state)) for e in run(fresh(name), shrink)]
+    validate = sizes_and_weights
+    whole = [(e.metrics, saved_and_loaded(e.state)) for e in run(fresh(name), shrink, validate=validate)]
+    phases = [int(metrics["phase"]) for metrics, _ in whole]
+    later = [index for index in range(1, 4) if phases[index] > phases[index - 1]]
+    assert [index for index, (metrics, _) in enumerate(whole) if "valid_error_at_cut" in metrics] == later
     for stop in range(3):
         torch.manual_seed(stop)
-        rest = list(run(fresh(name), shrink, resume=saved_and_loaded(whole[stop][1])))
+        rest = list(run(fresh(name), shrink, resume=saved_and_loaded(whole[stop][1]), validate=validate))
         assert [e.metrics for e in rest] == [metrics for metrics, _ in whole[stop + 1 :]]
         expected, got = whole[-1][1], saved_and_loaded(rest[-1].state)
         assert [got[key] for key in ("shape", "kept", "lineage")] == [expected[k] for k in ("shape", "kept", "lineage")]
@@ -158,12 +170,26 @@ def test_resuming_in_any_phase_equals_never_stopping(name: str, kinds: list[str]
 def test_the_best_epoch_is_one_of_the_final_shape_and_patience_waits_for_it() -> None:
     model = fresh("cnn")
     settings = tiny_settings(epochs=7, patience=2)
-    validate = TinyValidation(0.1, 0.2, 0.3, 0.9, 0.8, 0.9, 0.9)
+    validate = TinyValidation(0.1, 0.2, 0.3, 0.95, 0.9, 0.8, 0.9, 0.9)  # the fourth at the cut
     epochs = list(run(model, ADAPTER.validate_python({**UNITS["gates"], "kinds": ["hidden"], "epochs": 3}), settings,
                       validate=validate))  # fmt: skip
     assert [e.index for e in epochs] == list(range(7))
     assert epochs[-1].state["inner"]["best_epoch"] == 4
     assert [e.metrics["phase"] for e in epochs] == [0, 0, 0, 1, 1, 1, 1]
+    assert [e.metrics.get("valid_error_at_cut") for e in epochs] == [None, None, None, 0.95, None, None, None]
+
+
+def test_the_error_at_a_cut_is_that_of_what_was_left_untrained() -> None:
+    """Weights that nothing trains: what is validated is the first model without its least half."""
+    still = tiny_settings(optimiser={"name": "sgd", "rate": 1e-30})
+    prune = PruneWeights(op="prune_weights", sparsity=0.4)
+    shrink = shrink_of("gradual")
+    model = fresh("gru")
+    expected = sizes_and_weights(propagate(Propagated(fresh("gru").eval()), [prune]).model)["valid_error"]
+    epochs = list(run(model, shrink, still, validate=sizes_and_weights))
+    first, second = (e.metrics["valid_error_at_cut"] for e in epochs if "valid_error_at_cut" in e.metrics)
+    assert second == pytest.approx(expected)
+    assert second < first < epochs[0].metrics["valid_error"]
 
 
 def test_learning_rates_begin_anew_after_gates_and_go_on_between_steps() -> None:

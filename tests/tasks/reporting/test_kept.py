@@ -1,11 +1,11 @@
 """What propagation kept: the picture's strips, the figures before and after, and how the page tells them."""
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from report_models import make_model
@@ -65,21 +65,6 @@ def test_every_propagated_model_has_a_picture_of_what_it_lost(kept: list[Kept]) 
     assert cut.before["params"] / cut.model.row["params"] == cut.shrunk("params") > 2
 
 
-def test_what_shrank_while_it_was_trained_has_no_error_as_propagated(tmp_path: Path) -> None:
-    """The error before any training is then that of a larger model."""
-    paths, wanted = make_workspace(tmp_path), params()
-    metrics = propagate.run(wanted, paths, "cut")
-    shutil.copytree(paths.initial("cut"), paths.model("cut"))
-    models = [
-        make_model("teacher", "teacher", [1] * 24),
-        replace(make_model("cut", "student", [1] * 24), facts=metrics),
-    ]
-    assert not read_kept(paths, models, {"cut": "teacher"})[0].shrank
-    file = paths.model("cut") / "kept.json"
-    file.write_text(json.dumps([*json.loads(file.read_text()), {"layers.0.hidden": [0, 1]}]))
-    assert read_kept(paths, models, {"cut": "teacher"})[0].shrank
-
-
 def test_new_layers_are_told_apart_and_survivors_are_where_they_were() -> None:
     settings = {"problem": "keyword", "num_features": 16, "num_outputs": 4, "encoder": ENCODERS["teacher"]}
     dimensions = build(ModelSettings.model_validate(settings)).dimensions()
@@ -126,6 +111,19 @@ def test_the_page_tells_each_cost_before_and_after(kept: list[Kept]) -> None:
     assert "weights that are not 0<" not in text.split("<p class")[0]
     assert "its own weights" in told(kept)
     assert told([]).strip() == ""
+
+
+def test_of_one_that_shrank_the_error_is_that_after_its_last_cut(kept: list[Kept]) -> None:
+    phases = pd.DataFrame({"epoch": [0, 1, 2], "valid_error": 0.5, "phase": [0.0, 1.0, 2.0]})
+    shrunk, unknown = (
+        replace(kept[0], model=replace(kept[0].model, curve=curve))
+        for curve in (phases.assign(valid_error_at_cut=[float("nan"), 0.71, 0.83]), phases)
+    )
+    initial = percent(kept[0].model.facts["initial_valid_error"])
+    assert percent(0.83) in told([shrunk])
+    assert not any(error in told([shrunk]) for error in (f"<td>{initial}", percent(0.71)))
+    assert unknown.propagated_error is None
+    assert f"<td>{initial}" not in told([unknown])
 
 
 def test_a_source_that_was_not_measured_here_is_told_by_its_shape(tmp_path: Path) -> None:
