@@ -111,12 +111,16 @@ def test_weights_end_at_their_exact_number_and_stay_zero(name: str, how: str) ->
     assert all(not parameters[key][~mask].any() for key, mask in last.state["masks"].items())
 
 
-@pytest.mark.parametrize("name", ["cnn", "gru"])
-def test_keywords_shrink_too(name: str) -> None:
+@pytest.mark.parametrize("how", UNITS)
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [("cnn", ["hidden", "width"]), ("gru", ["hidden", "width"]), ("conformer", ["channels", "feed_forward", "width"])],
+)
+def test_keywords_shrink_too(name: str, kinds: list[str], how: str) -> None:
     model = fresh(name, "keyword")
-    *_, last = run(model, shrink_of("gates", "hidden", "width"))
-    before = units(model, "hidden", "width")
-    assert units(final(model, last), "hidden", "width") == before - round(0.4 * before)
+    *_, last = run(model, shrink_of(how, *kinds))
+    before = units(model, *kinds)
+    assert units(final(model, last), *kinds) == before - round(0.4 * before)
 
 
 def saved_and_loaded(state: dict[str, Any]) -> dict[str, Any]:
