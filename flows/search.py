@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from tasks.search.candidate import check_space, recipe_yaml
-from tasks.search.results import front_markdown, results_file, winner
+from tasks.search.results import front_markdown, results_file, shortfall, winner
 from tasks.search.settings import Search, check_jobs, load_search
 from tasks.search.trial import POINT, search_folder
 
@@ -18,11 +18,11 @@ def search_and_tell(file: Path, project: Path, *, trials: int | None, jobs: int)
     from tasks.search.loop import run_search
 
     search, table = run_search(file, project, trials=trials, jobs=jobs)
-    return told(search, table, project)
+    return told(search, table, project, trials or search.trials)
 
 
-def told(search: Search, table: pd.DataFrame, project: Path) -> str:
-    """What people are told in the end."""
+def told(search: Search, table: pd.DataFrame, project: Path, wanted: int) -> str:
+    """What people are told in the end; wanted: so many finished trials were asked for."""
     best, folder = winner(search, table), search_folder(search, project)
     parts = [front_markdown(search, table)]
     if best is None:
@@ -31,7 +31,7 @@ def told(search: Search, table: pd.DataFrame, project: Path) -> str:
         point = json.loads((folder / "trials" / best["folder"] / POINT).read_text(encoding="utf-8"))
         parts.append(f"Trial {best['trial']} wins. For params.yaml:\n\n{recipe_yaml(search, point)}")
     parts.append(f"Table: {results_file(search, project)}. Front: {folder / 'front.svg'}")
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *filter(None, [shortfall(table, wanted)])])
 
 
 def detach(file: Path, project: Path, *, trials: int | None, jobs: int) -> Path:

@@ -19,7 +19,7 @@ from optuna.trial import Trial, TrialState
 from tasks.search.candidate import check_space
 from tasks.search.picture import draw_front
 from tasks.search.record import Record
-from tasks.search.results import ERROR, collect, results_file
+from tasks.search.results import ERROR, collect, results_file, shortfall
 from tasks.search.sampling import OVER, draw, open_study, repeat_interrupted, values
 from tasks.search.settings import Search, check_jobs, load_search
 from tasks.search.trial import EVENTS, POINT, read_result, search_folder, trial_folder
@@ -148,6 +148,7 @@ def run_search(
 ) -> tuple[Search, pd.DataFrame]:
     """Go on until `trials` (or the file's number) are finished; gives the table of all that are over.
 
+    It gives up where ATTEMPTS times as many points are over: see `tasks.search.results.shortfall`.
     Raises ParamsError where the search is wrong, RuntimeError where it runs already or where trials keep failing.
     """
     search = load_search(file)
@@ -170,7 +171,7 @@ def run_search(
 
 
 def _work(searching: Searching, jobs: int, folder: Path) -> pd.DataFrame:
-    status = "KILLED"
+    ended = False
     try:
         with ThreadPoolExecutor(jobs) as pool:
             try:
@@ -178,22 +179,26 @@ def _work(searching: Searching, jobs: int, folder: Path) -> pd.DataFrame:
                     worker.result()
             finally:
                 searching.ending.set()  # on Ctrl-C the others end their trials
-        status = "FINISHED" if searching.failures < FAILURES else "FAILED"
+        ended = True
     finally:
         table = write_results(searching.search, searching.study, searching.project)
         counts = {f"trials_{state}": float(n) for state, n in table["state"].value_counts().items()}
         files = [results_file(searching.search, searching.project), folder / "front.svg", folder / "front.png"]
-        searching.record.finish(status, counts, files)
-    if status == "FAILED":
-        reasons = table[table["state"] == "failed"]["reason"].iloc[-1]
-        raise RuntimeError(f"{FAILURES} trials in a row failed; the last one {reasons}")
-    if (finished := int((table["state"] == "complete").sum())) < searching.most:
-        over = len(table) - finished
-        searching.say(
-            f"{finished} of {searching.most} trials finished, {over} were refused, stopped early or failed, and no "
-            "more are tried: give the space more points that are valid and within at_most, or raise trials"
-        )
+        note = _why_short(searching, table) if ended else ""
+        status = "FAILED" if note else "FINISHED" if ended else "KILLED"
+        searching.record.finish(status, counts, files, note)
+    if searching.failures >= FAILURES:
+        raise RuntimeError(note)
     return table
+
+
+def _why_short(searching: Searching, table: pd.DataFrame) -> str:
+    """Why a search ended before it had the trials wanted; empty where it has them."""
+    if searching.failures < FAILURES:
+        return shortfall(table, searching.most)
+    done = (table["state"] == "complete").sum()
+    reason = table[table["state"] == "failed"]["reason"].iloc[-1]
+    return f"{FAILURES} trials in a row failed; {done} of {searching.most} were finished; the last one {reason}"
 
 
 def write_results(search: Search, study: optuna.Study, project: Path) -> pd.DataFrame:

@@ -28,12 +28,13 @@ class Record:
         """Copy a trial's events into a run of its own, while it works."""
         return Following(Follower(events, self._root, self.run_id))
 
-    def finish(self, status: str, metrics: Mapping[str, float], files: Iterable[Path]) -> None:
-        """Keep the search's figures, table and picture, and close its run."""
+    def finish(self, status: str, metrics: Mapping[str, float], files: Iterable[Path], note: str) -> None:
+        """Keep the search's figures, table and picture, and close its run; note: what is said of it."""
         for key, value in metrics.items():
             self._client.log_metric(self.run_id, key, value)
         for file in files:
             self._client.log_artifact(self.run_id, str(file))
+        self._client.set_tag(self.run_id, "mlflow.note.content", note)
         self._client.set_terminated(self.run_id, status)
 
     def _exists(self, experiment: str, run_id: str) -> bool:

@@ -60,6 +60,18 @@ def front_markdown(search: Search, table: pd.DataFrame) -> str:
     return "\n".join([*lines, "", f"Trials: {counts or 'none'}.{said}"])
 
 
+def shortfall(table: pd.DataFrame, wanted: int) -> str:
+    """In a line, that a search gave up before it had the trials wanted, and what to do; empty where it has them."""
+    counts = table["state"].value_counts()
+    if (done := int(counts.get("complete", 0))) >= wanted:
+        return ""
+    others = ", ".join(f"{count} {state}" for state, count in counts.items() if state != "complete")
+    return (
+        f"{done} of {wanted} trials were finished, then the search gave up: {others} (`reason` in the table). "
+        "Narrow the space to what can be made, raise at_most, or go on with more --trials."
+    )
+
+
 def _rows(search: Search, study: Study) -> Iterator[dict[str, Any]]:
     for trial in study.get_trials(deepcopy=False):
         if trial.state in STATES:

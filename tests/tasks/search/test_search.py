@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import optuna
 import pandas as pd
@@ -10,6 +10,7 @@ import pytest
 from optuna.trial import TrialState
 from tiny_search import HERE, written
 
+from flows.search import told
 from tasks.data import PreparedData
 from tasks.search import loop
 from tasks.search.loop import run_search
@@ -110,6 +111,8 @@ class Unrecorded:
     """In place of MLflow, whose database takes seconds to make."""
 
     run_id = "none"
+    ends: ClassVar[list[tuple[str, str]]] = []
+    """Status and note of each end."""
 
     def __init__(self, *_: Any) -> None:
         pass
@@ -117,13 +120,16 @@ class Unrecorded:
     def follow(self, events: Path) -> "Unrecorded":
         return self
 
-    def finish(self, *_: Any) -> None:
-        pass
+    def finish(self, *told: Any) -> None:
+        """Told nothing where a trial ends."""
+        if told:
+            self.ends.append((told[0], told[-1]))
 
 
 def searched(root: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> tuple[Path, Figures]:
     monkeypatch.chdir(root)
     monkeypatch.setattr(loop, "Record", Unrecorded)
+    monkeypatch.setattr(Unrecorded, "ends", [])
     file = written(root, **changes)
     return file, Figures(load_search(file), root)
 
@@ -143,9 +149,32 @@ def test_a_killed_trial_is_repeated_with_its_own_point(tmp_path: Path, monkeypat
 def test_trials_that_keep_failing_end_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file, attempt = searched(tmp_path, monkeypatch)
     attempt.fail = True
-    with pytest.raises(RuntimeError, match=r"3 trials in a row failed; .*log\.txt"):
+    with pytest.raises(RuntimeError, match=r"3 trials in a row failed; 0 of 4 were finished; .*log\.txt"):
         run_search(file, tmp_path, attempt=attempt)
     assert len(attempt.tried) == 3
+    ((status, note),) = Unrecorded.ends
+    assert status == "FAILED"
+    assert note.startswith("3 trials in a row failed; ")
+
+
+def test_a_search_that_gives_up_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every point is too large: ten refused ones for each trial wanted are enough."""
+    file, attempt = searched(tmp_path, monkeypatch, at_most=0.5, trials=2)
+    search, table = run_search(file, tmp_path, attempt=attempt)
+    assert table["state"].tolist() == ["refused"] * 20
+    line = "0 of 2 trials were finished, then the search gave up: 20 refused (`reason` in the table). Narrow the space"
+    assert told(search, table, tmp_path, 2).splitlines()[-1].startswith(line)
+    ((status, note),) = Unrecorded.ends
+    assert status == "FAILED"
+    assert note.startswith(line)
+
+
+def test_a_search_that_has_what_was_asked_says_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, attempt = searched(tmp_path, monkeypatch)
+    search, table = run_search(file, tmp_path, attempt=attempt, trials=2)
+    assert Unrecorded.ends == [("FINISHED", "")]
+    assert told(search, table, tmp_path, 2).splitlines()[-1].startswith("Table: ")
+    assert "2 of 4 trials were finished" in told(search, table, tmp_path, 4)
 
 
 def test_what_is_too_large_does_not_count_and_the_smallest_good_one_wins(
@@ -160,18 +189,6 @@ def test_what_is_too_large_does_not_count_and_the_smallest_good_one_wins(
     done = table[table["state"] == "complete"]
     assert best["params"] == done[done["valid_error"] <= 4 / 8]["params"].min()
     assert set(table[table["on_front"]]["params"]) == set(table["params"].dropna())
-
-
-def test_a_search_that_gives_up_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every point is too large: ten refused ones for each trial wanted are enough."""
-    file, attempt = searched(tmp_path, monkeypatch, at_most=1, trials=2)
-    attempt.search = attempt.search.model_copy(update={"at_most": 0})
-    said: list[str] = []
-    _, table = run_search(file, tmp_path, attempt=attempt, say=said.append)
-    assert table["state"].value_counts().to_dict() == {"refused": 20}
-    assert said[-1].startswith(
-        "0 of 2 trials finished, 20 were refused, stopped early or failed, and no more are tried"
-    )
 
 
 def test_a_front_holds_what_nothing_beats() -> None:
