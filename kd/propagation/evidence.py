@@ -29,15 +29,13 @@ def gather(model: Recogniser, importance: DataDriven, losses: Iterable[Loss]) ->
 
 
 def mean_gradients(model: Recogniser, losses: Iterable[Loss]) -> dict[str, Tensor]:
-    """Gradient of each parameter, averaged over the batches."""
-    totals = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
-    count = 0
-    for loss in losses:
-        for name, gradient in _gradients(model, loss).items():
-            totals[name] += gradient
-        count += 1
-    _require_batches(count)
-    return {name: (total / count).cpu() for name, total in totals.items()}
+    """Gradient of each parameter, averaged over the batches: that of all of them together."""
+    return _mean_over_batches(model, losses, lambda gradient: gradient)
+
+
+def mean_squared_gradients(model: Recogniser, losses: Iterable[Loss]) -> dict[str, Tensor]:
+    """Square of each batch's gradient of each parameter, averaged over the batches: batches do not cancel out."""
+    return _mean_over_batches(model, losses, torch.square)
 
 
 def movement(model: Recogniser, losses: Iterable[Loss], rate: float) -> dict[str, Tensor]:
@@ -95,6 +93,7 @@ def input_sizes(model: Recogniser, losses: Iterable[Loss]) -> dict[str, Tensor]:
 EVIDENCE: dict[str, Callable[[Recogniser, Iterable[Loss]], dict[str, Tensor]]] = {
     "gradient": mean_gradients,
     "taylor": mean_gradients,
+    "fisher": mean_squared_gradients,
     "activation": input_sizes,
 }
 
@@ -117,6 +116,17 @@ def _fitted(sizes: Tensor, weight: Tensor) -> Tensor:
     """Along the weight's input axis: its second, or the first where every channel has a filter of its own."""
     axis = 0 if weight.shape[1] == 1 and len(sizes) == weight.shape[0] else 1
     return sizes.reshape([-1 if i == axis else 1 for i in range(weight.ndim)])
+
+
+def _mean_over_batches(model: Recogniser, losses: Iterable[Loss], of: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+    totals = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
+    count = 0
+    for loss in losses:
+        for name, gradient in _gradients(model, loss).items():
+            totals[name] += of(gradient)
+        count += 1
+    _require_batches(count)
+    return {name: (total / count).cpu() for name, total in totals.items()}
 
 
 def _gradients(model: Recogniser, loss: Loss) -> dict[str, Tensor]:

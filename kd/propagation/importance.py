@@ -30,8 +30,9 @@ def lamp(weight: Tensor) -> Tensor:
 
 
 # (weight, what calibration batches say of it: see `evidence`) -> importance, more is more.
-# l1: |w|. l2: w^2. gradient: |g|. taylor: (w g)^2, first-order (Molchanov et al. 2019, arXiv:1906.10771, eq. 8); g is
-# the gradient on all calibration batches together, where they average the squares of each batch's.
+# l1: |w|. l2: w^2. gradient: |g|. taylor and fisher: (w g)^2, first-order (Molchanov et al. 2019, arXiv:1906.10771,
+# eq. 8); of taylor g is the gradient on all calibration batches together, of fisher squares are averaged over batches,
+# as there: w^2 times the empirical Fisher information of batches.
 # activation: |w| times the size of its input (Sun et al. 2023, arXiv:2306.11695, eq. 1). movement: its own evidence.
 CRITERIA: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l1": lambda weight, _: weight.abs(),
@@ -39,6 +40,7 @@ CRITERIA: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "lamp": lambda weight, _: lamp(weight),
     "gradient": lambda weight, gradient: gradient.abs(),
     "taylor": lambda weight, gradient: (weight * gradient).square(),
+    "fisher": lambda weight, squared_gradient: weight.square() * squared_gradient,
     "activation": lambda weight, size: weight.abs() * size,
     "movement": lambda weight, moved: moved,
 }

@@ -49,9 +49,12 @@ class GeometricMedian(Strict):
 
 
 class Calibrated(Strict):
-    """Seen on `batches` calibration batches of training audio with their labels."""
+    """Seen on `batches` calibration batches of training audio with their labels.
 
-    by: Literal["gradient", "taylor", "activation"]
+    `taylor`: what removal changes, on all of them together; `fisher`: on each, changes of either sign adding up.
+    """
+
+    by: Literal["gradient", "taylor", "fisher", "activation"]
     batches: int = Field(8, ge=1)
 
 

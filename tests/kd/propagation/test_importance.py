@@ -32,10 +32,11 @@ BY_HAND = {
     "l2": [[1.0, 4.0], [0.0, 0.25]],
     "gradient": [[3.0, 0.5], [4.0, 1.0]],
     "taylor": [[9.0, 1.0], [0.0, 0.25]],
+    "fisher": [[9.0, 1.0], [0.0, 0.25]],
     "activation": [[3.0, 1.0], [0.0, 0.5]],
     "movement": [[-3.0, 0.5], [4.0, -1.0]],
 }
-EVIDENCE = {"activation": [[3.0, 0.5], [4.0, 1.0]]}
+EVIDENCE = {"activation": [[3.0, 0.5], [4.0, 1.0]], "fisher": [[9.0, 0.25], [16.0, 1.0]]}
 
 
 def importance(by: str) -> Importance:
@@ -101,7 +102,7 @@ def test_norms_score_what_they_scale_and_nothing_else(name: str) -> None:
                 unit_scores(dimension, scores)
 
 
-@pytest.mark.parametrize("by", ["gradient", "taylor", "activation", "movement"])
+@pytest.mark.parametrize("by", ["gradient", "taylor", "fisher", "activation", "movement"])
 def test_data_driven_importance_needs_gradients(by: str) -> None:
     with pytest.raises(ValueError, match=f"importance '{by}' needs calibration batches"):
         weight_scores(make_model("cnn"), importance(by), None)
@@ -223,6 +224,18 @@ def test_taylor_by_hand() -> None:
         torch.testing.assert_close(scores[name], (factors[name] * parameter.detach()) ** 2)
 
 
+def test_batches_that_pull_apart_cancel_out_by_taylor_but_not_by_fisher() -> None:
+    """Gradients c and -3c: their mean is -c, the mean of their squares 5 c²."""
+    model = make_model("gru")
+    factors, linear = linear_loss(model)
+    losses = [linear, lambda model: -3 * linear(model)]
+    taylor = weight_scores(model, Calibrated(by="taylor"), gather(model, Calibrated(by="taylor"), losses))
+    fisher = weight_scores(model, Calibrated(by="fisher"), gather(model, Calibrated(by="fisher"), losses))
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(taylor[name], (factors[name] * parameter.detach()) ** 2)
+        torch.testing.assert_close(fisher[name], 5 * (factors[name] * parameter.detach()) ** 2)
+
+
 def test_movement_by_hand() -> None:
     """Two steps of a linear loss: -w c at the first, -(w - rate c') c' at the second, c' the clipped gradient."""
     model = make_model("gru")
@@ -267,7 +280,7 @@ def test_recurrent_weights_meet_their_layers_output() -> None:
     torch.testing.assert_close(sizes["encoder.layers.0.ahead.weight_hh_l0"][0], expected)
 
 
-@pytest.mark.parametrize("by", ["gradient", "taylor", "activation", "movement"])
+@pytest.mark.parametrize("by", ["gradient", "taylor", "fisher", "activation", "movement"])
 def test_no_calibration_batch_is_refused(by: str) -> None:
     with pytest.raises(ValueError, match="no calibration batch: importance needs at least one"):
         gather(make_model("cnn"), importance(by), [])  # type: ignore[arg-type]

@@ -62,7 +62,7 @@ def test_a_slice_by_importance_leaves_the_dead_units(name: str, kind: str) -> No
 
 def each_alone(kind: str, normed: tuple[str, ...]) -> list[dict[str, Any]]:
     """Every slice and pruning of units that this kind alone can have."""
-    calibrated = ("gradient", "taylor", "activation", "movement")
+    calibrated = ("gradient", "taylor", "fisher", "activation", "movement")
     bys = ["random", "l1", "l2", "lamp", *calibrated]
     bys += ["geometric_median"] * (kind != "layers") + ["norm"] * (kind in normed)
     importances = [{"by": by, "batches": 1} if by in calibrated else {"by": by} for by in bys]

@@ -36,7 +36,7 @@ def cases(kinds: tuple[str, ...], normed: tuple[str, ...] = ()) -> dict[str, dic
         f"slice-{choose}": {"op": "slice", "keep": keep, "choose": choose}
         for choose in ("random", "first", "last", "spaced")
     }
-    calibrated = ("gradient", "taylor", "activation", "movement")
+    calibrated = ("gradient", "taylor", "fisher", "activation", "movement")
     for by in ("random", "l1", "l2", "lamp", *calibrated):
         importance = {"by": by, "batches": 1} if by in calibrated else {"by": by}
         found[f"slice-{by}"] = {"op": "slice", "keep": keep, "importance": importance}
