@@ -1,18 +1,19 @@
-"""Budgets: how many of the least worthy units must go until a model costs no more than it may.
+"""Budgets: which depth and widths a model gets that costs no more than it may, and keeps the most importance.
 
-Units of all kinds given stand in one ranking, by importance over cost. What goes is its beginning, as short as the
-budget allows; sizes are those of the resulting settings, not estimates of them. See docs/adr/0014.
+Units of all kinds given but layers stand in one ranking, by importance over cost. At each depth what goes is its
+beginning, as short as the budget allows; of all depths that one is taken whose weights matter most together. Sizes are
+those of the resulting settings, not estimates of them. See docs/adr/0014.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from kd.models import Dimension, Recogniser
 from kd.propagation.choice import comparable
-from kd.propagation.select import LAYER_PREFIX, LAYERS, resized
+from kd.propagation.select import LAYER_PREFIX, LAYERS, apply_to_tensors, resized
 from kd.settings.models import ModelSettings
 from kd.settings.propagation import Budget, Kind
 
@@ -36,45 +37,52 @@ Costs = Callable[[ModelSettings, tuple[Kind, ...], Budget], Cost]
 
 @dataclass(frozen=True)
 class Ranking:
-    """All units that may go, the least worthy first; each dimension's best one is not among them."""
+    """What may go, the least worthy first: layers, and all other units; each dimension's best one is not among them."""
 
     model: Recogniser
     dimensions: Mapping[str, Dimension]
+    layers: tuple[int, ...]
     units: tuple[tuple[str, int], ...]
 
-    def choice(self, count: int) -> dict[str, Tensor]:
-        """Indices kept where the first `count` units are gone, by dimension."""
+    def choice(self, layers: int, units: int) -> dict[str, Tensor]:
+        """Indices kept where the first so many layers and other units are gone, by dimension."""
         alive = {name: torch.ones(d.size, dtype=torch.bool) for name, d in self.dimensions.items()}
-        for name, unit in self.units[:count]:
+        for name, unit in (*((LAYERS, layer) for layer in self.layers[:layers]), *self.units[:units]):
             alive[name][unit] = False
         return {name: mask.nonzero()[:, 0] for name, mask in alive.items()}
 
-    def settings(self, count: int) -> ModelSettings:
-        return resized(self.model.settings, self.model.dimensions(), self.choice(count))
-
-    def layers_first(self, count: int) -> "Ranking":
-        """The same, but layers among the first `count` begin it: units that went before them may stay instead."""
-        gone = [unit for unit in self.units[:count] if unit[0] == LAYERS]
-        return replace(self, units=(*gone, *(unit for unit in self.units if unit not in gone)))
+    def settings(self, layers: int, units: int) -> ModelSettings:
+        return resized(self.model.settings, self.model.dimensions(), self.choice(layers, units))
 
 
-def choose_within(model: Recogniser, scores: Mapping[str, Tensor], cost: Cost, budget: Budget) -> dict[str, Tensor]:
-    """The units kept, by dimension. scores: (size,) importance of the units of each dimension that may shrink.
+def choose_within(
+    model: Recogniser, scores: Mapping[str, Tensor], worth: Mapping[str, Tensor], cost: Cost, budget: Budget
+) -> dict[str, Tensor]:
+    """The units kept, by dimension.
+
+    scores: (size,) importance of the units of each dimension that may shrink. worth: that of single weights, by
+    parameter name, in their shapes; depths are compared by the sum of what is left of it.
 
     Raises ValueError where the budget is met already, or by nothing that these dimensions can leave.
     """
     ranking = rank(model, scores, cost)
     if _real(cost, model.settings) <= budget.most:
         raise ValueError(f"{budget} is met already: nothing would be removed. Lower it")
-    smallest = ranking.settings(len(ranking.units))
+    smallest = ranking.settings(len(ranking.layers), len(ranking.units))
     if (least := _real(cost, smallest)) > budget.most:
         kinds = ", ".join(dict.fromkeys(d.kind for d in model.dimensions() if d.name in scores))
         raise ValueError(
             f"{budget} cannot be met by removing {kinds}: the smallest reachable is {least:,.6g}. "
             "Raise it, or name more kinds"
         )
-    ranking = ranking.layers_first(_fewest(ranking, cost, budget))
-    return ranking.choice(_fewest(ranking, cost, budget))
+    depths = _depths(ranking, worth, cost, budget.most)
+    layers = next(d for d in depths if _real(cost, ranking.settings(d, len(ranking.units))) <= budget.most)
+    return ranking.choice(layers, _fewest(ranking, layers, cost, budget))
+
+
+def importance_kept(model: Recogniser, worth: Mapping[str, Tensor], choice: Mapping[str, Tensor]) -> float:
+    """Sum of the worth of all weights that are left; weights without any count nothing."""
+    return sum(float(left.double().sum()) for left in apply_to_tensors(worth, model.dimensions(), choice).values())
 
 
 def rank(model: Recogniser, scores: Mapping[str, Tensor], cost: Cost) -> Ranking:
@@ -93,7 +101,9 @@ def rank(model: Recogniser, scores: Mapping[str, Tensor], cost: Cost) -> Ranking
         for unit, value in enumerate(values.tolist())
         if unit != int(values.argmax())
     ]
-    return Ranking(model, dimensions, tuple((name, unit) for _, name, unit in sorted(units)))
+    order = [(name, unit) for _, name, unit in sorted(units)]
+    layers = tuple(unit for name, unit in order if name == LAYERS)
+    return Ranking(model, dimensions, layers, tuple((name, unit) for name, unit in order if name != LAYERS))
 
 
 def weights_of_unit(model: Recogniser, dimension: Dimension) -> float:
@@ -108,20 +118,33 @@ def _without_one(model: Recogniser, dimension: Dimension) -> ModelSettings:
     return resized(model.settings, model.dimensions(), {dimension.name: torch.arange(dimension.size - 1)})
 
 
-def _fewest(ranking: Ranking, cost: Cost, budget: Budget) -> int:
-    """The fewest units to remove; an estimate is held to real measurements, and corrected by what it was off.
+def _depths(ranking: Ranking, worth: Mapping[str, Tensor], cost: Cost, most: float) -> list[int]:
+    """How many layers may fall: first where most importance is kept within the budget, as far as it is estimated."""
+
+    def kept(layers: int) -> float:
+        units = _shortest(ranking, layers, cost.of, most)
+        if cost.of(ranking.settings(layers, units)) > most:
+            return -torch.inf
+        return importance_kept(ranking.model, worth, ranking.choice(layers, units))
+
+    depths = range(len(ranking.layers) + 1)
+    return sorted(depths, key=kept, reverse=True) if ranking.layers else [0]
+
+
+def _fewest(ranking: Ranking, layers: int, cost: Cost, budget: Budget) -> int:
+    """The fewest units to remove beside these layers; an estimate is held to real measurements, and corrected.
 
     These keep a bracket: with `low` units gone the budget is not met, with `high` it is. A guess outside it is halved.
     """
     if cost.check is None:
-        return _shortest(ranking, cost.of, budget.most)
-    low, high, aim = 0, len(ranking.units), budget.most
+        return _shortest(ranking, layers, cost.of, budget.most)
+    low, high, aim = -1, len(ranking.units), budget.most
     for _ in range(CHECKS):
         if high - low <= 1:
             break
-        count = _shortest(ranking, cost.of, aim)
+        count = _shortest(ranking, layers, cost.of, aim)
         count = count if low < count < high else (low + high) // 2
-        found = cost.check(ranking.settings(count))
+        found = cost.check(ranking.settings(layers, count))
         aim *= MARGIN * budget.most / found
         low, high = (low, count) if found <= budget.most else (count, high)
         if ENOUGH * budget.most <= found <= budget.most:
@@ -129,12 +152,13 @@ def _fewest(ranking: Ranking, cost: Cost, budget: Budget) -> int:
     return high
 
 
-def _shortest(ranking: Ranking, cost: Callable[[ModelSettings], float], most: float) -> int:
+def _shortest(ranking: Ranking, layers: int, cost: Callable[[ModelSettings], float], most: float) -> int:
     """The least count whose removal costs at most so much; all units where none does."""
     low, high = 0, len(ranking.units)
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if cost(ranking.settings(middle)) <= most else (middle + 1, high)
+        met = cost(ranking.settings(layers, middle)) <= most
+        low, high = (low, middle) if met else (middle + 1, high)
     return high
 
 

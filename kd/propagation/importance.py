@@ -13,7 +13,7 @@ from kd.models import Dimension, Recogniser
 from kd.models.dimensions import Axis
 from kd.propagation.evidence import Evidence
 from kd.propagation.select import LAYER_PREFIX
-from kd.settings.propagation import DataDriven, GeometricMedian, Importance, NormScale, Random
+from kd.settings.propagation import DataDriven, GeometricMedian, Importance, Magnitude, NormScale, Random
 
 
 def lamp(weight: Tensor) -> Tensor:
@@ -55,6 +55,12 @@ def score_units(
         return {d.name: remoteness(d, weights) for d in dimensions}
     scores = weight_scores(model, importance, evidence)
     return {d.name: unit_scores(d, scores) for d in dimensions}
+
+
+def weight_worth(model: Recogniser, importance: Importance, evidence: Evidence | None) -> dict[str, Tensor]:
+    """Importance of every weight, as `weight_scores`; the square of each where only whole units have one."""
+    by_weight = Magnitude(by="l2") if isinstance(importance, GeometricMedian) else importance
+    return weight_scores(model, by_weight, evidence)
 
 
 def weight_scores(model: Recogniser, importance: Importance, evidence: Evidence | None) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from kd.models import Recogniser
 from kd.propagation.budget import Costs, choose_within
 from kd.propagation.evidence import Evidence
-from kd.propagation.importance import score_units
+from kd.propagation.importance import score_units, weight_worth
 from kd.propagation.pruning import choose_units, weight_masks, zeroed
 from kd.propagation.renewal import parts_to_renew, renewed
 from kd.propagation.select import LAYERS, apply, apply_to_tensors
@@ -87,7 +87,8 @@ def _within_budget(
         raise ValueError(f"{operator.budget} needs to know what models cost: give costs")
     model, kinds = source.model, operator.kinds
     scores = score_units(model, [d for d in model.dimensions() if d.kind in kinds], operator.importance, evidence)
-    choice = choose_within(model, scores, costs(model.settings, kinds, operator.budget), operator.budget)
+    worth = weight_worth(model, operator.importance, evidence)
+    choice = choose_within(model, scores, worth, costs(model.settings, kinds, operator.budget), operator.budget)
     return keep_units(source, choice, f"prune units by {operator.importance.by} to {operator.budget}")
 
 

@@ -10,11 +10,11 @@ from torch import Tensor
 from kd.macs import count_params, macs_per_audio_second
 from kd.models import Recogniser, build
 from kd.propagation import Propagated, apply, propagate
-from kd.propagation.budget import Cost, Ranking, choose_within, rank, weights_of_unit
-from kd.propagation.importance import score_units
+from kd.propagation.budget import Cost, Ranking, choose_within, importance_kept, rank, weights_of_unit
+from kd.propagation.importance import score_units, weight_worth
 from kd.settings.frontend import FrontEndSettings
 from kd.settings.models import ModelSettings
-from kd.settings.propagation import Budget, Kind, Magnitude, PruneUnits
+from kd.settings.propagation import Budget, GeometricMedian, Kind, Magnitude, PruneUnits
 
 FRONTEND = FrontEndSettings()
 
@@ -37,7 +37,8 @@ def kinds_of(model: Recogniser) -> tuple[Kind, ...]:
 def halfway(model: Recogniser, cost: Cost) -> int:
     """A budget between the model and the smallest one that there is."""
     ranking = ranked(model, cost)
-    return round((cost.of(model.settings) + cost.of(ranking.settings(len(ranking.units)))) / 2)
+    smallest = ranking.settings(len(ranking.layers), len(ranking.units))
+    return round((cost.of(model.settings) + cost.of(smallest)) / 2)
 
 
 def ranked(model: Recogniser, cost: Cost) -> Ranking:
@@ -46,6 +47,16 @@ def ranked(model: Recogniser, cost: Cost) -> Ranking:
 
 def by_l2(model: Recogniser) -> dict[str, Tensor]:
     return score_units(model, model.dimensions(), Magnitude(by="l2"), None)
+
+
+def squares(model: Recogniser) -> dict[str, Tensor]:
+    return weight_worth(model, Magnitude(by="l2"), None)
+
+
+def fewest(ranking: Ranking, layers: int, cost: Cost, most: float) -> int | None:
+    """By trying all: how many units must go beside these layers; None where all are not enough."""
+    counts = range(len(ranking.units) + 1)
+    return next((n for n in counts if cost.of(ranking.settings(layers, n)) <= most), None)
 
 
 @pytest.mark.parametrize("measure", MEASURES)
@@ -61,10 +72,14 @@ def test_a_budget_is_met_and_one_unit_more_would_not_meet_it(name: str, measure:
     if measure == "params":
         assert count_params(found)[0] <= most, "the model itself, not only its settings"
     ranking = ranked(model, cost)
-    prefix = next(i for i in range(len(ranking.units) + 1) if cost.of(ranking.settings(i)) <= most)
-    ranking = ranking.layers_first(prefix)
-    count = next(i for i in range(prefix + 1) if ranking.settings(i) == found.settings)
-    assert cost.of(ranking.settings(count - 1)) > most
+    kept = {}
+    for layers in range(len(ranking.layers) + 1):
+        if (count := fewest(ranking, layers, cost, most)) is not None:
+            smaller = apply(model, ranking.choice(layers, count))
+            kept[layers, count] = sum(float(p.detach().double().square().sum()) for p in smaller.parameters())
+    layers, count = max(kept, key=lambda depth: kept[depth])
+    assert found.settings == ranking.settings(layers, count)
+    assert count == 0 or cost.of(ranking.settings(layers, count - 1)) > most
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
@@ -76,25 +91,63 @@ def test_a_wrong_estimate_is_corrected(estimate: Callable[[float, float], float]
     most = halfway(model, exact)
     whole = params(model.settings)
     cost = Cost(lambda s: estimate(params(s), whole), check=params)
-    found = apply(model, choose_within(model, by_l2(model), cost, Budget(params=most)))
+    found = apply(model, choose_within(model, by_l2(model), squares(model), cost, Budget(params=most)))
     assert 0.8 * most <= count_params(found)[0] <= most
 
 
-def test_units_come_back_when_a_layer_falls() -> None:
-    """Units are ranked below the layers here, so that all have gone when a layer, too much, falls in the end."""
+def test_a_layer_falls_where_the_others_are_worth_more_whole() -> None:
+    """Of layers that cost alike one holds next to nothing; without it, all else fits the budget and stays."""
+    model = make_model("gru", "keyword")
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.startswith("encoder.layers.1."):
+                parameter.mul_(1e-6)
+    cost = Cost(params)
+    without = Ranking(model, {d.name: d for d in model.dimensions()}, (1,), ()).settings(1, 0)
+    choice = choose_within(model, by_l2(model), squares(model), cost, Budget(params=params(without)))
+    assert 1 not in choice["layers"]
+    assert params(apply(model, choice).settings) == params(without)
+
+
+def test_layers_stay_where_narrower_ones_keep_more() -> None:
+    """Half of the units of every layer hold next to nothing: they go, and no layer does, though some layer is least."""
+    model = make_model("cnn", "keyword")
+    hidden = [d for d in model.dimensions() if d.kind == "hidden"]
+    lesser = {d.name: torch.arange(d.size // 2, d.size) for d in hidden}
+    halved = {d.name: torch.arange(d.size // 2) for d in hidden}
+    parameters = dict(model.named_parameters())
+    with torch.no_grad():
+        for dimension in hidden:
+            for axis in dimension.axes:
+                if axis.tensor in parameters:
+                    where = axis.positions(lesser[dimension.name], dimension.size)
+                    parameters[axis.tensor].index_fill_(axis.dim, where, 1e-6)
+    most = params(apply(model, halved).settings)
+    kinds = {name: s for name, s in by_l2(model).items() if name == "layers" or name in halved}
+    choice = choose_within(model, kinds, squares(model), Cost(params), Budget(params=most))
+    assert len(choice["layers"]) == model.settings.encoder.layers
+    assert {name: choice[name].tolist() for name in halved} == {name: kept.tolist() for name, kept in halved.items()}
+
+
+def test_layers_fall_where_narrower_ones_would_not_do() -> None:
     model = make_model("conformer", "keyword")
     cost = Cost(params)
-    sizes = {d.name: d.size for d in model.dimensions()}
-    layers = [("layers", i) for i in range(sizes["layers"] - 1)]
-    units = [(name, i) for name, size in sizes.items() if name != "layers" for i in range(size - 1)]
-    ranking = Ranking(model, {d.name: d for d in model.dimensions()}, (*units[:5], *layers, *units[5:]))
-    most = cost.of(ranking.settings(6)) + 0.5 * (cost.of(ranking.settings(5)) - cost.of(ranking.settings(6)))
-    first = ranking.layers_first(6)
-    assert first.units[:6] == (layers[0], *units[:5])
-    assert sorted(first.units) == sorted(ranking.units)
-    kept = {name: len(k) for name, k in first.choice(1).items()}
-    assert cost.of(first.settings(1)) <= most
-    assert kept == sizes | {"layers": sizes["layers"] - 1}, "the layer alone is enough: the five units stay"
+    ranking = ranked(model, cost)
+    most = params(ranking.settings(0, len(ranking.units))) - 1
+    found = apply(model, choose_within(model, by_l2(model), squares(model), cost, Budget(params=most)))
+    assert found.settings.encoder.layers < model.settings.encoder.layers
+    assert params(found.settings) <= most
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_importance_kept_is_that_of_the_smaller_model(name: str) -> None:
+    model = make_model(name, "keyword")
+    choice = ranked(model, Cost(params)).choice(1, 5)
+    smaller = apply(model, choice)
+    expected = sum(float(p.detach().double().square().sum()) for p in smaller.parameters())
+    assert importance_kept(model, squares(model), choice) == pytest.approx(expected)
+    assert importance_kept(model, {}, choice) == 0.0
+    assert weight_worth(model, GeometricMedian(by="geometric_median"), None).keys() == squares(model).keys()
 
 
 def test_units_that_cost_more_go_first() -> None:
