@@ -81,8 +81,9 @@ def choose_within(
 
 
 def importance_kept(model: Recogniser, worth: Mapping[str, Tensor], choice: Mapping[str, Tensor]) -> float:
-    """Sum of the worth of all weights that are left; weights without any count nothing."""
-    return sum(float(left.double().sum()) for left in apply_to_tensors(worth, model.dimensions(), choice).values())
+    """Sum of the worth of all weights that are left, in means of their tensors, since scales differ between layers."""
+    relative = {name: comparable(scores) for name, scores in worth.items()}
+    return sum(float(left.double().sum()) for left in apply_to_tensors(relative, model.dimensions(), choice).values())
 
 
 def rank(model: Recogniser, scores: Mapping[str, Tensor], cost: Cost) -> Ranking:
