@@ -37,7 +37,8 @@ def from_hypotheses(
 def from_labels(student_BTV: Tensor, hypotheses: Hypotheses, lengths_B: Tensor, *, settings: FromHypotheses) -> Tensor:
     """sum_n w_n * -log p(label n), in nats, mean over all utterances; T = L = 1, and no unit is a blank.
 
-    Utterances without hypotheses give 0. 0-dim float32, differentiable in student_BTV only.
+    Utterances without hypotheses, and hypotheses that name nothing, give 0. 0-dim float32, differentiable in
+    student_BTV only.
     """
     _require_fit(student_BTV, hypotheses, lengths_B)
     longest = int(hypotheses.lengths_BN.max())
@@ -46,7 +47,7 @@ def from_labels(student_BTV: Tensor, hypotheses: Hypotheses, lengths_B: Tensor, 
             f"a keyword is one frame with one label; found {student_BTV.shape[1]} frames, hypotheses of {longest} units"
         )
     log_probs_BV = alignable_log_probs(student_BTV, lengths_B)[0]
-    weights_BN = hypotheses.weights_BN * (lengths_B > 0)[:, None]
+    weights_BN = hypotheses.weights_BN * (lengths_B > 0)[:, None] * (hypotheses.lengths_BN == 1)
     return -(log_probs_BV.gather(1, hypotheses.targets_BNL[..., 0]) * weights_BN).sum() / len(lengths_B)
 
 

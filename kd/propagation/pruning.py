@@ -42,7 +42,11 @@ def weight_masks(
         parts = torch.split(joined, [s.numel() for s in scores.values()])
         masks = {name: part.view_as(scores[name]) for name, part in zip(scores, parts, strict=True)}
     if not any(bool(mask.any()) for mask in masks.values()):
-        raise ValueError(f"threshold {settings.threshold} leaves no weight alive: lower it, or give a sparsity")
+        raise ValueError(
+            f"sparsity {settings.sparsity:g} leaves no weight alive: lower it"
+            if settings.threshold is None
+            else f"threshold {settings.threshold} leaves no weight alive: lower it, or give a sparsity"
+        )
     return {name: mask & alive[name] if name in alive else mask for name, mask in masks.items()}
 
 

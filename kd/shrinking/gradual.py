@@ -8,7 +8,7 @@ from kd.models import Recogniser
 from kd.propagation.choice import keep_by_scope
 from kd.propagation.evidence import Evidence
 from kd.propagation.importance import score_units
-from kd.settings.propagation import PruneUnits
+from kd.settings.propagation import PruneUnits, PruneWeights
 
 
 def cubic(start: float, end: float, step: int, steps: int) -> float:
@@ -19,6 +19,14 @@ def cubic(start: float, end: float, step: int, steps: int) -> float:
 def cuts(epochs: int, steps: int) -> tuple[int, ...]:
     """Epochs before which it is pruned, evenly spaced; the last is `epochs`."""
     return tuple(round(epochs * step / steps) for step in range(1, steps + 1))
+
+
+def zeros(model: Recogniser, settings: PruneWeights) -> int:
+    """How many weights are zero at a sparsity, over all tensors or in each, as the scope says."""
+    assert settings.sparsity is not None
+    sizes = [p.numel() for p in model.parameters() if p.ndim > 1]
+    together = sizes if settings.scope == "layer" else [sum(sizes)]
+    return sum(round(settings.sparsity * size) for size in together)
 
 
 def units_left(

@@ -1,6 +1,7 @@
 """How a student shrinks: after which epochs, under what pressure until then, and what goes."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -125,7 +126,11 @@ class InSteps:
         prune, steps = self.settings.prune, self.settings.steps
         sparsity = gradual.cubic(self.start, self.sparsity, number + 1, steps)
         if isinstance(prune, PruneWeights):
-            return propagate(source, [prune.model_copy(update={"sparsity": sparsity})], self.calibrate)
+            step = prune.model_copy(update={"sparsity": sparsity})
+            if gradual.zeros(source.model, step) <= sum(int((~mask).sum()) for mask in source.masks.values()):
+                line = f"prune weights by {prune.importance.by}, step {number + 1} of {steps}: too small for one weight"
+                return replace(source, lineage=(*source.lineage, line), kept=(*source.kept, {}))
+            return propagate(source, [step], self.calibrate)
         evidence = None
         if isinstance(prune.importance, DataDriven) and self.calibrate is not None:
             evidence = self.calibrate(source.model, prune.importance)

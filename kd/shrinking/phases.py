@@ -14,6 +14,7 @@ from kd.settings.models import ModelSettings
 from kd.settings.shrinking import Shrink
 from kd.shrinking.methods import Method, make_method
 from kd.training import Course, Epoch, Span, fit
+from kd.training.eight_bits import in_eight_bits
 from kd.training.loop import validated
 from kd.training.pressure import NoPressure
 
@@ -55,7 +56,8 @@ def fit_and_shrink(
         if not last:
             on_cpu = Propagated(now.model.cpu().eval(), now.masks, now.lineage, now.kept)
             now = method.cut(on_cpu, pressure, phase)
-            left = validated(course.validate, now.model.to(device).eval(), span.end - 1)["valid_error"]
+            with in_eight_bits(now.model.to(device).eval(), course.settings.quantised == "int8"):
+                left = validated(course.validate, now.model, span.end - 1)["valid_error"]
             at_cut = {"valid_error_at_cut": broadcast_object_list([left])[0]}
 
 

@@ -3,7 +3,7 @@
 Each epoch reseeds torch from (seed, epoch), so a run resumed at an epoch's end goes on exactly as
 one that was never stopped. Several processes (Accelerate) share each batch and reach the losses and
 gradients of one process that has the whole of it, but for dropout, which each draws for itself, and for relational
-losses, whose pairs are those of a process's share.
+losses and DIST, whose pairs and columns are those of a process's share.
 """
 
 import math

@@ -88,7 +88,7 @@ def _flatness(figures: dict[str, float], num_units: int | None) -> list[str]:
 
 def _blanks(figures: dict[str, float]) -> list[str]:
     share = figures.get("blank_share", 0.0)
-    if share < SILENT:
+    if share < SILENT or "spoken_loss" not in figures:  # a teacher that never speaks has nothing else to teach
         return []
     return [f"{percent(share)} of the divergence lies where the teacher is silent: blank_selected leaves it out"]
 

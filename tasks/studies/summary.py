@@ -92,11 +92,11 @@ def _complete_cells(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_counts(results: pd.DataFrame) -> pd.DataFrame:
-    """The models whose rows all say how often each speaker was misheard, or all models where no row says it."""
-    if "by_speaker" not in results or results["by_speaker"].isna().all():
+    """The models whose rows all say how often each speaker was misheard; all, folds as speakers, where none has it."""
+    if "by_speaker" not in results:
         return results
     known = results["by_speaker"].notna().groupby(results["model"]).transform("all")
-    return results[known]
+    return results[known] if known.any() else results.drop(columns="by_speaker")
 
 
 def _speakers(results: pd.DataFrame) -> Iterator[dict[str, Any]]:

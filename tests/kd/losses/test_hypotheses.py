@@ -112,6 +112,15 @@ def test_keywords_by_hand() -> None:
     torch.testing.assert_close(logits.grad, expected)
 
 
+def test_a_hypothesis_that_names_nothing_teaches_no_keyword() -> None:
+    logits = torch.zeros(2, 1, 4, requires_grad=True)
+    found = named(logits, [[([], 1.0)], []], torch.tensor([1, 1]))
+    found.backward()
+    assert found.item() == 0.0
+    assert logits.grad is not None
+    assert not logits.grad.any()
+
+
 def test_one_hypothesis_each_is_a_label_and_one_frame_is_ctc() -> None:
     logits, one = keywords(), torch.ones(4, dtype=torch.long)
     labels = torch.tensor([[2], [0], [1], [2]])

@@ -53,6 +53,13 @@ def test_a_threshold_by_hand() -> None:
     assert 0 < zeros(masks) < sum(p.numel() for p in weights(model).values())
 
 
+@pytest.mark.parametrize("scope", ["global", "layer"])
+def test_a_sparsity_that_leaves_no_weight_is_refused_by_its_name(scope: str) -> None:
+    settings = PruneWeights.model_validate({"op": "prune_weights", "sparsity": 0.999999, "scope": scope})
+    with pytest.raises(ValueError, match=r"sparsity 0\.999999 leaves no weight alive: lower it"):
+        weight_masks(make_model("cnn"), settings)
+
+
 def test_a_threshold_above_everything_is_refused() -> None:
     with pytest.raises(ValueError, match=r"threshold 1000.0 leaves no weight alive: lower it, or give a sparsity"):
         weight_masks(make_model("cnn"), PruneWeights(op="prune_weights", threshold=1000.0))

@@ -249,3 +249,28 @@ def test_each_step_of_the_cubic_schedule_is_exact() -> None:
     last = list(run(model, ADAPTER.validate_python({**shrink, "prune": prune})))[-1]
     left = [sum(len(indices) for indices in kept.values()) for kept in last.state["kept"]]
     assert left == [26 - round(0.4 * (1 - (2 / 3) ** 3) * 26), 26 - round(0.4 * (26 / 27) * 26), 26 - 10]
+
+
+@pytest.mark.parametrize("scope", ["global", "layer"])
+def test_a_step_too_small_for_one_weight_zeroes_none(scope: str) -> None:
+    """The last of many steps are tiny: they end no training, and the sparsity is met all the same."""
+    model = fresh("gru")
+    prune = {"op": "prune_weights", "sparsity": 0.5, "scope": scope}
+    shrink = ADAPTER.validate_python({"how": "gradual", "epochs": 24, "steps": 24, "prune": prune})
+    last = list(run(model, shrink, tiny_settings(epochs=25)))[-1]
+    masks = restored(model, last.state).masks
+    dead, total = (
+        sum(int(part.sum()) for part in parts)
+        for parts in ([~m for m in masks.values()], [m | ~m for m in masks.values()])
+    )
+    assert dead / total == pytest.approx(0.5, abs=0.01)
+    assert any("too small for one weight" in line for line in restored(model, last.state).lineage)
+
+
+def test_in_eight_bits_a_cut_is_validated_as_the_epochs_are() -> None:
+    def rounded(model: Recogniser) -> dict[str, float]:
+        return {"valid_error": float(sum("forward" in vars(m) for m in model.modules())), "valid_loss": 0.0}
+
+    shrink = ADAPTER.validate_python({**UNITS["gates"], "kinds": ["hidden"], "epochs": 1})
+    epochs = list(run(fresh("cnn"), shrink, tiny_settings(epochs=2, quantised="int8"), validate=rounded))
+    assert epochs[1].metrics["valid_error_at_cut"] == epochs[1].metrics["valid_error"] > 0

@@ -82,6 +82,11 @@ def test_a_flat_teacher_and_one_of_blanks_are_named(
     assert found == f"{'; '.join([sentence_of(LATE)[:-1], *expected])}."
 
 
+def test_of_a_teacher_that_never_speaks_blanks_are_not_left_out() -> None:
+    silent = {name: value for name, value in LATE.items() if name != "spoken_loss"}
+    assert BLANKS not in sentence_of({**silent, "blank_share": 1.0}, 8)
+
+
 def test_only_the_taught_are_told_of_by_their_last_known_figures() -> None:
     nan = float("nan")
     late = {"agreement": [0.1, 0.8, 0.9], "blank_loss": [1.0, 0.5, 0.1], "delay_frames": [nan, 2, nan]}

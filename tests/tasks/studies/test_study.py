@@ -215,6 +215,14 @@ def test_seeds_are_averaged_and_folds_are_the_speakers() -> None:
     assert teacher.against_teacher is None
 
 
+def test_where_every_model_has_a_row_without_counts_folds_are_speakers() -> None:
+    """A study begun before that column, and gone on after."""
+    table = results({"teacher": [[10, 10], [12, 12]], "baseline": [[30, 30], [40, 40]]})
+    expected = markdown(summarise(table))
+    table["by_speaker"] = [None if fold == table["fold"].iloc[0] else '{"a": [1, 50]}' for fold in table["fold"]]
+    assert markdown(summarise(table)) == expected
+
+
 def test_a_model_without_counts_by_speaker_has_no_interval() -> None:
     """Beside others that have them; a fold of several speakers is not one of them."""
     table = results({"teacher": [[10, 10]], "baseline": [[30, 30]], "old": [[20, 20]]})
