@@ -34,6 +34,8 @@ def units_left(
 ) -> dict[str, Tensor]:
     """Indices kept by dimension, such that exactly round(sparsity * units) of those that there were have gone.
 
+    By layer one unit stays in each, as where they are pruned at once.
+
     sizes: units of each dimension before the first step.
     """
     dimensions = [d for d in model.dimensions() if d.kind in settings.kinds]
@@ -41,6 +43,7 @@ def units_left(
 
     def still_to_go(names: Sequence[str]) -> int:
         before, now = sum(sizes[name] for name in names), sum(len(scores[name]) for name in names)
-        return max(0, now - (before - round(sparsity * before)))
+        count = max(0, now - (before - round(sparsity * before)))
+        return min(count, now - 1) if settings.scope == "layer" else count
 
     return keep_by_scope(dimensions, scores, settings.scope, still_to_go)

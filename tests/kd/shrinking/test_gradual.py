@@ -5,6 +5,7 @@ import torch
 from factories import make_model
 
 from kd.propagation import apply
+from kd.propagation.pruning import choose_units
 from kd.settings.propagation import PruneUnits
 from kd.shrinking.gradual import cubic, cuts, units_left
 
@@ -50,3 +51,13 @@ def test_the_least_important_go_first() -> None:
     choice = units_left(model, PruneUnits.model_validate(data), None, sizes, 0.04)
     assert choice["layers.1.hidden"].tolist() == [0, 1, 3, 4, 5, 6]
     assert sum(map(len, choice.values())) == 25
+
+
+def test_by_layer_one_unit_of_each_stays_as_where_they_are_pruned_at_once() -> None:
+    data = {"op": "prune_units", "kinds": ["hidden"], "sparsity": 0.99, "scope": "layer", "importance": {"by": "l2"}}
+    model, settings = make_model("cnn"), PruneUnits.model_validate(data)
+    sizes = {d.name: d.size for d in model.dimensions() if d.kind == "hidden"}
+    choice = units_left(model, settings, None, sizes, 0.99)
+    assert {name: len(kept) for name, kept in choice.items()} == dict.fromkeys(sizes, 1)
+    at_once = choose_units(model, settings)
+    assert {name: kept.tolist() for name, kept in choice.items()} == {n: kept.tolist() for n, kept in at_once.items()}
