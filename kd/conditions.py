@@ -7,8 +7,8 @@ to full scale: it alone rounds to 16 bits and clips.
 from fractions import Fraction
 
 import numpy as np
+import scipy  # its parts are imported where they are first used
 from numpy.typing import NDArray
-from scipy import signal
 
 from kd.settings.conditions import Condition, Level, Noise, Rate, Reverberation
 
@@ -59,25 +59,25 @@ def reverberate(samples_N: Samples, sample_rate_hz: int, room: Reverberation, rn
     if energy == 0:
         return samples_N
     echoes_K *= np.sqrt(10 ** (-room.direct_to_echo_db / 10) / energy)
-    wet_N = samples_N + signal.fftconvolve(samples_N, echoes_K)[: len(samples_N)]
+    wet_N = samples_N + scipy.signal.fftconvolve(samples_N, echoes_K)[: len(samples_N)]
     return np.asarray(wet_N * (rms(samples_N) / max(rms(wet_N), np.finfo(float).tiny)))
 
 
 def change_rate(samples_N: Samples, factor: float) -> Samples:
     """`factor` times as fast and high; the factor is rounded to hundredths."""
     ratio = Fraction(factor).limit_denominator(100)
-    return np.asarray(signal.resample_poly(samples_N, ratio.denominator, ratio.numerator))
+    return np.asarray(scipy.signal.resample_poly(samples_N, ratio.denominator, ratio.numerator))
 
 
 def telephone(samples_N: Samples, sample_rate_hz: int) -> Samples:
     """Through a telephone's band and its 8-bit μ-law code (ITU-T G.711, continuous form), and back."""
     ratio = Fraction(min(TELEPHONE_RATE_HZ, sample_rate_hz), sample_rate_hz)
-    narrow_M = signal.resample_poly(samples_N, ratio.numerator, ratio.denominator)
+    narrow_M = scipy.signal.resample_poly(samples_N, ratio.numerator, ratio.denominator)
     rate_hz = sample_rate_hz * ratio
     high_hz = min(TELEPHONE_BAND_HZ[1], 0.45 * float(rate_hz))
-    band = signal.butter(4, (TELEPHONE_BAND_HZ[0], high_hz), "bandpass", fs=float(rate_hz), output="sos")
-    coded_M = mu_law(np.clip(signal.sosfilt(band, narrow_M), -1, 1))
-    wide = signal.resample_poly(coded_M, ratio.denominator, ratio.numerator)[: len(samples_N)]
+    band = scipy.signal.butter(4, (TELEPHONE_BAND_HZ[0], high_hz), "bandpass", fs=float(rate_hz), output="sos")
+    coded_M = mu_law(np.clip(scipy.signal.sosfilt(band, narrow_M), -1, 1))
+    wide = scipy.signal.resample_poly(coded_M, ratio.denominator, ratio.numerator)[: len(samples_N)]
     return np.pad(wide, (0, len(samples_N) - len(wide)))
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from kd.frontend import LogMel
 from kd.settings.frontend import FrontEndSettings
@@ -29,6 +28,8 @@ def macs_per_audio_second(model: nn.Module, settings: ModelSettings, frontend: F
 
 def count_macs(model: nn.Module, *inputs: Tensor) -> float:
     """Multiply-accumulates of one call in evaluation mode, on a copy of the model on the CPU."""
+    from torch.utils.flop_counter import FlopCounterMode  # it imports triton: a third of a second in every stage
+
     copy = deepcopy(model).cpu().eval()
     with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=_CPU_KERNELS) as counter:
         copy(*inputs)

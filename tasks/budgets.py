@@ -7,8 +7,8 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
+import scipy  # its parts are imported where they are first used
 import torch
-from scipy.optimize import nnls
 
 from kd.macs import count_params, macs_per_audio_second
 from kd.models import Recogniser, build
@@ -53,7 +53,7 @@ def fitted(measured: ToCost, samples: list[ModelSettings], frontend: FrontEndSet
     times = np.array([measured(s) for s in samples])
     parts = np.array([_parts(s, frontend) for s in samples])
     scale = parts.max(0)
-    weights, _ = nnls(parts / scale / times[:, None], np.ones(len(times)))
+    weights, _ = scipy.optimize.nnls(parts / scale / times[:, None], np.ones(len(times)))
 
     @lru_cache
     def estimate(settings: ModelSettings) -> float:

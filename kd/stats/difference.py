@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from kd.stats.blocks import Array, blocks_of, checked, jackknife_error, sums
 from kd.stats.limits import FEW_SPEAKERS
+from kd.stats.tails import t_above
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +86,8 @@ class Difference:
         if self.spread == 0:
             return float(1 - tail ** (1 / self.num_utterances))
         if self.set_ratios_K is None:
-            return float(stats.t.isf(tail, self.num_speakers - 1) * self.spread)
-        at_least = float(stats.t.isf(tail, self.num_utterances - 1) * self.utterance_spread)
+            return t_above(tail, self.num_speakers - 1) * self.spread
+        at_least = t_above(tail, self.num_utterances - 1) * self.utterance_spread
         beyond_K = np.nan_to_num(side * (self.set_ratios_K - self.estimate), nan=np.inf)
         return max(float(np.sort(beyond_K)[-refuting]), at_least)
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from kd.stats.blocks import blocks_of, checked, ratio_and_spread
+from kd.stats.tails import clopper_pearson, t_above
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def error_interval(
     rate, spread = ratio_and_spread(errors, units, block_N)
     if spread == 0:
         wrong = rate * len(errors) if rate <= 1 else len(errors)
-        low, high = _clopper_pearson(wrong, len(errors), confidence)
+        low, high = clopper_pearson(wrong, len(errors), (1 - confidence) / 2)
         return Interval(rate, min(low, rate), max(high, rate), "exact binomial over utterances")
     with np.errstate(over="ignore"):
         factor = np.exp(_t_quantile(block_N, confidence) * spread / rate)
@@ -73,19 +73,11 @@ def paired_interval(
     block_N, what = blocks_of(speakers_N)
     difference, spread = ratio_and_spread(errors - others, units, block_N)
     if spread == 0:
-        _, bound = _clopper_pearson(0, len(errors), confidence)
+        _, bound = clopper_pearson(0, len(errors), (1 - confidence) / 2)
         return Interval(difference, difference - bound, difference + bound, "exact binomial over utterances")
     reach = float(_t_quantile(block_N, confidence) * spread)
     return Interval(difference, difference - reach, difference + reach, f"jackknife over {what}")
 
 
 def _t_quantile(block_N: NDArray[np.intp], confidence: float) -> float:
-    return float(stats.t.ppf(0.5 + confidence / 2, max(int(block_N.max()), 1)))
-
-
-def _clopper_pearson(wrong: float, count: int, confidence: float) -> tuple[float, float]:
-    """Exact binomial interval of `wrong` out of `count` (Clopper & Pearson 1934)."""
-    tail = (1 - confidence) / 2
-    low = float(stats.beta.ppf(tail, wrong, count - wrong + 1)) if wrong > 0 else 0.0
-    high = float(stats.beta.isf(tail, wrong + 1, count - wrong)) if wrong < count else 1.0
-    return low, high
+    return t_above((1 - confidence) / 2, max(int(block_N.max()), 1))

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy import stats
-
 from kd.stats.difference import Difference
 from kd.stats.holm import holm_tails
 from kd.stats.limits import least_speakers
+from kd.stats.tails import t_above
 
 Claim = Literal["better", "not worse", "worse", "too little data to tell"]
 POWER = 0.8
@@ -79,7 +78,7 @@ def _more_speakers(difference: Difference, margin: float, low_tail: float, high_
             return False
         if difference.spread == 0:
             return 1 - math.pow(tail, have / (speakers * difference.num_utterances)) <= abs(gap)
-        quantiles = stats.t.isf(tail, speakers - 1) + stats.t.isf(1 - POWER, speakers - 1)
+        quantiles = t_above(tail, speakers - 1) + t_above(1 - POWER, speakers - 1)
         return bool(quantiles * difference.spread * math.sqrt(have / speakers) <= abs(gap))
 
     low, high = have, max(2 * have, 2)

@@ -9,7 +9,8 @@ from math import sqrt
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
-from scipy import stats
+
+from kd.stats.tails import beyond_normal, normal_above
 
 BETWEEN = 2
 """Words that both must have right between two segments."""
@@ -40,9 +41,9 @@ def mapsswe(references_N: Sequence[str], hypotheses_N: Sequence[str], others_N: 
     deviation = float(more.std(ddof=1)) if len(more) > 1 else 0.0
     if deviation == 0:
         p = min(1.0, 2 * 0.5 ** len(more))
-        return MatchedPairs(len(more), float(more.mean()), float(np.sign(more[0]) * stats.norm.isf(p / 2)), p)
+        return MatchedPairs(len(more), float(more.mean()), float(np.sign(more[0]) * normal_above(p / 2)), p)
     z = float(more.mean()) / (deviation / sqrt(len(more)))
-    return MatchedPairs(len(more), float(more.mean()), z, float(2 * stats.norm.sf(abs(z))))
+    return MatchedPairs(len(more), float(more.mean()), z, beyond_normal(z))
 
 
 def segments(reference: str, hypothesis: str, other: str) -> list[tuple[int, int]]:

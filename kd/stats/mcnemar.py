@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.stats import binomtest
+from kd.stats.tails import sign_test
 
 
 @dataclass(frozen=True)
@@ -22,4 +22,4 @@ def mcnemar(errors_N: Sequence[float], other_errors_N: Sequence[float]) -> Disco
     """
     pairs = [(error > 0, other > 0) for error, other in zip(errors_N, other_errors_N, strict=True)]
     this, other = pairs.count((True, False)), pairs.count((False, True))
-    return Discordant(this, other, float(binomtest(this, this + other).pvalue) if this + other else 1.0)
+    return Discordant(this, other, sign_test(this, other) if this + other else 1.0)

@@ -4,9 +4,8 @@ Legend: N samples.
 """
 
 import numpy as np
+import scipy  # its parts are imported where they are first used
 from numpy.typing import NDArray
-from scipy.fft import next_fast_len
-from scipy.signal import fftconvolve
 
 from tasks.params.corpora import RoomParams
 
@@ -47,13 +46,13 @@ def reverberate(dry_N: Samples, sample_rate_hz: int, rt60_s: float, rng: np.rand
     if energy == 0:
         return dry_N
     echoes_M *= np.sqrt(10 ** (-rng.uniform(*_DIRECT_TO_ECHO_DB) / 10) / energy)
-    wet_N: Samples = dry_N + fftconvolve(dry_N, echoes_M)[: len(dry_N)]
+    wet_N: Samples = dry_N + scipy.signal.fftconvolve(dry_N, echoes_M)[: len(dry_N)]
     return wet_N
 
 
 def coloured_noise(num_samples: int, slope: float, rng: np.random.Generator) -> Samples:
     """Noise of root-mean-square 1 whose power falls as 1 / frequency**slope."""
-    num_fast = next_fast_len(num_samples, real=True)
+    num_fast = scipy.fft.next_fast_len(num_samples, real=True)
     spectrum = np.fft.rfft(rng.standard_normal(num_fast))
     frequencies = np.arange(len(spectrum), dtype=np.float64)
     frequencies[0] = np.inf  # no offset
