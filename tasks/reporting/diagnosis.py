@@ -1,9 +1,10 @@
-"""How distilling went: a sentence for each model that had a teacher, and curves. From its history alone."""
+"""How distilling went: a sentence for each model that had a teacher, and curves. From its history and its objective."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from kd.settings.losses import BlankSelected, ObjectiveSettings, OneMatch, ShiftTolerant
 from tasks.reporting.figures import epoch_curves
 from tasks.reporting.results import Model
 from tasks.reporting.wording import compact, percent
@@ -34,9 +35,10 @@ class Diagnosis:
     charts: tuple[tuple[str, str], ...]
 
 
-def diagnose(models: Sequence[Model]) -> Diagnosis:
-    """Sentences and charts of those models whose history tells of a teacher."""
-    sentences = {m.name: sentence for m in models if (sentence := sentence_of(last_figures(m), m.num_units))}
+def diagnose(models: Sequence[Model], objectives: Mapping[str, ObjectiveSettings]) -> Diagnosis:
+    """Sentences and charts of those models whose history tells of a teacher; objectives: by student."""
+    told = {m.name: sentence_of(last_figures(m), m.num_units, objectives.get(m.name)) for m in models}
+    sentences = {name: sentence for name, sentence in told.items() if sentence}
     known = [_with_ratio(m) for m in models]
     charts = tuple(
         (title, epoch_curves(known, column, label, scale))
@@ -52,16 +54,32 @@ def last_figures(model: Model) -> dict[str, float]:
     return {name: float(values.iloc[-1]) for name in curve.columns if len(values := curve[name].dropna())}
 
 
-def sentence_of(figures: dict[str, float], num_units: int | None = None) -> str:
-    """What the figures of a training run say of teacher and student; empty without a teacher."""
-    parts = [*_spikes(figures), *_flatness(figures, num_units), *_blanks(figures), *_gradients(figures)]
+def sentence_of(
+    figures: dict[str, float], num_units: int | None = None, objective: ObjectiveSettings | None = None
+) -> str:
+    """What the figures of a training run say of teacher and student; empty without a teacher.
+
+    Nothing is advised that the objective does already.
+    """
+    allowed = max((m.max_delay for m in _matches(objective) if isinstance(m, ShiftTolerant)), default=0)
+    selected = any(isinstance(m, BlankSelected) for m in _matches(objective))
+    parts = [
+        *_spikes(figures, allowed),
+        *_flatness(figures, num_units),
+        *([] if selected else _blanks(figures)),
+        *_gradients(figures),
+    ]
     if not parts:
         return ""
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _spikes(figures: dict[str, float]) -> list[str]:
+def _matches(objective: ObjectiveSettings | None) -> Sequence[OneMatch]:
+    return objective.matches if objective is not None and objective.uses_teacher else ()
+
+
+def _spikes(figures: dict[str, float], allowed: int) -> list[str]:
     if "agreement" not in figures:
         return []
     shared = f"{percent(figures['agreement'])} of the student's and the teacher's "
@@ -73,7 +91,7 @@ def _spikes(figures: dict[str, float]) -> list[str]:
     if abs(frames) < 1:
         return [f"the student's spikes come when the teacher's do; {shared}spikes are common"]
     when = f"the student's spikes come {abs(ms):.0f} ms {'later' if frames > 0 else 'earlier'} than the teacher's"
-    remedy = f": allow a delay of {frames:.0f} frame{'s' * (frames >= 1.5)}" if frames > 0 else ""
+    remedy = f": allow a delay of {frames:.0f} frame{'s' * (frames >= 1.5)}" if frames > allowed else ""
     return [f"{when}{remedy}; {shared}spikes are common"]
 
 

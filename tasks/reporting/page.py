@@ -89,7 +89,7 @@ def render(sources: Sources) -> str:
                 ("Error against latency", "latency_ms_p50", "median latency of an utterance in ms", 1.0),
             )
         ] + [("Learning curves", Markup(learning_curves(models)))],
-        diagnosis=diagnose(models),
+        diagnosis=diagnose(models, {name: one.objective for name, one in sources.params.students.items()}),
         unchosen=unchosen(models, UNCHOSEN),
         disputed=disputed,
         clips={name: Markup(uri) for name, uri in clips(sources.prepared, [one.id for one in disputed]).items()},

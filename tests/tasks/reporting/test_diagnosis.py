@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from kd.settings.losses import ObjectiveSettings
 from tasks.reporting.diagnosis import diagnose, sentence_of
 from tasks.reporting.results import COLUMNS, Model
 
@@ -87,13 +88,26 @@ def test_of_a_teacher_that_never_speaks_blanks_are_not_left_out() -> None:
     assert BLANKS not in sentence_of({**silent, "blank_share": 1.0}, 8)
 
 
+def test_nothing_is_advised_that_the_objective_does_already() -> None:
+    blanks = {**LATE, "blank_share": 0.92}
+
+    def told(**match: Any) -> str:
+        return sentence_of(blanks, 8, ObjectiveSettings.model_validate({"beta": 1.0, "match": match}))
+
+    assert "allow a delay of 2 frames" in told(name="soft_targets")
+    assert BLANKS in told(name="soft_targets")
+    assert BLANKS not in told(name="blank_selected")
+    assert "80 ms later than the teacher's;" in told(name="shift_tolerant", max_delay=2)
+    assert "allow a delay of 2 frames" in told(name="shift_tolerant", max_delay=1)
+
+
 def test_only_the_taught_are_told_of_by_their_last_known_figures() -> None:
     nan = float("nan")
     late = {"agreement": [0.1, 0.8, 0.9], "blank_loss": [1.0, 0.5, 0.1], "delay_frames": [nan, 2, nan]}
     taught = make_model("taught", **late, delay_ms=[nan, 80, nan], label_gradient=[1, 2, 4], match_gradient=[1, 1, 1])
     taught.curve["teacher_entropy"] = [1.0, 1.0, 2.0]
     taught = replace(taught, num_units=8)
-    found = diagnose([make_model("alone"), taught])
+    found = diagnose([make_model("alone"), taught], {})
     assert found.sentences.keys() == {"taught"}
     assert "80 ms later" in found.sentences["taught"]
     assert "at 96.2\u202f% of the greatest entropy" in found.sentences["taught"]
@@ -108,4 +122,4 @@ def test_only_the_taught_are_told_of_by_their_last_known_figures() -> None:
         colours = set(re.findall(r"(?:stroke|fill): ?([^;\"]+)", svg))
         assert colours <= {"none", "currentColor", "var(--grid)", "var(--model-1)"}
         assert "var(--model-1)" in svg
-    assert diagnose([make_model("alone")]).charts == ()
+    assert diagnose([make_model("alone")], {}).charts == ()
