@@ -12,7 +12,7 @@ from kd.settings.propagation import Magnitude
 from tasks.params.pipeline import Params, TrainedTeacher, load_params
 
 REPO = Path(__file__).parents[2]
-OUTPUTS = {"keyword_classical": 10, "keyword_cnn": 35, "connected_digits": 17, "assistant": 29}
+OUTPUTS = {"keyword_classical": 10, "keyword_cnn": 35, "connected_digits": 17, "assistant": 29, "conformer": 29}
 """Digits, words of Speech Commands, letters of the digits, or all, with space and blank."""
 
 
