@@ -1,12 +1,13 @@
 """The graph of stages as dvc.yaml declares it, and which of them are stale."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from flows.dvc_locks import release_dead_locks
+from flows.lock_file import keep_lock_file, mend_lock_file
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,18 @@ class State:
     stale: frozenset[str]
 
 
-def look(root: Path) -> State:
-    """Read the graph, and ask DVC once what changed; whatever reads from a changed stage is stale too."""
-    from dvc.repo import Repo
+def look(root: Path, say: Callable[[str], None] = print) -> State:
+    """Read the graph, and ask DVC once what changed; whatever reads from a changed stage is stale too.
 
-    with Repo(str(root), _wait_for_lock=True) as repo:
+    What a killed process left of DVC's own files is mended first; `say` gets what that was.
+    """
+    from dvc.repo import Repo, lock_repo
+
+    with Repo(str(root), _wait_for_lock=True) as repo, lock_repo(repo):
         release_dead_locks(repo)
+        if mended := mend_lock_file(root):
+            say(mended)
+        keep_lock_file(root)
         graph = Graph(_nodes(repo))
         by_address = {stage.addressing: stage.name for stage in repo.index.stages}  # depends on where we are
         changed = [by_address[address] for address in repo.status() if address in by_address]

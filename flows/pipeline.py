@@ -65,7 +65,7 @@ def pipeline(
     lock.parent.mkdir(exist_ok=True)
     start_watchdog(os.getpid())
     with FileLock(lock):  # a run that is due while another goes on here waits for it
-        state = look(folder)
+        state = look(folder, get_run_logger().info)
         if gone := remove_leftovers(folder, state.graph):
             get_run_logger().info("Removed %s, which no stage makes any more", ", ".join(map(str, gone)))
             state = look(folder)

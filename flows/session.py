@@ -11,6 +11,7 @@ from pathlib import Path
 from flows.display import Display
 from flows.estimate import expected_seconds, seconds_left, stage_label, with_progress
 from flows.graph import State
+from flows.lock_file import keep_lock_file
 from flows.stage import Job, Verdict, run_job
 from tasks.scratch import remove_scratch
 from tasks.spool import SpoolReader
@@ -58,6 +59,7 @@ class Session:
         try:
             how = verdict = run_job(job, self.stop, line, tick)
             self.failures.pop(name, None)
+            keep_lock_file(self.root)
             remove_scratch(self.root, stage_label(name))
         except Exception as error:
             self.failures[name] = error

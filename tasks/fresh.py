@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,3 +30,13 @@ def fresh_folder(target: Path) -> Iterator[Path]:
     if target.exists():
         shutil.rmtree(target)
     partial.rename(target)
+
+
+def write_whole(target: Path, content: bytes) -> None:
+    """A file that holds all of this, or what it held before."""
+    partial = target.with_name(f".{target.name}.{threading.get_ident()}")
+    try:
+        partial.write_bytes(content)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -43,7 +43,7 @@ def test_killed_in_each_stage_the_run_ends_as_if_never_killed(tmp_path, undistur
     assert project.untimed_lock() == undisturbed.untimed_lock()
     assert set(project.statuses()) == {"FINISHED", "KILLED"}
     assert files(project) == files(undisturbed)
-    assert project.processes() == []
+    wait_for(lambda: not project.processes())
 
 
 @pytest.mark.slow

@@ -47,7 +47,7 @@ def test_a_scheduled_run_fires_and_brings_everything_up_to_date(finished, tmp_pa
         server.send_signal(signal.SIGINT)
         output = server.communicate(timeout=60)[0]
     assert "report" in finished.noted("end"), output
-    assert finished.processes() == []
+    wait_for(lambda: not finished.processes())
 
 
 @pytest.mark.slow

@@ -1,0 +1,62 @@
+"""dvc.lock, which DVC writes in place: a kill or a full disk meanwhile leaves it empty or cut off, and DVC refuses it.
+
+The last whole one is kept beside the resume states. What ended since is in DVC's run cache: nothing runs again.
+"""
+
+from contextlib import suppress
+from pathlib import Path
+
+import yaml
+
+from tasks.fresh import write_whole
+from tasks.paths import Paths
+
+CONFLICT = b"<<<<<<< "
+
+
+def keep_lock_file(root: Path) -> None:
+    """Keep a copy of dvc.lock, if it is whole and there is room on the disk."""
+    file, copy = root / "dvc.lock", _copy(root)
+    if file.is_file() and _is_whole(content := file.read_bytes()):
+        with suppress(OSError):
+            copy.parent.mkdir(exist_ok=True)
+            write_whole(copy, content)
+
+
+def mend_lock_file(root: Path) -> str | None:
+    """Where dvc.lock is cut off, put the last whole one in its place, or none; gives what was done, to be told.
+
+    Nobody may be writing to it meanwhile. A merge conflict is left to whoever merges.
+    """
+    file, copy = root / "dvc.lock", _copy(root)
+    if not file.is_file() or CONFLICT in (content := file.read_bytes()) or _is_whole(content):
+        return None
+    copy.parent.mkdir(exist_ok=True)
+    aside = copy.with_name("dvc.lock.broken")
+    write_whole(aside, content)
+    if copy.is_file():
+        write_whole(file, copy.read_bytes())
+        remedy = "the last whole one is back in its place"
+    else:
+        file.unlink()
+        remedy = "it begins anew, from DVC's run cache"
+    return f"dvc.lock was not whole, as a kill or a full disk leaves it: {remedy}; the broken one is {aside}"
+
+
+def _is_whole(content: bytes) -> bool:
+    """Whether DVC would take this for a lock file, and its last line has an end.
+
+    DVC takes part of a hash for a hash. What is cut off between two lines, the run cache has.
+    """
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+    from voluptuous import Invalid
+
+    try:
+        COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(content) or {})
+    except (yaml.YAMLError, Invalid):
+        return False
+    return content.endswith(b"\n")
+
+
+def _copy(root: Path) -> Path:
+    return Paths(root).scratch / "dvc.lock"
