@@ -43,9 +43,9 @@ from kd.settings.propagation import Operator
 from kd.text import Vocabulary
 from tasks.checkpoint import Checkpoint
 from tasks.deployed import Deployed, open_session
-from tasks.export import Exported
-from tasks.measure import time_interleaved
+from tasks.exported import Exported
 from tasks.onnx_files import write_onnx
+from tasks.timing import time_interleaved
 from tasks.watch import Silent
 
 SPEECH = Path(__file__).parents[2] / "shared" / "data" / "speechocean762" / "audio"

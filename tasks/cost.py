@@ -9,9 +9,9 @@ from kd.macs import count_params, macs_per_audio_second
 from tasks.checkpoint import Checkpoint
 from tasks.data import PreparedData, spread_over_lengths
 from tasks.deployed import Deployed
-from tasks.export import TRACED_FRAMES, Exported, metadata
-from tasks.measure import time_interleaved, write_frontend
+from tasks.exported import TRACED_FRAMES, Exported, metadata
 from tasks.onnx_files import write_onnx
+from tasks.timing import time_interleaved, write_frontend
 from tasks.watch import Silent
 
 TIMED_UTTERANCES, REPEATS = 20, 5

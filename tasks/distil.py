@@ -12,6 +12,7 @@ from kd.models import Recogniser
 from kd.posteriors import Codec
 from kd.shrinking import fit_and_shrink, restored
 from kd.training import Epoch, fit
+from tasks.budgets import cost_for
 from tasks.calibration import calibrator
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tasks.data import PreparedData, Utterance
@@ -103,7 +104,8 @@ def _loop(params: Params, name: str, data: PreparedData, frontend: LogMel) -> Ca
         return labelled(heard(data, recipe.hears), f"students.{name}")
 
     calibrate = calibrator(data, utterances, frontend, params.training_of(name).batch_seconds)
-    return partial(fit_and_shrink, shrink=recipe.shrink, calibrate=calibrate)
+    costs = partial(cost_for, params.frontend, data)
+    return partial(fit_and_shrink, shrink=recipe.shrink, calibrate=calibrate, costs=costs)
 
 
 def _labels(

@@ -4,35 +4,28 @@ One utterance at a time, ONNX Runtime, a fixed number of threads, the front end 
 for itself; the load before it began is written down beside the times.
 """
 
-import gc
 import json
 import os
 import platform
 import tempfile
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
-import torch
 
-from kd.frontend import LogMel
 from kd.settings.frontend import FrontEndSettings
 from tasks import fresh_process
 from tasks.data import PreparedData, spread_over_lengths
 from tasks.deployed import Deployed
 from tasks.forms.files import files_of
-from tasks.onnx_files import write_onnx
 from tasks.params.pipeline import Params
 from tasks.paths import Paths
+from tasks.timing import time_interleaved, write_frontend
 from tasks.watch import Silent, Watch
 
 Samples = npt.NDArray[np.float32]
-WARM_UP = 3
-Key = TypeVar("Key")
 
 
 def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -> dict[str, float]:
@@ -73,34 +66,6 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
     return {f"{model}/{key}": value for model, forms in figures.items() for key, value in forms["float32"].items()}
 
 
-def time_interleaved(
-    models: Mapping[Key, Callable[[Samples], Any]], samples: Sequence[Samples], repeats: int, watch: Watch
-) -> dict[Key, npt.NDArray[np.float64]]:
-    """Seconds of each model for each utterance: the median over repeats, shape (utterances,).
-
-    All models hear one utterance before the next one is taken, in an order that turns, so that whatever
-    slows the machine down hits all of them alike.
-    """
-    names = list(models)
-    seconds = {name: np.empty((repeats, len(samples))) for name in names}
-    for model in models.values():
-        for _ in range(WARM_UP):
-            model(samples[-1])
-    turns = [(r, i) for r in range(repeats) for i in range(len(samples))]
-    gc.collect()
-    gc.disable()
-    try:
-        for repeat, i in watch.progress(turns, len(turns), f"time {len(names)} files"):
-            first = (repeat + i) % len(names)
-            for name in names[first:] + names[:first]:
-                started = time.perf_counter()
-                models[name](samples[i])
-                seconds[name][repeat, i] = time.perf_counter() - started
-    finally:
-        gc.enable()
-    return {name: np.median(values, axis=0) for name, values in seconds.items()}
-
-
 def latency_figures(seconds: npt.NDArray[np.float64], durations_s: Iterable[float]) -> dict[str, float]:
     """Percentiles over utterances in ms, and the real-time factor: seconds of work for a second of audio."""
     p50, p95 = np.percentile(seconds * 1000, [50, 95])
@@ -129,11 +94,3 @@ def _files(export: Path, frontend: Path) -> dict[str, tuple[Path, Path | None]]:
         return {form: (path, None) for form, path in files_of(export).items()}
     write_frontend(frontend, FrontEndSettings.model_validate(description["frontend"]))
     return {form: (path, frontend) for form, path in files_of(export).items()}
-
-
-def write_frontend(file: Path, settings: FrontEndSettings) -> Path:
-    """The log-mel front end as an ONNX file, from audio to features."""
-    example = torch.zeros(2, 8000), torch.tensor([8000, 5003])
-    inputs, outputs = {"audio": ("N", "S"), "audio_lens": ("N",)}, {"x": ("N", "T"), "x_lens": ("N",)}
-    write_onnx(file, LogMel(settings), example, inputs, outputs, {})
-    return file

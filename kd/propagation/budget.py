@@ -1,8 +1,8 @@
 """Budgets: which depth and widths a model gets that costs no more than it may, and keeps the most importance.
 
-Units of all kinds given but layers stand in one ranking, by importance over cost. At each depth what goes is its
-beginning, as short as the budget allows; of all depths that one is taken whose weights matter most together. Sizes are
-those of the resulting settings, not estimates of them. See docs/adr/0014.
+Units of all kinds given but layers stand in one ranking, by importance over cost, or by what training has made of
+them. At each depth what goes is its beginning, as short as the budget allows; of all depths that one is taken whose
+weights matter most together. Sizes are those of the resulting settings, not estimates of them. See docs/adr/0014.
 """
 
 from collections.abc import Callable, Mapping
@@ -66,18 +66,23 @@ def choose_within(
     Raises ValueError where the budget is met already, or by nothing that these dimensions can leave.
     """
     ranking = rank(model, scores, cost)
-    if _real(cost, model.settings) <= budget.most:
-        raise ValueError(f"{budget} is met already: nothing would be removed. Lower it")
-    smallest = ranking.settings(len(ranking.layers), len(ranking.units))
-    if (least := _real(cost, smallest)) > budget.most:
-        kinds = ", ".join(dict.fromkeys(d.kind for d in model.dimensions() if d.name in scores))
-        raise ValueError(
-            f"{budget} cannot be met by removing {kinds}: the smallest reachable is {least:,.6g}. "
-            "Raise it, or name more kinds"
-        )
+    _require_within_reach(ranking, cost, budget)
     depths = _depths(ranking, worth, cost, budget.most)
     layers = next(d for d in depths if _real(cost, ranking.settings(d, len(ranking.units))) <= budget.most)
     return ranking.choice(layers, _fewest(ranking, layers, cost, budget))
+
+
+def choose_least_within(
+    model: Recogniser, scores: Mapping[str, Tensor], cost: Cost, budget: Budget
+) -> dict[str, Tensor]:
+    """The units kept, by dimension, where those of the least scores go, whatever they cost, as few as are enough.
+
+    scores: (size,) of dimensions other than layers, on one scale. Raises ValueError as `choose_within` does.
+    """
+    dimensions = {d.name: d for d in model.dimensions() if d.name in scores}
+    ranking = Ranking(model, dimensions, (), _least_first(scores))
+    _require_within_reach(ranking, cost, budget)
+    return ranking.choice(0, _fewest(ranking, 0, cost, budget))
 
 
 def importance_kept(model: Recogniser, worth: Mapping[str, Tensor], choice: Mapping[str, Tensor]) -> float:
@@ -96,15 +101,20 @@ def rank(model: Recogniser, scores: Mapping[str, Tensor], cost: Cost) -> Ranking
     for name, dimension in dimensions.items():
         spared = max(whole - cost.of(_without_one(model, dimension)), torch.finfo(torch.float64).tiny)
         worth[name] = comparable(scores[name]).double() * weights_of_unit(model, dimension) / spared
+    order = _least_first(worth)
+    layers = tuple(unit for name, unit in order if name == LAYERS)
+    return Ranking(model, dimensions, layers, tuple((name, unit) for name, unit in order if name != LAYERS))
+
+
+def _least_first(scores: Mapping[str, Tensor]) -> tuple[tuple[str, int], ...]:
+    """All units but each dimension's best one, by their scores."""
     units = [
-        (float(value), name, unit)
-        for name, values in worth.items()
+        (value, name, unit)
+        for name, values in scores.items()
         for unit, value in enumerate(values.tolist())
         if unit != int(values.argmax())
     ]
-    order = [(name, unit) for _, name, unit in sorted(units)]
-    layers = tuple(unit for name, unit in order if name == LAYERS)
-    return Ranking(model, dimensions, layers, tuple((name, unit) for name, unit in order if name != LAYERS))
+    return tuple((name, unit) for _, name, unit in sorted(units))
 
 
 def weights_of_unit(model: Recogniser, dimension: Dimension) -> float:
@@ -117,6 +127,18 @@ def weights_of_unit(model: Recogniser, dimension: Dimension) -> float:
 
 def _without_one(model: Recogniser, dimension: Dimension) -> ModelSettings:
     return resized(model.settings, model.dimensions(), {dimension.name: torch.arange(dimension.size - 1)})
+
+
+def _require_within_reach(ranking: Ranking, cost: Cost, budget: Budget) -> None:
+    if _real(cost, ranking.model.settings) <= budget.most:
+        raise ValueError(f"{budget} is met already: nothing would be removed. Lower it")
+    smallest = ranking.settings(len(ranking.layers), len(ranking.units))
+    if (least := _real(cost, smallest)) > budget.most:
+        kinds = ", ".join(dict.fromkeys(d.kind for d in ranking.dimensions.values()))
+        raise ValueError(
+            f"{budget} cannot be met by removing {kinds}: the smallest reachable is {least:,.6g}. "
+            "Raise it, or name more kinds"
+        )
 
 
 def _depths(ranking: Ranking, worth: Mapping[str, Tensor], cost: Cost, most: float) -> list[int]:

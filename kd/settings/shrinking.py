@@ -1,11 +1,11 @@
 """Settings of shrinking: a student is made sparse while it is trained, made smaller, and trained on."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from kd.settings.base import Strict
-from kd.settings.propagation import Kind, PruneUnits, PruneWeights
+from kd.settings.propagation import Budget, Kind, PruneUnits, PruneWeights
 
 
 class _Shrinking(Strict):
@@ -14,7 +14,6 @@ class _Shrinking(Strict):
 
 class _LearnsUnits(_Shrinking):
     kinds: tuple[Kind, ...] = Field(min_length=1, description="kinds of dimension that may shrink")
-    sparsity: float = Field(gt=0, lt=1, description="share to remove")
     of: Literal["params", "units"] = Field(
         "params", description="a share of the model's parameters, or of these kinds' units"
     )
@@ -32,6 +31,7 @@ class Gates(_LearnsUnits):
     """Hard-concrete gates of units, learnt beside the weights under a constraint on the expected size."""
 
     how: Literal["gates"]
+    sparsity: float = Field(gt=0, lt=1, description="share to remove")
     rate: float = Field(0.05, gt=0, description="learning rate of the gates, and of the constraint's multipliers")
     ramp_share: float = Field(0.5, gt=0, le=1, description="share of these epochs in which the target rises from 0")
 
@@ -40,7 +40,22 @@ class GroupLasso(_LearnsUnits):
     """A penalty on the norm of each unit's weights draws whole units to zero; the least are removed."""
 
     how: Literal["group_lasso"]
+    sparsity: float | None = Field(None, gt=0, lt=1, description="share to remove")
+    budget: Budget | None = Field(None, description="remove as few as meet it")
     weight: float = Field(1e-3, gt=0, description="of the penalty; about the pull on each weight")
+
+    @model_validator(mode="after")
+    def _one_amount(self) -> Self:
+        if (self.sparsity is None) == (self.budget is None):
+            raise ValueError("give either sparsity or budget, and only one of them")
+        if self.budget is not None and "of" in self.model_fields_set:
+            raise ValueError("of is for sparsity: a budget names its measure itself. Remove of")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_unused(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        unused = "budget" if self.budget is None else "of"
+        return {key: value for key, value in whole(self).items() if key != unused}
 
 
 class L1(_Shrinking):
@@ -75,7 +90,8 @@ def as_operator(shrink: "Gates | GroupLasso | L1 | Gradual") -> tuple[str, Prune
         return "shrink.prune", shrink.prune
     if isinstance(shrink, L1):
         return "shrink", PruneWeights(op="prune_weights", sparsity=shrink.sparsity)
-    amount = {"sparsity": shrink.sparsity} if shrink.of == "units" else {"threshold": 1.0}
+    of_units = shrink.sparsity is not None and shrink.of == "units"
+    amount = {"sparsity": shrink.sparsity} if of_units else {"threshold": 1.0}
     return "shrink", PruneUnits.model_validate({"op": "prune_units", "kinds": shrink.kinds, **amount})
 
 

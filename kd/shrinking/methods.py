@@ -1,14 +1,16 @@
 """How a student shrinks: after which epochs, under what pressure until then, and what goes."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
 import torch
+from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
 from kd.models import Recogniser
+from kd.propagation.budget import Costs, choose_least_within
 from kd.propagation.evidence import Evidence
 from kd.propagation.operators import Calibrate, Propagated, keep_units, propagate
 from kd.settings.propagation import DataDriven, PruneWeights
@@ -20,6 +22,14 @@ from kd.shrinking.penalties import PenaltyPressure, coupled, group_lasso, l1
 from kd.shrinking.removal import chosen, learnt_dimensions
 from kd.shrinking.sizes import Sizes
 from kd.training.pressure import NoPressure, Pressure
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What a method may ask for: evidence from calibration batches, and what models cost."""
+
+    calibrate: Calibrate | None = None
+    costs: Costs | None = None
 
 
 class Method(Protocol):
@@ -42,11 +52,16 @@ class LearntGates:
 
     anew = True
 
-    def __init__(self, settings: Gates, start: Propagated, calibrate: Calibrate | None) -> None:
+    def __init__(self, settings: Gates, start: Propagated, knows: Knowledge) -> None:
         self.settings = settings
         self.cuts: tuple[int, ...] = (settings.epochs,)
         dimensions = learnt_dimensions(start.model, settings.kinds)
-        chosen(Sizes.of(start.model, dimensions), {d.name: torch.zeros(d.size) for d in dimensions}, settings)
+        chosen(
+            Sizes.of(start.model, dimensions),
+            {d.name: torch.zeros(d.size) for d in dimensions},
+            settings.sparsity,
+            settings.of,
+        )
 
     def pressure(self, model: Recogniser, steps: int, seed: int) -> GatePressure:
         return GatePressure(model, self.settings, steps, seed)
@@ -55,7 +70,7 @@ class LearntGates:
         assert isinstance(pressure, GatePressure)
         log_alpha_N = pressure.log_alpha_N.detach()
         gates = pressure.by_dimension(at_rest(log_alpha_N))
-        choice = chosen(pressure.sizes, pressure.by_dimension(log_alpha_N), self.settings)
+        choice = chosen(pressure.sizes, pressure.by_dimension(log_alpha_N), self.settings.sparsity, self.settings.of)
         model = folded(source.model, pressure.dimensions, gates)
         return keep_units(Propagated(model, source.masks, source.lineage, source.kept), choice, "remove units by gates")
 
@@ -65,9 +80,13 @@ class PenalisedUnits:
 
     anew = True
 
-    def __init__(self, settings: GroupLasso, start: Propagated, calibrate: Calibrate | None) -> None:
-        self.settings = settings
+    def __init__(self, settings: GroupLasso, start: Propagated, knows: Knowledge) -> None:
+        self.settings, self.cost = settings, None
         self.cuts: tuple[int, ...] = (settings.epochs,)
+        if settings.budget is not None:
+            if knows.costs is None:
+                raise ValueError(f"{settings.budget} needs to know what models cost: give costs")
+            self.cost = knows.costs(start.model.settings, settings.kinds, settings.budget)
         self._choose(start.model)
 
     def pressure(self, model: Recogniser, steps: int, seed: int) -> PenaltyPressure:
@@ -75,13 +94,19 @@ class PenalisedUnits:
         return PenaltyPressure(model, penalty, self.settings.weight)
 
     def cut(self, source: Propagated, pressure: Pressure, number: int) -> Propagated:
-        return keep_units(source, self._choose(source.model), "remove units by group lasso")
+        choice = broadcast_object_list([self._choose(source.model)])[0]  # a time is not the same in every process
+        to = "" if self.settings.budget is None else f" to {self.settings.budget}"
+        return keep_units(source, choice, f"remove units by group lasso{to}")
 
     def _choose(self, model: Recogniser) -> dict[str, Tensor]:
         dimensions = learnt_dimensions(model, self.settings.kinds)
         parameters = {name: p.detach() for name, p in model.named_parameters()}
         means = {d.name: squares / count for d in dimensions for squares, count in [coupled(parameters, d)]}
-        return chosen(Sizes.of(model, dimensions), means, self.settings)
+        if self.cost is not None:
+            assert self.settings.budget is not None
+            return choose_least_within(model, means, self.cost, self.settings.budget)
+        assert self.settings.sparsity is not None
+        return chosen(Sizes.of(model, dimensions), means, self.settings.sparsity, self.settings.of)
 
 
 class PenalisedWeights:
@@ -89,7 +114,7 @@ class PenalisedWeights:
 
     anew = True
 
-    def __init__(self, settings: L1, start: Propagated, calibrate: Calibrate | None) -> None:
+    def __init__(self, settings: L1, start: Propagated, knows: Knowledge) -> None:
         _require_more_zeros(start, settings.sparsity)
         self.settings = settings
         self.cuts: tuple[int, ...] = (settings.epochs,)
@@ -106,8 +131,8 @@ class InSteps:
 
     anew = False
 
-    def __init__(self, settings: Gradual, start: Propagated, calibrate: Calibrate | None) -> None:
-        self.settings, self.calibrate = settings, calibrate
+    def __init__(self, settings: Gradual, start: Propagated, knows: Knowledge) -> None:
+        self.settings, self.calibrate = settings, knows.calibrate
         self.cuts: tuple[int, ...] = gradual.cuts(settings.epochs, settings.steps)
         assert settings.prune.sparsity is not None
         self.sparsity = settings.prune.sparsity
@@ -147,7 +172,7 @@ def _require_more_zeros(start: Propagated, sparsity: float) -> float:
     return share
 
 
-METHODS: dict[type[Any], Callable[[Any, Propagated, Calibrate | None], Method]] = {
+METHODS: dict[type[Any], Callable[[Any, Propagated, Knowledge], Method]] = {
     Gates: LearntGates,
     GroupLasso: PenalisedUnits,
     L1: PenalisedWeights,
@@ -155,9 +180,9 @@ METHODS: dict[type[Any], Callable[[Any, Propagated, Calibrate | None], Method]] 
 }
 
 
-def make_method(settings: Shrink, start: Propagated, calibrate: Calibrate | None) -> Method:
+def make_method(settings: Shrink, start: Propagated, knows: Knowledge) -> Method:
     """Raises ValueError where the model cannot shrink so, before anything is trained."""
     try:
-        return METHODS[type(settings)](settings, start, calibrate)
+        return METHODS[type(settings)](settings, start, knows)
     except ValueError as error:
         raise ValueError(f"shrink: {error}") from None

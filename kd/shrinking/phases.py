@@ -9,10 +9,11 @@ from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
 from kd.models import Recogniser, build
+from kd.propagation.budget import Costs
 from kd.propagation.operators import Calibrate, CannotShrinkError, Propagated
 from kd.settings.models import ModelSettings
 from kd.settings.shrinking import Shrink
-from kd.shrinking.methods import Method, make_method
+from kd.shrinking.methods import Knowledge, Method, make_method
 from kd.training import Course, Epoch, Span, fit
 from kd.training.eight_bits import in_eight_bits
 from kd.training.loop import validated
@@ -25,6 +26,7 @@ def fit_and_shrink(
     *,
     shrink: Shrink,
     calibrate: Calibrate | None = None,
+    costs: Costs | None = None,
     masks: Mapping[str, Tensor] | None = None,
     resume: Mapping[str, Any] | None = None,
 ) -> Iterator[Epoch]:
@@ -36,7 +38,7 @@ def fit_and_shrink(
     Raises CannotShrinkError where the model cannot shrink so, before it is trained.
     """
     try:
-        method = make_method(shrink, Propagated(model, masks or {}), calibrate)
+        method = make_method(shrink, Propagated(model, masks or {}), Knowledge(calibrate, costs))
     except ValueError as error:
         raise CannotShrinkError(str(error)) from None
     spans = _spans(method, course.settings.epochs)

@@ -1,11 +1,12 @@
 """Which units go, once their scores are learnt: exactly as many, or as many parameters, as were asked for."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
 from kd.models import Dimension, Recogniser
 from kd.propagation.choice import Scores, without_the_least
-from kd.settings.shrinking import Gates, GroupLasso
 from kd.shrinking.sizes import Sizes
 
 
@@ -19,19 +20,19 @@ def learnt_dimensions(model: Recogniser, kinds: tuple[str, ...]) -> list[Dimensi
     return [d for d in model.dimensions() if d.kind in kinds]
 
 
-def chosen(sizes: Sizes, scores: Scores, settings: Gates | GroupLasso) -> dict[str, Tensor]:
+def chosen(sizes: Sizes, scores: Scores, sparsity: float, of: Literal["params", "units"]) -> dict[str, Tensor]:
     """What stays: without round(sparsity * units), or with as many units as its share of parameters lets stay."""
-    if settings.of == "units":
-        return without_the_least(scores, round(settings.sparsity * sizes.units))
+    if of == "units":
+        return without_the_least(scores, round(sparsity * sizes.units))
     low, high = 0, sizes.units - len(scores)
-    if left(sizes, scores, high) > (1 - settings.sparsity) * sizes.total:
+    if left(sizes, scores, high) > (1 - sparsity) * sizes.total:
         raise ValueError(
-            f"sparsity {settings.sparsity:g} of {sizes.total} parameters cannot be reached: with one unit of each "
+            f"sparsity {sparsity:g} of {sizes.total} parameters cannot be reached: with one unit of each "
             f"dimension {left(sizes, scores, high)} are left. Lower it, or let more kinds shrink"
         )
     while low < high:  # the fewest units that must go
         middle = (low + high) // 2
-        if left(sizes, scores, middle) > (1 - settings.sparsity) * sizes.total:
+        if left(sizes, scores, middle) > (1 - sparsity) * sizes.total:
             low = middle + 1
         else:
             high = middle

@@ -58,6 +58,26 @@ def test_the_stage_meets_a_budget(measure: str, tmp_path: Any) -> None:
     assert f"to budget {measure}" in made.lineage[-1]
 
 
+@pytest.mark.parametrize("measure", ["macs_per_audio_second", "size_bytes"])
+def test_a_student_that_shrinks_meets_a_budget(measure: str, tmp_path: Any) -> None:
+    paths = make_workspace(tmp_path)
+    most = halfway(paths, measure)
+    shrink = {"how": "group_lasso", "kinds": list(KINDS[1:]), "epochs": 1, "budget": {measure: most}}
+    recipe = {"init": "teacher", "shrink": shrink, "teacher": "teacher", "objective": LEARNS}
+    baseline = {"init": "random", "model": ENCODERS["baseline"], "teacher": "none"}
+    params = stage_params("transcription", students={"one": recipe, "baseline": baseline})
+    propagate.run(params, paths, "one")
+    distil.run(params, paths, "one")
+    made = load_checkpoint(paths.model("one"))
+    if measure == "size_bytes":
+        export.run(params, paths, "one")
+        found = float((paths.export("one") / "model.onnx").stat().st_size)
+    else:
+        found = macs_per_audio_second(made.model, made.model.settings, made.frontend)
+    assert 0.75 * most <= found <= most
+    assert f"by group lasso to budget {measure}" in made.lineage[-1]
+
+
 def test_a_cost_table_finds_what_time_is_made_of() -> None:
     """Times that are a sum of what the table knows are found again, at sizes that were not timed."""
     settings = ModelSettings.model_validate({

@@ -14,6 +14,7 @@ from kd.settings.frontend import FrontEndSettings
 from kd.text import Vocabulary
 from tasks import export
 from tasks.checkpoint import save_checkpoint
+from tasks.exported import Exported
 from tasks.params.pipeline import ExportParams, Params
 from tasks.paths import Paths
 
@@ -50,7 +51,7 @@ def test_every_family_keeps_parity(tmp_path: Path, encoder: str, problem: str, f
 def test_batch_mates_and_padding_change_nothing(tmp_path: Path) -> None:
     folder, _ = exported(tmp_path, "gru", "transcription", frontend_included=False)
     session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
-    x, lengths = export.Exported(checkpoint_of("gru", "transcription"), False).batch((20, 61), seed=3)
+    x, lengths = Exported(checkpoint_of("gru", "transcription"), False).batch((20, 61), seed=3)
     together = session.run(None, {"x": x.numpy(), "x_lens": lengths.numpy()})
     alone = session.run(None, {"x": x[:1, :20].numpy(), "x_lens": lengths[:1].numpy()})
     frames = alone[1][0]
@@ -93,7 +94,7 @@ def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
 
 def test_a_file_of_other_weights_is_refused(tmp_path: Path) -> None:
     folder, _ = exported(tmp_path, "gru", "transcription", frontend_included=False)
-    module = export.Exported(checkpoint_of("gru", "transcription"), False)
+    module = Exported(checkpoint_of("gru", "transcription"), False)
     with torch.no_grad():
         module.model.head.bias[0] += 0.01
     with pytest.raises(RuntimeError, match=r"differ from PyTorch's by up to 0\.00"):
@@ -106,7 +107,7 @@ def test_a_diverged_model_is_refused(tmp_path: Path) -> None:
         checkpoint.model.head.weight.fill_(float("nan"))
     paths = Paths(tmp_path)
     paths.model("tiny").mkdir(parents=True)
-    module = export.Exported(checkpoint, False)
+    module = Exported(checkpoint, False)
     file = paths.export("tiny") / "model.onnx"
     export.write_onnx(file, module, module.batch((47, 31), 0), module.inputs(), module.outputs(), {})
     with pytest.raises(RuntimeError, match="cannot be used"):

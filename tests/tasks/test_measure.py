@@ -8,7 +8,7 @@ import torch
 from workspace import RATE_HZ, make_params, make_workspace
 
 from kd.frontend import LogMel
-from tasks import export, fresh_process, measure
+from tasks import export, fresh_process, measure, timing
 from tasks.checkpoint import load_checkpoint
 from tasks.data import PreparedData
 from tasks.deployed import Deployed
@@ -78,8 +78,8 @@ def test_models_take_turns_and_the_slow_one_is_found() -> None:
         return hear
 
     samples = [np.zeros(n, np.float32) for n in (10, 20, 30)]
-    seconds = measure.time_interleaved({"a": model("a", 0.001), "b": model("b", 0.02)}, samples, 2, Silent())
-    timed = heard[2 * measure.WARM_UP :]
+    seconds = timing.time_interleaved({"a": model("a", 0.001), "b": model("b", 0.02)}, samples, 2, Silent())
+    timed = heard[2 * timing.WARM_UP :]
     assert [length for _, length in timed] == [10, 10, 20, 20, 30, 30] * 2
     assert [{name for name, _ in timed[i : i + 2]} for i in range(0, 12, 2)] == [{"a", "b"}] * 6
     assert {timed[0][0], timed[2][0]} == {"a", "b"}  # the first place turns

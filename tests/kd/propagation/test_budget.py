@@ -11,7 +11,15 @@ from torch import Tensor
 from kd.macs import count_params, macs_per_audio_second
 from kd.models import Recogniser, build
 from kd.propagation import Propagated, apply, propagate
-from kd.propagation.budget import Cost, Ranking, choose_within, importance_kept, rank, weights_of_unit
+from kd.propagation.budget import (
+    Cost,
+    Ranking,
+    choose_least_within,
+    choose_within,
+    importance_kept,
+    rank,
+    weights_of_unit,
+)
 from kd.propagation.importance import score_units, weight_worth
 from kd.settings.frontend import FrontEndSettings
 from kd.settings.models import ModelSettings
@@ -170,6 +178,23 @@ def test_units_that_cost_more_go_first() -> None:
     assert [name for name, _ in units] == ["width"] * (width.size - 1) + ["stem"] * (stem.size - 1)
 
 
+@pytest.mark.parametrize("name", ENCODERS)
+def test_the_least_go_whatever_they_cost_and_no_more_than_must(name: str) -> None:
+    model = make_model(name, "keyword")
+    cost = Cost(params)
+    scores = {d.name: torch.rand(d.size) for d in model.dimensions() if d.kind != "layers"}
+    most = round(0.6 * cost.of(model.settings))
+    kept = choose_least_within(model, scores, cost, Budget(params=most))
+    left = apply(model, kept)
+    assert params(left.settings) <= most
+    gone = [value for key, s in scores.items() for i, value in enumerate(s.tolist()) if i not in kept[key]]
+    spared = [float(s[i]) for key, s in scores.items() for i in kept[key].tolist() if i != int(s.argmax())]
+    assert max(gone) < min(spared)
+    key, unit = next((k, i) for k, s in scores.items() for i, value in enumerate(s.tolist()) if value == max(gone))
+    kept[key] = torch.tensor(sorted([*kept[key].tolist(), unit]))
+    assert params(apply(model, kept).settings) > most
+
+
 @pytest.mark.parametrize(
     ("most", "message"),
     [(1, "budget params 1 cannot be met by removing hidden: the smallest reachable is"), (10**9, "is met already")],
@@ -178,6 +203,10 @@ def test_what_cannot_be_is_refused(most: int, message: str) -> None:
     operator = PruneUnits(op="prune_units", kinds=("hidden",), budget=Budget(params=most))
     with pytest.raises(ValueError, match=message):
         propagate(Propagated(make_model("cnn", "keyword")), [operator], costs=lambda *_: Cost(params))
+    model = make_model("cnn", "keyword")
+    scores = {d.name: torch.rand(d.size) for d in model.dimensions() if d.kind == "hidden"}
+    with pytest.raises(ValueError, match=message):
+        choose_least_within(model, scores, Cost(params), Budget(params=most))
 
 
 def test_a_budget_has_one_measure_and_is_the_only_amount() -> None:

@@ -209,6 +209,6 @@ def test_gates_find_the_units_that_nothing_depends_on(name: str) -> None:
             (1000 * (model(*make_features())[0] - before).square().mean()).backward()
         pressure.press()
     log_alpha = pressure.by_dimension(pressure.log_alpha_N.detach())
-    kept = chosen(pressure.sizes, log_alpha, pressure.settings)
+    kept = chosen(pressure.sizes, log_alpha, pressure.settings.sparsity, pressure.settings.of)
     found = [len({*idle.tolist()} - {*kept[d.name].tolist()}) for d in dimensions]
     assert sum(found) >= 3 * len(dimensions) - 1, "a rectified unit that is nearly always 0 may be as idle"

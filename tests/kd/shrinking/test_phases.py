@@ -12,8 +12,10 @@ from tiny_training import TinyValidation, fresh, tiny_batches, tiny_course, tiny
 
 from kd.models import Recogniser, build
 from kd.propagation import Propagated, propagate
+from kd.propagation.budget import Cost
 from kd.propagation.evidence import Loss, gather
-from kd.settings.propagation import DataDriven, PruneWeights
+from kd.settings.models import ModelSettings
+from kd.settings.propagation import Budget, DataDriven, PruneWeights
 from kd.settings.shrinking import Shrink
 from kd.settings.training import TrainingSettings
 from kd.shrinking import fit_and_shrink, restored
@@ -224,6 +226,53 @@ def test_gates_end_with_a_share_of_parameters() -> None:
     params = [e.metrics["params"] for e in epochs]
     assert 0.72 * params[0] < params[-1] <= 0.8 * params[0]
     assert {"expected_sparsity", "target_sparsity", "penalty", "multiplier"} <= epochs[0].metrics.keys()
+
+
+def within(most: int, *kinds: str) -> Shrink:
+    return ADAPTER.validate_python({"how": "group_lasso", "kinds": kinds, "budget": {"params": most}, "epochs": 1})
+
+
+def count(settings: ModelSettings) -> float:
+    return float(sum(p.numel() for p in build(settings).parameters()))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_group_lasso_meets_a_budget(name: str) -> None:
+    model = fresh(name, problem_of(name))
+    most = round(0.6 * count(model.settings))
+    asked: list[tuple[ModelSettings, Any, Budget]] = []
+
+    def costs(*what: Any) -> Cost:
+        asked.append(what)
+        return Cost(count)
+
+    start, kinds = model.settings, KINDS[name]
+    *_, last = run(model, within(most, *kinds), costs=costs)
+    smaller = final(model, last)
+    assert 0.5 * count(start) < sum(p.numel() for p in smaller.parameters()) <= most
+    assert asked == [(start, tuple(kinds), Budget(params=most))]
+    assert last.state["lineage"][0].startswith(f"remove units by group lasso to budget params {most:,}: ")
+
+
+def test_a_budget_is_refused_before_the_first_epoch() -> None:
+    with pytest.raises(ValueError, match="shrink: budget params 5 cannot be met by removing hidden: the smallest"):
+        next(run(fresh("cnn"), within(5, "hidden"), costs=lambda *_: Cost(count)))
+    with pytest.raises(ValueError, match="shrink: budget params 100,000 is met already"):
+        next(run(fresh("cnn"), within(100_000, "hidden"), costs=lambda *_: Cost(count)))
+    with pytest.raises(ValueError, match="shrink: budget params 5 needs to know what models cost: give costs"):
+        next(run(fresh("cnn"), within(5, "hidden")))
+
+
+def test_group_lasso_has_one_amount() -> None:
+    plain = {"how": "group_lasso", "kinds": ["hidden"], "epochs": 1}
+    for both in ({}, {"sparsity": 0.5, "budget": {"params": 9}}):
+        with pytest.raises(ValueError, match="give either sparsity or budget, and only one of them"):
+            ADAPTER.validate_python({**plain, **both})
+    with pytest.raises(ValueError, match="of is for sparsity"):
+        ADAPTER.validate_python({**plain, "budget": {"params": 9}, "of": "units"})
+    assert "budget" not in ADAPTER.validate_python({**plain, "sparsity": 0.5}).model_dump(), "its hash names its cell"
+    budgeted = within(9, "hidden")
+    assert ADAPTER.validate_python(budgeted.model_dump()) == budgeted
 
 
 def test_what_cannot_shrink_is_refused_before_the_first_epoch() -> None:

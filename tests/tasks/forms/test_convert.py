@@ -12,7 +12,8 @@ import onnxruntime
 import pytest
 from exportable import ENCODERS, checkpoint_of
 
-from tasks.export import HALF_TOLERANCE, TRACED_FRAMES, Exported, compare, metadata
+from tasks.export import HALF_TOLERANCE, compare
+from tasks.exported import TRACED_FRAMES, Exported, metadata
 from tasks.forms.convert import Quantiser, write_half
 from tasks.forms.layers import contents
 from tasks.onnx_files import IR_VERSION, write_onnx
