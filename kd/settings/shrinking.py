@@ -42,7 +42,9 @@ class GroupLasso(_LearnsUnits):
     how: Literal["group_lasso"]
     sparsity: float | None = Field(None, gt=0, lt=1, description="share to remove")
     budget: Budget | None = Field(None, description="remove as few as meet it")
-    weight: float = Field(1e-3, gt=0, description="of the penalty; about the pull on each weight")
+    weight: float = Field(
+        1e-3, gt=0, description="of the penalty; about the pull on each weight. A params.yaml for keywords has 1e-4"
+    )
 
     @model_validator(mode="after")
     def _one_amount(self) -> Self:

@@ -27,6 +27,7 @@ from tasks.params.errors import ParamsError, explain
 from tasks.params.evaluation import EvaluationParams
 from tasks.params.export import ExportParams
 from tasks.params.graph import gives_text
+from tasks.params.shrinking import for_problem
 from tasks.params.teachers import NOTHING, CheckpointTeacher, Ensemble, OtherTeacher
 
 RESERVED_NAMES = ("teacher", "random", "none", "initial")
@@ -203,6 +204,9 @@ class Params(Strict):
         for name, recipe in self.students.items():
             if "filter" not in recipe.model_fields_set and gives_text(self, recipe.teacher):
                 self.students[name] = recipe.model_copy(update={"filter": FilterSettings()})
+            if recipe.shrink is not None:
+                shrink = for_problem(recipe.shrink, self.problem.kind)
+                self.students[name] = self.students[name].model_copy(update={"shrink": shrink})
         return self
 
     @property

@@ -4,6 +4,10 @@ from typing import Any
 
 import pytest
 from given_params import GATES, GOOD, GRADUAL, HALF, PATCH, REMOVE, RNN, SLICE, keep, lines, prune_units
+from workspace import ENCODERS, make_params
+
+from kd.settings.shrinking import GroupLasso
+from tasks.params.pipeline import parse_params
 
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "both amounts": (
@@ -209,3 +213,20 @@ def test_a_mistake_is_one_line_with_its_path(mistake: str) -> None:
     changes, expected = MISTAKES[mistake]
     (line,) = lines(**changes)
     assert line.startswith(expected)
+
+
+def test_group_lasso_is_gentler_with_keywords_unless_its_weight_is_given() -> None:
+    """Their loss is smaller. Written down and read again, nothing changes."""
+    shrink = {"how": "group_lasso", "kinds": ["hidden"], "sparsity": 0.5, "epochs": 1}
+    student = {"init": "random", "model": ENCODERS["baseline"], "teacher": "none"}
+    for problem, given, expected in (
+        ("keyword", {}, 1e-4),
+        ("keyword", {"weight": 1e-3}, 1e-3),
+        ("transcription", {}, 1e-3),
+        ("transcription", {"weight": 1e-2}, 1e-2),
+    ):
+        params = make_params(problem, students={"a": {**student, "shrink": {**shrink, **given}}})
+        found = params.students["a"].shrink
+        assert isinstance(found, GroupLasso)
+        assert found.weight == expected
+        assert parse_params(params.model_dump(mode="json")) == params
