@@ -1,5 +1,6 @@
 """Inner states: what is tapped, which layers meet, projections beside the model, and learning from them."""
 
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -156,7 +157,8 @@ def test_states_are_learnt_and_the_teacher_is_left_alone(student: str, teacher: 
     learns = ObjectiveSettings.model_validate({"labels": 0, "beta": 1, "match": {"name": match}})
     batches = taught(problem, source)
     epochs = list(tiny_fit(model, settings, objective=learns, batches=batches, teacher=source.settings.encoder))
-    assert epochs[-1].metrics["match_loss"] < 0.6 * epochs[0].metrics["match_loss"]
+    losses = [epoch.metrics["match_loss"] for epoch in epochs]
+    assert fmean(losses[-10:]) < 0.6 * losses[0], "a single epoch of so large a rate may be up again"
     assert epochs[-1].best.keys() == model.state_dict().keys()
     assert bool(epochs[-1].state["beside"]) is (match == "features")
     assert all(torch.equal(x, before[name]) for name, x in source.state_dict().items())
