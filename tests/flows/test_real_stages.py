@@ -31,12 +31,7 @@ def test_killed_in_each_stage_the_run_ends_as_if_never_killed(tmp_path, undistur
     """`kill -9` to the flow and all its processes, in each kind of stage in turn; the next run goes on."""
     project = make_tiny_project(tmp_path)
     for kind in KINDS:
-        run = project.start_run(prefect_server)
-        said = "metrics" if kind in TRAINED else "start"
-        wait_for(partial(under_way, project, run.pid, kind, said), run, timeout_s=120, every_s=0.02)
-        kill_family(run)
-        assert under_way(project, run.pid, kind, said), f"{kind} was over before it could be killed"
-        wait_for(lambda: not project.processes())
+        assert any(killed_in(project, kind, prefect_server) for _ in range(3)), f"{kind} was over each time"
     output = finish(project, prefect_server)
 
     assert "up to date" in project.kd("run"), output
@@ -84,6 +79,16 @@ def test_a_training_by_two_processes_is_one_run_of_one_stage(tmp_path, undisturb
     assert len((project.root / "models" / "sliced" / "history.csv").read_text().splitlines()) == 1 + TRAINING["epochs"]
     assert "distil@sliced" not in look(project.root).stale
     assert list((project.root / "scratch" / "events").iterdir()) == []
+
+
+def killed_in(project: Project, kind: str, server: str) -> bool:
+    """Kill a run in a stage of this kind; False where that stage ended by itself in the last moment."""
+    run = project.start_run(server)
+    said = "metrics" if kind in TRAINED else "start"
+    wait_for(partial(under_way, project, run.pid, kind, said), run, timeout_s=120, every_s=0.02)
+    kill_family(run)
+    wait_for(lambda: not project.processes())
+    return under_way(project, run.pid, kind, said)
 
 
 def finish(project: Project, server: str) -> str:

@@ -137,9 +137,11 @@ def tiny_params() -> dict[str, Any]:
 
 def kill_family(process: "subprocess.Popen[str]") -> str:
     """`kill -9` to a process and all its descendants at once, as when the machine loses its power; what it said."""
-    for member in [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]:
-        with suppress(psutil.NoSuchProcess):
-            member.kill()
+    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    for act in (psutil.Process.suspend, psutil.Process.kill):  # stopped first, so that none sees another one's end
+        for member in family:
+            with suppress(psutil.NoSuchProcess):
+                act(member)
     return process.communicate(timeout=60)[0]
 
 

@@ -270,6 +270,7 @@ def test_all_may_be_compared_with_one_model() -> None:
     assert lasso.estimate == pytest.approx(0.0)
     assert lasso.high == pytest.approx(12.706 * 0.05, rel=1e-3)
     assert "| minus gates |" in markdown(list(summaries.values()), "gates")
+    assert markdown(list(summaries.values()), "teacher").count("minus teacher") == 1
     with pytest.raises(ValueError, match="no model 'gate' in this study: it has baseline, gates, lasso"):
         summarise(table, against="gate")
 
