@@ -30,9 +30,19 @@ class Cost:
     of: Callable[[ModelSettings], float]
     check: Callable[[ModelSettings], float] | None = None
 
+    def real(self, settings: ModelSettings) -> float:
+        return (self.check or self.of)(settings)
+
 
 Costs = Callable[[ModelSettings, tuple[Kind, ...], Budget], Cost]
 """Gives the cost for a budget, of models between these settings and the smallest that removing these kinds leaves."""
+
+
+def cost_within(costs: Costs | None, settings: ModelSettings, kinds: tuple[Kind, ...], budget: Budget) -> Cost:
+    """For a budget; ValueError where nobody says what models cost."""
+    if costs is None:
+        raise ValueError(f"{budget} needs to know what models cost: give costs")
+    return costs(settings, kinds, budget)
 
 
 @dataclass(frozen=True)
@@ -66,9 +76,9 @@ def choose_within(
     Raises ValueError where the budget is met already, or by nothing that these dimensions can leave.
     """
     ranking = rank(model, scores, cost)
-    _require_within_reach(ranking, cost, budget)
+    require_within_reach(ranking, cost, budget)
     depths = _depths(ranking, worth, cost, budget.most)
-    layers = next(d for d in depths if _real(cost, ranking.settings(d, len(ranking.units))) <= budget.most)
+    layers = next(d for d in depths if cost.real(ranking.settings(d, len(ranking.units))) <= budget.most)
     return ranking.choice(layers, _fewest(ranking, layers, cost, budget))
 
 
@@ -81,7 +91,7 @@ def choose_least_within(
     """
     dimensions = {d.name: d for d in model.dimensions() if d.name in scores}
     ranking = Ranking(model, dimensions, (), _least_first(scores))
-    _require_within_reach(ranking, cost, budget)
+    require_within_reach(ranking, cost, budget)
     return ranking.choice(0, _fewest(ranking, 0, cost, budget))
 
 
@@ -129,11 +139,12 @@ def _without_one(model: Recogniser, dimension: Dimension) -> ModelSettings:
     return resized(model.settings, model.dimensions(), {dimension.name: torch.arange(dimension.size - 1)})
 
 
-def _require_within_reach(ranking: Ranking, cost: Cost, budget: Budget) -> None:
-    if _real(cost, ranking.model.settings) <= budget.most:
+def require_within_reach(ranking: Ranking, cost: Cost, budget: Budget) -> None:
+    """ValueError where the budget is met already, or by nothing that these dimensions can leave."""
+    if cost.real(ranking.model.settings) <= budget.most:
         raise ValueError(f"{budget} is met already: nothing would be removed. Lower it")
     smallest = ranking.settings(len(ranking.layers), len(ranking.units))
-    if (least := _real(cost, smallest)) > budget.most:
+    if (least := cost.real(smallest)) > budget.most:
         kinds = ", ".join(dict.fromkeys(d.kind for d in ranking.dimensions.values()))
         raise ValueError(
             f"{budget} cannot be met by removing {kinds}: the smallest reachable is {least:,.6g}. "
@@ -183,7 +194,3 @@ def _shortest(ranking: Ranking, layers: int, cost: Callable[[ModelSettings], flo
         met = cost(ranking.settings(layers, middle)) <= most
         low, high = (low, middle) if met else (middle + 1, high)
     return high
-
-
-def _real(cost: Cost, settings: ModelSettings) -> float:
-    return (cost.check or cost.of)(settings)

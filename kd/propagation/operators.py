@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kd.models import Recogniser
-from kd.propagation.budget import Costs, choose_within
+from kd.propagation.budget import Cost, Costs, choose_within, cost_within
 from kd.propagation.evidence import Evidence
 from kd.propagation.importance import score_units, weight_worth
 from kd.propagation.pruning import choose_units, weight_masks, zeroed
@@ -55,7 +55,7 @@ def propagate(
     """
     _require_patterns_last(operators)
     for operator in operators:
-        evidence = _evidence(source.model, operator, calibrate)
+        evidence = evidence_for(source.model, operator, calibrate)
         if isinstance(operator, PruneUnits) and operator.budget is not None:
             source = _within_budget(source, operator, evidence, costs)
         else:
@@ -83,13 +83,18 @@ def _within_budget(
 ) -> Propagated:
     assert operator.budget is not None
     _require_kinds(source.model, operator.kinds)
-    if costs is None:
-        raise ValueError(f"{operator.budget} needs to know what models cost: give costs")
-    model, kinds = source.model, operator.kinds
-    scores = score_units(model, [d for d in model.dimensions() if d.kind in kinds], operator.importance, evidence)
-    worth = weight_worth(model, operator.importance, evidence)
-    choice = choose_within(model, scores, worth, costs(model.settings, kinds, operator.budget), operator.budget)
+    cost = cost_within(costs, source.model.settings, operator.kinds, operator.budget)
+    choice = choice_within(source.model, operator, evidence, cost)
     return keep_units(source, choice, f"prune units by {operator.importance.by} to {operator.budget}")
+
+
+def choice_within(model: Recogniser, operator: PruneUnits, evidence: Evidence | None, cost: Cost) -> dict[str, Tensor]:
+    """Units kept by dimension, where an operator has a budget; ValueError as `choose_within` raises it."""
+    assert operator.budget is not None
+    scores = score_units(
+        model, [d for d in model.dimensions() if d.kind in operator.kinds], operator.importance, evidence
+    )
+    return choose_within(model, scores, weight_worth(model, operator.importance, evidence), cost, operator.budget)
 
 
 def _prune_weights(source: Propagated, operator: PruneWeights, evidence: Evidence | None) -> Propagated:
@@ -165,7 +170,8 @@ def _require_kinds(model: Recogniser, kinds: Sequence[str]) -> None:
             raise ValueError(f"{family} has no dimension of kind '{kind}'; it has {', '.join(have)}")
 
 
-def _evidence(model: Recogniser, operator: Operator, calibrate: Calibrate | None) -> Evidence | None:
+def evidence_for(model: Recogniser, operator: Operator, calibrate: Calibrate | None) -> Evidence | None:
+    """What an operator's importance needs to know; None where it needs nothing, or nobody can tell."""
     importance = None if isinstance(operator, Renew) else operator.importance
     if not isinstance(importance, DataDriven) or calibrate is None:
         return None

@@ -1,5 +1,6 @@
 """Settings of the operators O in f_s = f_t ⊕ O: pruning and slicing."""
 
+import math
 from collections.abc import Collection
 from typing import Annotated, Any, Literal, Self
 
@@ -178,6 +179,11 @@ class Budget(Strict):
     @property
     def most(self) -> float:
         return self._given[self.measure]
+
+    def at(self, most: float) -> "Budget":
+        """Of the same measure, whole where that is counted."""
+        whole = self.measure in ("params", "size_bytes")
+        return Budget.model_validate({self.measure: math.floor(most) if whole else most})
 
     def __str__(self) -> str:
         return f"budget {self.measure} {self.most:,.12g}"

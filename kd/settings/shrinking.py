@@ -77,11 +77,13 @@ class Gradual(_Shrinking):
 
     @model_validator(mode="after")
     def _can_be_stepped(self) -> Self:
-        if self.prune.sparsity is None:
-            raise ValueError("prune: the steps lead to a sparsity: give one, and no threshold")
+        within = isinstance(self.prune, PruneUnits) and self.prune.budget is not None
+        if self.prune.sparsity is None and not within:
+            raise ValueError("prune: the steps lead to a sparsity, or of units to a budget: give one, and no threshold")
         if self.steps > self.epochs:
             raise ValueError(f"steps: {self.steps} do not fit into {self.epochs} epochs: an epoch lies between two")
-        if isinstance(self.prune, PruneUnits) and "layers" in self.prune.kinds and len(self.prune.kinds) > 1:
+        kinds = self.prune.kinds if isinstance(self.prune, PruneUnits) and not within else ()
+        if "layers" in kinds and len(kinds) > 1:
             raise ValueError("prune.kinds: units go with their layers: shrink layers alone, or other kinds")
         return self
 

@@ -13,7 +13,8 @@ from kd.propagation.budget import Costs
 from kd.propagation.operators import Calibrate, CannotShrinkError, Propagated
 from kd.settings.models import ModelSettings
 from kd.settings.shrinking import Shrink
-from kd.shrinking.methods import Knowledge, Method, make_method
+from kd.shrinking.method import Knowledge, Method
+from kd.shrinking.methods import make_method
 from kd.training import Course, Epoch, Span, fit
 from kd.training.eight_bits import in_eight_bits
 from kd.training.loop import validated

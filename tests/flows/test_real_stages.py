@@ -106,7 +106,7 @@ def under_way(project: Project, flow: int, kind: str, said: str) -> bool:
 
 
 def files(project: Project) -> set[Path]:
-    """All that a run leaves, by name, without what has names of its own in each run."""
-    own = {".git", "cache", "tmp", "mlartifacts", "__pycache__"}
+    """All that a run leaves, by name, without what has names of its own in each run, or is there after some kills."""
+    own = {".git", "cache", "tmp", "mlartifacts", "__pycache__", "dvc.lock.broken"}
     found = (path.relative_to(project.root) for path in project.root.rglob("*") if path.is_file())
     return {path for path in found if not own & set(path.parts)}

@@ -58,11 +58,15 @@ def test_the_stage_meets_a_budget(measure: str, tmp_path: Any) -> None:
     assert f"to budget {measure}" in made.lineage[-1]
 
 
+@pytest.mark.parametrize("how", ["group_lasso", "gradual"])
 @pytest.mark.parametrize("measure", ["macs_per_audio_second", "size_bytes"])
-def test_a_student_that_shrinks_meets_a_budget(measure: str, tmp_path: Any) -> None:
+def test_a_student_that_shrinks_meets_a_budget(measure: str, how: str, tmp_path: Any) -> None:
     paths = make_workspace(tmp_path)
-    most = halfway(paths, measure)
-    shrink = {"how": "group_lasso", "kinds": list(KINDS[1:]), "epochs": 1, "budget": {measure: most}}
+    budget = {measure: halfway(paths, measure)}
+    amount: dict[str, Any] = {"kinds": list(KINDS[1:]), "budget": budget}
+    if how == "gradual":
+        amount = {"steps": 2, "prune": {"op": "prune_units", "importance": {"by": "taylor", "batches": 1}, **amount}}
+    shrink = {"how": how, "epochs": 2, **amount}
     recipe = {"init": "teacher", "shrink": shrink, "teacher": "teacher", "objective": LEARNS}
     baseline = {"init": "random", "model": ENCODERS["baseline"], "teacher": "none"}
     params = stage_params("transcription", students={"one": recipe, "baseline": baseline})
@@ -74,8 +78,8 @@ def test_a_student_that_shrinks_meets_a_budget(measure: str, tmp_path: Any) -> N
         found = float((paths.export("one") / "model.onnx").stat().st_size)
     else:
         found = macs_per_audio_second(made.model, made.model.settings, made.frontend)
-    assert 0.75 * most <= found <= most
-    assert f"by group lasso to budget {measure}" in made.lineage[-1]
+    assert 0.75 * budget[measure] <= found <= budget[measure]
+    assert f"to budget {measure} {budget[measure]:,}" in made.lineage[-1]
 
 
 def test_a_cost_table_finds_what_time_is_made_of() -> None:

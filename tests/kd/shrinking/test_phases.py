@@ -63,9 +63,17 @@ def calibrate(model: Recogniser, importance: DataDriven) -> Any:
     return gather(model, importance, losses)
 
 
+def count(settings: ModelSettings) -> float:
+    return float(sum(p.numel() for p in build(settings).parameters()))
+
+
+def costs(*asked: Any) -> Cost:
+    return Cost(count)
+
+
 def run(model: Recogniser, shrink: Shrink, settings: TrainingSettings | None = None, **changes: Any) -> Iterator[Epoch]:
     course, arguments = tiny_course(model, settings, **changes)
-    return fit_and_shrink(model, course, shrink=shrink, **{"calibrate": calibrate, **arguments})
+    return fit_and_shrink(model, course, shrink=shrink, **{"calibrate": calibrate, "costs": costs, **arguments})
 
 
 def final(model: Recogniser, epoch: Epoch) -> Recogniser:
@@ -141,6 +149,7 @@ def resumed(how: str, kinds: list[str]) -> Shrink:
         "gradual units": {**UNITS["gradual"], "prune": taylor},
         "l1": WEIGHTS["l1"],
         "gradual weights": WEIGHTS["gradual"],
+        "gradual budget": {**UNITS["gradual"], "prune": {**taylor, "sparsity": None, "budget": {"params": 4000}}},
     }
     return ADAPTER.validate_python(ways[how])
 
@@ -152,7 +161,7 @@ def sizes_and_weights(model: Recogniser) -> dict[str, float]:
     return {"valid_error": weight, "valid_loss": float(sum(p.numel() for p in model.parameters()))}
 
 
-@pytest.mark.parametrize("how", ["gates", "group_lasso", "gradual units", "l1", "gradual weights"])
+@pytest.mark.parametrize("how", ["gates", "group_lasso", "gradual units", "gradual budget", "l1", "gradual weights"])
 @pytest.mark.parametrize(("name", "kinds"), [("gru", ["hidden"]), ("conformer", ["channels", "feed_forward"])])
 def test_resuming_in_any_phase_equals_never_stopping(name: str, kinds: list[str], how: str) -> None:
     """To the bit, weights, masks and metrics; a kill comes in each phase and at each of their ends."""
@@ -232,35 +241,88 @@ def within(most: int, *kinds: str) -> Shrink:
     return ADAPTER.validate_python({"how": "group_lasso", "kinds": kinds, "budget": {"params": most}, "epochs": 1})
 
 
-def count(settings: ModelSettings) -> float:
-    return float(sum(p.numel() for p in build(settings).parameters()))
-
-
 @pytest.mark.parametrize("name", KINDS)
 def test_group_lasso_meets_a_budget(name: str) -> None:
     model = fresh(name, problem_of(name))
     most = round(0.6 * count(model.settings))
     asked: list[tuple[ModelSettings, Any, Budget]] = []
 
-    def costs(*what: Any) -> Cost:
+    def heard(*what: Any) -> Cost:
         asked.append(what)
         return Cost(count)
 
     start, kinds = model.settings, KINDS[name]
-    *_, last = run(model, within(most, *kinds), costs=costs)
+    *_, last = run(model, within(most, *kinds), costs=heard)
     smaller = final(model, last)
     assert 0.5 * count(start) < sum(p.numel() for p in smaller.parameters()) <= most
     assert asked == [(start, tuple(kinds), Budget(params=most))]
     assert last.state["lineage"][0].startswith(f"remove units by group lasso to budget params {most:,}: ")
 
 
+def steps_within(most: int, *kinds: str, steps: int = 3) -> Shrink:
+    taylor = {"by": "taylor", "batches": 1}
+    prune = {"op": "prune_units", "kinds": kinds, "importance": taylor, "budget": {"params": most}}
+    return ADAPTER.validate_python({"how": "gradual", "epochs": 3, "steps": steps, "prune": prune})
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_steps_lead_to_a_budget_by_the_cubic_schedule(name: str) -> None:
+    """Layers too; what a step leaves costs no more than its share of the way allows, and little less."""
+    model = fresh(name, problem_of(name))
+    start, kinds = count(model.settings), KINDS[name] + (["layers"] if name != "patch_cnn" else [])
+    most = round(0.5 * start)
+    epochs = list(run(model, steps_within(most, *kinds)))
+    allowed = [most + (start - most) * left for left in ((2 / 3) ** 3, (1 / 3) ** 3, 0)]
+    sizes = [e.metrics["params"] for e in epochs]
+    assert sizes[0] == start
+    assert all(0.75 * most <= size <= much for size, much in zip(sizes[1:], allowed, strict=True))
+    smaller = final(model, epochs[-1])
+    assert sum(p.numel() for p in smaller.parameters()) == sizes[-1]
+    lineage = epochs[-1].state["lineage"]
+    assert lineage[-1].startswith(f"prune units by taylor to budget params {most:,}, step 3 of 3: ")
+
+
+def test_a_step_whose_budget_is_met_removes_nothing() -> None:
+    """Budgets of many steps lie nearer to each other than sizes do."""
+    model = fresh("gru")
+    start = count(model.settings)
+    shrink = steps_within(round(0.9 * start), "layers", "hidden", steps=3)
+
+    def two_sizes(settings: ModelSettings) -> float:
+        return start if settings == model.settings else 0.89 * start
+
+    last = list(run(model, shrink, costs=lambda *_: Cost(two_sizes)))[-1]
+    first, *later = last.state["kept"]
+    assert first
+    assert later == [{}, {}]
+    assert all(line.endswith("it is met already") for line in last.state["lineage"][1:])
+
+
+def test_of_the_steps_to_a_time_only_the_last_is_measured() -> None:
+    """What is estimated is half of what is measured, of every model: the steps before know that from the first."""
+    model = fresh("cnn")
+    start = count(model.settings)
+    measured: list[float] = []
+
+    def check(settings: ModelSettings) -> float:
+        measured.append(2 * count(settings))
+        return measured[-1]
+
+    most = round(1.2 * start)
+    epochs = list(run(model, steps_within(most, "hidden", "width"), costs=lambda *_: Cost(count, check)))
+    first, second, third, last = (2 * e.metrics["params"] for e in epochs)
+    assert last <= most < third < second < first
+    assert second not in measured
+
+
 def test_a_budget_is_refused_before_the_first_epoch() -> None:
-    with pytest.raises(ValueError, match="shrink: budget params 5 cannot be met by removing hidden: the smallest"):
-        next(run(fresh("cnn"), within(5, "hidden"), costs=lambda *_: Cost(count)))
-    with pytest.raises(ValueError, match="shrink: budget params 100,000 is met already"):
-        next(run(fresh("cnn"), within(100_000, "hidden"), costs=lambda *_: Cost(count)))
-    with pytest.raises(ValueError, match="shrink: budget params 5 needs to know what models cost: give costs"):
-        next(run(fresh("cnn"), within(5, "hidden")))
+    for shrink_within in (within, steps_within):
+        with pytest.raises(ValueError, match="shrink: budget params 5 cannot be met by removing hidden: the smallest"):
+            next(run(fresh("cnn"), shrink_within(5, "hidden")))
+        with pytest.raises(ValueError, match="shrink: budget params 100,000 is met already"):
+            next(run(fresh("cnn"), shrink_within(100_000, "hidden")))
+        with pytest.raises(ValueError, match="shrink: budget params 5 needs to know what models cost: give costs"):
+            next(run(fresh("cnn"), shrink_within(5, "hidden"), costs=None))
 
 
 def test_group_lasso_has_one_amount() -> None:
