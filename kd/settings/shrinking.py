@@ -84,7 +84,9 @@ class Gradual(_Shrinking):
             raise ValueError(f"steps: {self.steps} do not fit into {self.epochs} epochs: an epoch lies between two")
         kinds = self.prune.kinds if isinstance(self.prune, PruneUnits) and not within else ()
         if "layers" in kinds and len(kinds) > 1:
-            raise ValueError("prune.kinds: units go with their layers: shrink layers alone, or other kinds")
+            raise ValueError(
+                "prune.kinds: units go with their layers: shrink layers alone, or other kinds, or all to a budget"
+            )
         return self
 
 
