@@ -79,7 +79,7 @@ class Gradual(_Shrinking):
     def _can_be_stepped(self) -> Self:
         within = isinstance(self.prune, PruneUnits) and self.prune.budget is not None
         if self.prune.sparsity is None and not within:
-            raise ValueError("prune: the steps lead to a sparsity, or of units to a budget: give one, and no threshold")
+            raise ValueError("prune: the steps lead to a sparsity, or of units to a budget: give one")
         if self.steps > self.epochs:
             raise ValueError(f"steps: {self.steps} do not fit into {self.epochs} epochs: an epoch lies between two")
         kinds = self.prune.kinds if isinstance(self.prune, PruneUnits) and not within else ()

@@ -57,7 +57,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "steps to a threshold": (
         {"students.small.shrink": {**GRADUAL, "prune": prune_units("hidden", threshold=0.1)}},
-        "students.small.shrink: prune: the steps lead to a sparsity, or of units to a budget: give one, and no threshold",
+        "students.small.shrink: prune: the steps lead to a sparsity, or of units to a budget: give one",
     ),
     "more steps than epochs": (
         {"students.small.shrink": {**GRADUAL, "steps": 3}},
@@ -65,7 +65,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "steps of layers and units": (
         {"students.small.shrink": {**GRADUAL, "prune": prune_units("layers", "hidden", sparsity=0.5)}},
-        "students.small.shrink: prune.kinds: units go with their layers: shrink layers alone, or other kinds, or all to a budget",
+        "students.small.shrink: prune.kinds: units go with their layers: shrink layers alone, or other kinds",
     ),
     "steps of layers that the objective looks at": (
         {
