@@ -1,8 +1,9 @@
 """Budgets: which depth and widths a model gets that costs no more than it may, and keeps the most importance.
 
 Units of all kinds given but layers stand in one ranking, by importance over cost, or by what training has made of
-them. At each depth what goes is its beginning, as short as the budget allows; of all depths that one is taken whose
-weights matter most together. Sizes are those of the resulting settings, not estimates of them. See docs/adr/0014.
+them. Importance that is of the loss says which kind to give up, too. At each depth what goes is the ranking's
+beginning, as short as the budget allows; of all depths that one is taken whose weights matter most together. Sizes are
+those of the resulting settings, not estimates of them. See docs/adr/0014.
 """
 
 from collections.abc import Callable, Mapping
@@ -70,8 +71,8 @@ def choose_within(
 ) -> dict[str, Tensor]:
     """The units kept, by dimension.
 
-    scores: (size,) importance of the units of each dimension that may shrink. worth: that of single weights, by
-    parameter name, in their shapes; depths are compared by the sum of what is left of it.
+    scores: (size,) importance of the units of each dimension that may shrink, on one scale (`choice.on_one_scale`).
+    worth: that of single weights, by parameter name, in their shapes; depths are compared by the sum of what is left.
 
     Raises ValueError where the budget is met already, or by nothing that these dimensions can leave.
     """
@@ -104,13 +105,13 @@ def importance_kept(model: Recogniser, worth: Mapping[str, Tensor], choice: Mapp
 def rank(model: Recogniser, scores: Mapping[str, Tensor], cost: Cost) -> Ranking:
     """By the importance of all weights that go with a unit, over what it costs in the model as it is.
 
-    Scores are divided by their dimension's mean first, as in the global scope of pruning.
+    scores: (size,) means over a unit's weights, on one scale over all dimensions (`choice.on_one_scale`).
     """
     dimensions = {d.name: d for d in model.dimensions() if d.name in scores and d.size > 1}
     whole, worth = cost.of(model.settings), {}
     for name, dimension in dimensions.items():
         spared = max(whole - cost.of(_without_one(model, dimension)), torch.finfo(torch.float64).tiny)
-        worth[name] = comparable(scores[name]).double() * weights_of_unit(model, dimension) / spared
+        worth[name] = scores[name].double() * weights_of_unit(model, dimension) / spared
     order = _least_first(worth)
     layers = tuple(unit for name, unit in order if name == LAYERS)
     return Ranking(model, dimensions, layers, tuple((name, unit) for name, unit in order if name != LAYERS))

@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 
 from kd.models import Dimension
-from kd.settings.propagation import Scope
+from kd.settings.propagation import Importance, Scope
 
+OF_LOSS = ("taylor", "fisher")
+"""Importances that are squares of what the loss would change by."""
 Scores = Mapping[str, Tensor]
 """By dimension, (units,): more is more."""
 
@@ -52,6 +54,17 @@ def without_the_least(scores: Scores, count: int) -> dict[str, Tensor]:
     there[joined.argsort(stable=True)[:count]] = False
     parts = torch.split(there, [len(s) for s in scores.values()])
     return {name: part.nonzero()[:, 0] for name, part in zip(scores, parts, strict=True)}
+
+
+def on_one_scale(scores: Scores, importance: Importance) -> dict[str, Tensor]:
+    """Such that units of different dimensions compare, and kinds of unit with each other where that is known.
+
+    What estimates a change of the loss does so for all alike; any other score is divided by its dimension's mean, which
+    leaves nothing to tell the dimensions' worth by.
+    """
+    if importance.by in OF_LOSS:
+        return dict(scores)
+    return {name: comparable(units) for name, units in scores.items()}
 
 
 def comparable(scores: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from kd.models import Recogniser
 from kd.propagation.budget import Cost, Costs, choose_within, cost_within
+from kd.propagation.choice import on_one_scale
 from kd.propagation.evidence import Evidence
 from kd.propagation.importance import score_units, weight_worth
 from kd.propagation.pruning import choose_units, weight_masks, zeroed
@@ -91,10 +92,9 @@ def _within_budget(
 def choice_within(model: Recogniser, operator: PruneUnits, evidence: Evidence | None, cost: Cost) -> dict[str, Tensor]:
     """Units kept by dimension, where an operator has a budget; ValueError as `choose_within` raises it."""
     assert operator.budget is not None
-    scores = score_units(
-        model, [d for d in model.dimensions() if d.kind in operator.kinds], operator.importance, evidence
-    )
-    return choose_within(model, scores, weight_worth(model, operator.importance, evidence), cost, operator.budget)
+    dimensions, importance = [d for d in model.dimensions() if d.kind in operator.kinds], operator.importance
+    scores = on_one_scale(score_units(model, dimensions, importance, evidence), importance)
+    return choose_within(model, scores, weight_worth(model, importance, evidence), cost, operator.budget)
 
 
 def _prune_weights(source: Propagated, operator: PruneWeights, evidence: Evidence | None) -> Propagated:

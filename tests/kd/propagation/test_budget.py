@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from typing import Literal
 
 import pytest
 import torch
@@ -20,10 +21,11 @@ from kd.propagation.budget import (
     rank,
     weights_of_unit,
 )
+from kd.propagation.choice import on_one_scale
 from kd.propagation.importance import score_units, weight_worth
 from kd.settings.frontend import FrontEndSettings
 from kd.settings.models import ModelSettings
-from kd.settings.propagation import Budget, GeometricMedian, Kind, Magnitude, PruneUnits
+from kd.settings.propagation import Budget, Calibrated, GeometricMedian, Kind, Magnitude, PruneUnits
 
 FRONTEND = FrontEndSettings()
 
@@ -55,7 +57,8 @@ def ranked(model: Recogniser, cost: Cost) -> Ranking:
 
 
 def by_l2(model: Recogniser) -> dict[str, Tensor]:
-    return score_units(model, model.dimensions(), Magnitude(by="l2"), None)
+    l2 = Magnitude(by="l2")
+    return on_one_scale(score_units(model, model.dimensions(), l2, None), l2)
 
 
 def squares(model: Recogniser) -> dict[str, Tensor]:
@@ -176,6 +179,30 @@ def test_units_that_cost_more_go_first() -> None:
 
     units = rank(model, scores, Cost(cost)).units
     assert [name for name, _ in units] == ["width"] * (width.size - 1) + ["stem"] * (stem.size - 1)
+
+
+@pytest.mark.parametrize("by", ["taylor", "fisher"])
+def test_the_kind_that_does_least_for_the_loss_goes_first(by: Literal["taylor", "fisher"]) -> None:
+    """Feed-forward units change it a thousandth as much as all others, and go as far as they can before any other."""
+    model = make_model("conformer", "keyword")
+    within = {a.tensor for d in model.dimensions() if d.kind == "feed_forward" for a in d.axes}
+    parameters = dict(model.named_parameters())
+    evidence = {
+        name: (1e-3 if name in within else 1.0) * torch.ones_like(p) / p.detach().abs().clamp(min=1e-6)
+        for name, p in parameters.items()
+    }
+    bare = {d.name: torch.arange(1) for d in model.dimensions() if d.kind == "feed_forward"}
+    budget = Budget(params=round(params(apply(model, bare).settings)))
+    importance = Calibrated(by=by, batches=1)
+    kinds = tuple(kind for kind in kinds_of(model) if kind != "layers")
+    operator = PruneUnits(op="prune_units", kinds=kinds, importance=importance, budget=budget)
+    found = propagate(Propagated(model), [operator], lambda *_: evidence, lambda *_: Cost(params))
+    sizes = {d.name: d.size for d in model.dimensions()}
+    left = {name: len(kept) for name, kept in found.kept[0].items()}
+    assert left == {name: 1 if name in bare else sizes[name] for name in left}
+    alike = propagate(Propagated(model), [operator.model_copy(update={"importance": Magnitude(by="l2")})],
+                      costs=lambda *_: Cost(params)).kept[0]  # fmt: skip
+    assert all(len(alike[name]) > 1 for name in bare), "by size alone no kind is known to be worth less"
 
 
 @pytest.mark.parametrize("name", ENCODERS)
