@@ -42,6 +42,7 @@ def run(
 
     root = Path()
     _say_what_cannot_be_claimed(root, params)
+    _require_inputs(root, params)
     if not force and not look(root).stale:
         typer.echo("Everything is up to date.")
         _complete(root, params)
@@ -95,12 +96,16 @@ def ui(port: Annotated[int, typer.Option(help="Port on the loopback address.")] 
 def check(
     file: Annotated[Path, typer.Option("--params", help="The file to check.")] = Path("params.yaml"),
 ) -> None:
-    """Check the parameters, and do nothing else. One line for each mistake; exit code 2 if there is any."""
+    """Check the parameters, and do nothing else. One line for each mistake; exit code 2 if there is any.
+
+    Exit code 1 where they are right, and a file or folder that they name is not there.
+    """
     params = _checked_params(file)
     typer.echo(
         f"{file} is valid: {params.problem.kind}, {len(params.students)} students ({', '.join(params.students)})"
     )
     _say_what_cannot_be_claimed(Path(), params)
+    _require_inputs(Path(), params)
 
 
 @app.command()
@@ -232,6 +237,16 @@ def _checked_params(file: Path = Path("params.yaml")) -> "Params":
         for line in error.lines:
             typer.echo(line, err=True)
         raise typer.Exit(2) from None
+
+
+def _require_inputs(root: Path, params: "Params") -> None:
+    """Exit code 1, with a line for each, where what the parameters name is not there."""
+    from tasks.missing import missing_inputs
+
+    if lines := missing_inputs(params, root):
+        for line in lines:
+            typer.echo(line, err=True)
+        raise typer.Exit(1)
 
 
 def _say_what_cannot_be_claimed(root: Path, params: "Params") -> None:

@@ -58,7 +58,7 @@ def _name(clip: Clip, key: str) -> str:
 
 def _read(file: Path) -> pd.DataFrame:
     if not file.is_file():
-        raise ValueError(f"{file}: no such table")
+        raise ValueError(f"{file}: no such table; {EXPECTED}")
     if file.suffix.lower() not in READERS:
         raise ValueError(f"{file}: a table ends in {', '.join(READERS)}, not in '{file.suffix}'")
     try:

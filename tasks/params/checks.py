@@ -45,10 +45,11 @@ def _reference_problems(params: "Params") -> Iterator[str]:
             ("teacher", recipe.teacher, ["none", *teachers]),
         ):
             if target not in known or target == name:
-                near = get_close_matches(target, [k for k in known if k != name], n=1)
-                hint = f" (did you mean '{near[0]}'?)" if near else ""
+                others = [k for k in known if k != name]
+                near = get_close_matches(target, others, n=1)
+                hint = f"did you mean '{near[0]}'? " if near else ""
                 why = "is this student itself" if target == name else "is no model of this file"
-                yield f"students.{name}.{key}: '{target}' {why}{hint}"
+                yield f"students.{name}.{key}: '{target}' {why}; {hint}there are {', '.join(others)}"
     for name in params.students:
         if way := way_back(params, name):
             yield f"students.{name}: its init and teacher lead back to itself ({' -> '.join(way)})"

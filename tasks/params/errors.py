@@ -6,6 +6,8 @@ from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+MISSING = "missing: this key is required"
+
 
 class ParamsError(ValueError):
     """Wrong parameters; `lines` has one line for each mistake."""
@@ -18,6 +20,7 @@ class ParamsError(ValueError):
 def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
     """One line for each mistake: path of the key, what was found, what was expected."""
     lines: list[str] = []
+    misspelt: set[str] = set()  # the keys that are missing because their names are written otherwise
     for detail in error.errors():
         path, holders = _readable_path(detail["loc"], model, names_key=detail["type"] in ("extra_forbidden", "missing"))
         message = detail["msg"].removeprefix("Value error, ")
@@ -30,8 +33,9 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
             near = get_close_matches(key, valid, n=1, cutoff=0.5)
             hint = f"did you mean '{near[0]}'?" if near else f"valid keys: {', '.join(valid)}"
             message = f"unknown key; {hint}"
+            misspelt |= {f"{'.'.join([*path.split('.')[:-1], name])}: {MISSING}" for name in near}
         elif detail["type"] == "missing":
-            message = "missing: this key is required"
+            message = MISSING
         elif detail["type"] in ("union_tag_invalid", "union_tag_not_found"):
             path, message = _wrong_tag(path, detail["ctx"])
         elif detail["type"] == "boolean_number":
@@ -40,14 +44,14 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
         elif detail["type"] != "value_error":
             message = f"{_in_yaml_terms(message)}, found {detail['input']!r}"
         lines.append(f"{path}: {message}")
-    return list(dict.fromkeys(lines))
+    return [line for line in dict.fromkeys(lines) if line not in misspelt]
 
 
 def _wrong_tag(path: str, context: dict[str, Any]) -> tuple[str, str]:
     """Path and message where the key that chooses between alternatives is wrong or missing."""
     key = context["discriminator"].strip("'")
     if "tag" not in context:
-        return f"{path}.{key}", "missing: this key is required"
+        return f"{path}.{key}", MISSING
     found, valid = context["tag"], [tag.strip("' ") for tag in context["expected_tags"].split(",")]
     near = get_close_matches(found, valid, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'? " if near else ""

@@ -33,8 +33,9 @@ def conclude(models: Sequence[Model], comparisons: Sequence[Comparison], confide
         headline += f" where the teacher makes {percent(teacher.row['test_error'])}, with {costs(best, teacher)}"
     chosen = (
         f"It was chosen by its validation error, {percent(best.row['valid_error'])}. "
-        f"On the test part the {100 * confidence:.0f}{NARROW}% interval over speakers reaches from "
-        f"{percent(best.row['test_error_low'])} to {percent(best.row['test_error_high'])}."
+        f"On the test part the {100 * confidence:.0f}{NARROW}% interval reaches from "
+        f"{percent(best.row['test_error_low'])} to {percent(best.row['test_error_high'])} "
+        f"({best.interval_method})."
     )
     said = (sentence(c) for c in comparisons if c.model == best.name)
     return Verdict(best.name, headline + ".", (chosen, *said))

@@ -40,6 +40,19 @@ def test_wrong_parameters_stop_every_command_before_it_does_anything(toy, monkey
     assert not (toy.root / "scratch").exists()
 
 
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_an_input_that_is_not_there_is_named_before_anything_runs(toy, monkeypatch, command):
+    toy.set("corpus", {"kind": "manifest", "root": "my", "file": "table.csv"})
+    monkeypatch.chdir(toy.root)
+    result = CliRunner().invoke(app, [command])
+    assert result.exit_code == 1
+    assert [line.partition(" is not there")[0] for line in result.stderr.splitlines()] == [
+        "corpus.root: my",
+        "corpus.file: my/table.csv",
+    ]
+    assert not (toy.root / "scratch").exists()
+
+
 def test_a_run_with_nothing_to_do_starts_no_server_and_shows_the_table_and_the_links(finished, monkeypatch):
     monkeypatch.chdir(finished.root)
     result = CliRunner().invoke(app, ["run"])

@@ -104,11 +104,11 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     # references
     "unknown init": (
         {"students.cut.init": "teachr"},
-        "students.cut.init: 'teachr' is no model of this file (did you mean 'teacher'?)",
+        "students.cut.init: 'teachr' is no model of this file; did you mean 'teacher'? there are",
     ),
     "unknown teacher": (
         {"students.cut.teacher": "smal"},
-        "students.cut.teacher: 'smal' is no model of this file (did you mean 'small'?)",
+        "students.cut.teacher: 'smal' is no model of this file; did you mean 'small'? there are",
     ),
     "itself": ({"students.cut.init": "cut"}, "students.cut.init: 'cut' is this student itself"),
     "reserved name": (

@@ -46,7 +46,7 @@ def lines(**changes: Any) -> list[str]:
             {"teachers": {"crowd": TABLE}, "students": {"a": {**TAUGHT, "filter": {"max_disagreement": 0.2}}}},
             "students.a.filter.max_disagreement: crowd has no second opinion",
         ),
-        ({"students": {"a": {**TAUGHT, "teacher": "crwd"}}, "teachers": {"crowd": TABLE}}, "(did you mean 'crowd'?)"),
+        ({"students": {"a": {**TAUGHT, "teacher": "crwd"}}, "teachers": {"crowd": TABLE}}, "did you mean 'crowd'?"),
         ({"teachers": {"a": TABLE}}, "teachers.a: another model of this file has that name"),
         ({"teachers": {"teacher": TABLE}}, "nothing may be called teacher"),
         (

@@ -9,6 +9,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     # typos: the nearest key
     "top-level": ({"studnets": {}}, "studnets: unknown key; did you mean 'students'?"),
     "nested": ({"teacher.training.epocs": 3}, "teacher.training.epocs: unknown key; did you mean 'epochs'?"),
+    "a required one": (
+        {"teacher.training.batch_second": 9, "teacher.training.batch_seconds": REMOVE},
+        "teacher.training.batch_second: unknown key; did you mean 'batch_seconds'?",
+    ),
     "in a student": (
         {"students.cut.objective.beat": 1},
         "students.cut.objective.beat: unknown key; did you mean 'beta'?",
