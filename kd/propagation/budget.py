@@ -1,7 +1,7 @@
 """Budgets: which depth and widths a model gets that costs no more than it may, and keeps the most importance.
 
 Units of all kinds given but layers stand in one ranking, by importance over cost, or by what training has made of
-them. Importance that is of the loss says which kind to give up, too. At each depth what goes is the ranking's
+them. At each depth what goes is the ranking's
 beginning, as short as the budget allows; of all depths that one is taken whose weights matter most together. Sizes are
 those of the resulting settings, not estimates of them. See docs/adr/0014.
 """
@@ -71,7 +71,7 @@ def choose_within(
 ) -> dict[str, Tensor]:
     """The units kept, by dimension.
 
-    scores: (size,) importance of the units of each dimension that may shrink, on one scale (`choice.on_one_scale`).
+    scores: (size,) importance of the units of each dimension that may shrink, on one scale.
     worth: that of single weights, by parameter name, in their shapes; depths are compared by the sum of what is left.
 
     Raises ValueError where the budget is met already, or by nothing that these dimensions can leave.
@@ -105,7 +105,7 @@ def importance_kept(model: Recogniser, worth: Mapping[str, Tensor], choice: Mapp
 def rank(model: Recogniser, scores: Mapping[str, Tensor], cost: Cost) -> Ranking:
     """By the importance of all weights that go with a unit, over what it costs in the model as it is.
 
-    scores: (size,) means over a unit's weights, on one scale over all dimensions (`choice.on_one_scale`).
+    scores: (size,) means over a unit's weights, on one scale over all dimensions.
     """
     dimensions = {d.name: d for d in model.dimensions() if d.name in scores and d.size > 1}
     whole, worth = cost.of(model.settings), {}

@@ -7,10 +7,8 @@ import torch
 from torch import Tensor
 
 from kd.models import Dimension
-from kd.settings.propagation import Importance, Scope
+from kd.settings.propagation import Scope
 
-OF_LOSS = ("taylor", "fisher")
-"""Importances that are squares of what the loss would change by."""
 Scores = Mapping[str, Tensor]
 """By dimension, (units,): more is more."""
 
@@ -56,15 +54,14 @@ def without_the_least(scores: Scores, count: int) -> dict[str, Tensor]:
     return {name: part.nonzero()[:, 0] for name, part in zip(scores, parts, strict=True)}
 
 
-def on_one_scale(scores: Scores, importance: Importance) -> dict[str, Tensor]:
-    """Such that units of different dimensions compare, and kinds of unit with each other where that is known.
+def with_worth_of_kinds(dimensions: Iterable[Dimension], scores: Scores, relative: Scores) -> dict[str, Tensor]:
+    """Relative scores, times the mean score of their kind's units, be it large in one layer and small in the next.
 
-    What estimates a change of the loss does so for all alike; any other score is divided by its dimension's mean, which
-    leaves nothing to tell the dimensions' worth by.
+    So kinds of unit compare as the scores say, and within a kind layers are worth the same.
     """
-    if importance.by in OF_LOSS:
-        return dict(scores)
-    return {name: comparable(units) for name, units in scores.items()}
+    kinds = {dimension.name: dimension.kind for dimension in dimensions}
+    means = {kind: torch.cat([scores[name] for name in kinds if kinds[name] == kind]).mean() for kind in kinds.values()}
+    return {name: units * means[kinds[name]] for name, units in relative.items()}
 
 
 def comparable(scores: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kd.models import Recogniser
 from kd.propagation.budget import Cost, Costs, choose_within, cost_within
-from kd.propagation.choice import on_one_scale
+from kd.propagation.choice import comparable, with_worth_of_kinds
 from kd.propagation.evidence import Evidence
 from kd.propagation.importance import score_units, weight_worth
 from kd.propagation.pruning import choose_units, weight_masks, zeroed
@@ -93,7 +93,10 @@ def choice_within(model: Recogniser, operator: PruneUnits, evidence: Evidence | 
     """Units kept by dimension, where an operator has a budget; ValueError as `choose_within` raises it."""
     assert operator.budget is not None
     dimensions, importance = [d for d in model.dimensions() if d.kind in operator.kinds], operator.importance
-    scores = on_one_scale(score_units(model, dimensions, importance, evidence), importance)
+    raw = score_units(model, dimensions, importance, evidence)
+    scores = {name: comparable(units) for name, units in raw.items()}
+    if operator.kinds_by == "loss":
+        scores = with_worth_of_kinds(dimensions, raw, scores)
     return choose_within(model, scores, weight_worth(model, importance, evidence), cost, operator.budget)
 
 

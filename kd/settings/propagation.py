@@ -67,6 +67,8 @@ class Movement(Strict):
     rate: float = Field(1e-3, gt=0, description="learning rate of these steps")
 
 
+OF_LOSS = ("taylor", "fisher")
+"""Importances that are squares of what the loss would change by: on one scale for all kinds of unit."""
 DataDriven = Calibrated | Movement
 Importance = Annotated[
     Random | Magnitude | NormScale | GeometricMedian | Calibrated | Movement, Field(discriminator="by")
@@ -199,6 +201,17 @@ class PruneUnits(Strict):
     threshold: float | None = Field(None, gt=0, description="remove whatever has less importance than this")
     budget: Budget | None = Field(None, description="remove as few as meet it, by importance over cost")
     scope: Scope = "global"
+    kinds_by: Literal["alike", "loss"] = Field(
+        "alike", description="of a budget: kinds are worth the same on average, or what the loss says (taylor, fisher)"
+    )
+
+    @model_validator(mode="after")
+    def _kinds_compare(self) -> Self:
+        if self.kinds_by == "loss" and (self.budget is None or self.importance.by not in OF_LOSS):
+            raise ValueError(
+                f"kinds_by: loss needs a budget, and an importance that is of the loss: {', '.join(OF_LOSS)}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_amount(self) -> Self:
@@ -217,7 +230,8 @@ class PruneUnits(Strict):
 
     @model_serializer(mode="wrap")
     def _without_what_is_unused(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {key: value for key, value in whole(self).items() if key != "budget" or value is not None}
+        unused = {"budget": None, "kinds_by": "alike"}
+        return {key: value for key, value in whole(self).items() if key not in unused or value != unused[key]}
 
 
 LayerNumbers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]

@@ -21,7 +21,7 @@ from kd.propagation.budget import (
     rank,
     weights_of_unit,
 )
-from kd.propagation.choice import on_one_scale
+from kd.propagation.choice import comparable
 from kd.propagation.importance import score_units, weight_worth
 from kd.settings.frontend import FrontEndSettings
 from kd.settings.models import ModelSettings
@@ -57,8 +57,8 @@ def ranked(model: Recogniser, cost: Cost) -> Ranking:
 
 
 def by_l2(model: Recogniser) -> dict[str, Tensor]:
-    l2 = Magnitude(by="l2")
-    return on_one_scale(score_units(model, model.dimensions(), l2, None), l2)
+    scores = score_units(model, model.dimensions(), Magnitude(by="l2"), None)
+    return {name: comparable(units) for name, units in scores.items()}
 
 
 def squares(model: Recogniser) -> dict[str, Tensor]:
@@ -195,14 +195,14 @@ def test_the_kind_that_does_least_for_the_loss_goes_first(by: Literal["taylor", 
     budget = Budget(params=round(params(apply(model, bare).settings)))
     importance = Calibrated(by=by, batches=1)
     kinds = tuple(kind for kind in kinds_of(model) if kind != "layers")
-    operator = PruneUnits(op="prune_units", kinds=kinds, importance=importance, budget=budget)
+    operator = PruneUnits(op="prune_units", kinds=kinds, importance=importance, budget=budget, kinds_by="loss")
     found = propagate(Propagated(model), [operator], lambda *_: evidence, lambda *_: Cost(params))
     sizes = {d.name: d.size for d in model.dimensions()}
     left = {name: len(kept) for name, kept in found.kept[0].items()}
     assert left == {name: 1 if name in bare else sizes[name] for name in left}
-    alike = propagate(Propagated(model), [operator.model_copy(update={"importance": Magnitude(by="l2")})],
-                      costs=lambda *_: Cost(params)).kept[0]  # fmt: skip
-    assert all(len(alike[name]) > 1 for name in bare), "by size alone no kind is known to be worth less"
+    thinned = operator.model_copy(update={"kinds_by": "alike"})
+    alike = propagate(Propagated(model), [thinned], lambda *_: evidence, lambda *_: Cost(params)).kept[0]
+    assert all(len(alike[name]) > 1 for name in bare), "where kinds are alike none is known to be worth less"
 
 
 @pytest.mark.parametrize("name", ENCODERS)
@@ -245,6 +245,8 @@ def test_a_budget_has_one_measure_and_is_the_only_amount() -> None:
         PruneUnits(op="prune_units", kinds=("hidden",), scope="layer", budget=Budget(params=1))
     plain = PruneUnits(op="prune_units", kinds=("hidden",), sparsity=0.5)
     assert "budget" not in plain.model_dump(), "studies are known by the hash of their params"
+    with pytest.raises(ValueError, match="kinds_by: loss needs a budget, and an importance that is of the loss"):
+        PruneUnits(op="prune_units", kinds=("hidden",), budget=Budget(params=1), kinds_by="loss")
     within = PruneUnits(op="prune_units", kinds=("hidden",), budget=Budget(params=9))
     assert within.model_dump()["budget"] == {"params": 9}
     assert PruneUnits.model_validate(within.model_dump()) == within
