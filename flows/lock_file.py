@@ -1,8 +1,10 @@
 """dvc.lock, which DVC writes in place: a kill or a full disk meanwhile leaves it empty or cut off, and DVC refuses it.
 
-The last whole one is kept beside the resume states. What ended since is in DVC's run cache: nothing runs again.
+The last whole one is kept beside the resume states. What ended since is in the run cache of the DVC that ran it.
 """
 
+import re
+import subprocess
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,25 +13,27 @@ import yaml
 from tasks.fresh import write_whole
 from tasks.paths import Paths
 
-CONFLICT = b"<<<<<<< "
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The one in C where it is there: ten times as fast."""
+CONFLICT = re.compile(rb"^(<<<<<<<|>>>>>>>) ", re.MULTILINE)
 
 
 def keep_lock_file(root: Path) -> None:
     """Keep a copy of dvc.lock, if it is whole and there is room on the disk."""
     file, copy = root / "dvc.lock", _copy(root)
-    if file.is_file() and _is_whole(content := file.read_bytes()):
-        with suppress(OSError):
+    with suppress(OSError):
+        if file.is_file() and _is_whole(content := file.read_bytes()):
             copy.parent.mkdir(exist_ok=True)
             write_whole(copy, content)
 
 
 def mend_lock_file(root: Path) -> str | None:
-    """Where dvc.lock is cut off, put the last whole one in its place, or none; gives what was done, to be told.
+    """Where dvc.lock is cut off, put the last whole one in its place, or git's, or none; gives what was done.
 
     Nobody may be writing to it meanwhile. A merge conflict is left to whoever merges.
     """
     file, copy = root / "dvc.lock", _copy(root)
-    if not file.is_file() or CONFLICT in (content := file.read_bytes()) or _is_whole(content):
+    if not file.is_file() or CONFLICT.search(content := file.read_bytes()) or _is_whole(content):
         return None
     copy.parent.mkdir(exist_ok=True)
     aside = copy.with_name("dvc.lock.broken")
@@ -37,6 +41,9 @@ def mend_lock_file(root: Path) -> str | None:
     if copy.is_file():
         write_whole(file, copy.read_bytes())
         remedy = "the last whole one is back in its place"
+    elif (committed := _committed(root)) is not None:
+        write_whole(file, committed)
+        remedy = "the one that is committed is in its place"
     else:
         file.unlink()
         remedy = "it begins anew, from DVC's run cache"
@@ -52,10 +59,18 @@ def _is_whole(content: bytes) -> bool:
     from voluptuous import Invalid
 
     try:
-        COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(content) or {})
+        COMPILED_LOCKFILE_SCHEMA(yaml.load(content, Loader=LOADER) or {})
     except (yaml.YAMLError, Invalid):
         return False
     return content.endswith(b"\n")
+
+
+def _committed(root: Path) -> bytes | None:
+    """The file as git has it; None where it has none, or there is no git."""
+    with suppress(OSError):
+        shown = subprocess.run(["git", "show", "HEAD:./dvc.lock"], cwd=root, capture_output=True, check=False)
+        return shown.stdout if shown.returncode == 0 and _is_whole(shown.stdout) else None
+    return None
 
 
 def _copy(root: Path) -> Path:

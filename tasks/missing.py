@@ -22,9 +22,9 @@ def missing_inputs(params: Params, project: Path) -> list[str]:
 
 
 def _of_corpus(corpus: CorpusParams, key: str) -> Iterator[tuple[str, Path]]:
-    if getattr(corpus, "download", False):
-        return
-    yield f"{key}.root", corpus.root
+    """DVC wants the root of the whole even where audio is downloaded into it."""
+    if key == "corpus" or not getattr(corpus, "download", False):
+        yield f"{key}.root", corpus.root
     if isinstance(corpus, ManifestCorpus):
         yield f"{key}.file", corpus.root / corpus.file
     elif isinstance(corpus, SyntheticCorpus):

@@ -5,11 +5,10 @@ from dataclasses import replace
 from typing import Protocol
 
 import torch
-from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
 from kd.models import Recogniser
-from kd.propagation.budget import Cost, rank, require_within_reach
+from kd.propagation.budget import rank, require_within_reach
 from kd.propagation.choice import keep_by_scope
 from kd.propagation.evidence import Evidence
 from kd.propagation.importance import score_units
@@ -84,30 +83,25 @@ class OfUnits:
 
 
 class WithinBudgets:
-    """Units, to budgets that fall from what the model costs to the one asked for; each step ranks them anew.
-
-    Where a budget is of time, only the last one is held to real measurements; the others are by the estimate, as far
-    as it is off for the whole model.
-    """
+    """Units, to budgets that fall from what the model costs to the one asked for; each step ranks them anew."""
 
     def __init__(self, prune: PruneUnits, start: Propagated, knows: Knowledge) -> None:
         assert prune.budget is not None
         dimensions = learnt_dimensions(start.model, prune.kinds)
         self.prune, self.budget, self.calibrate = prune, prune.budget, knows.calibrate
         self.cost = knows.cost(start.model.settings, prune.kinds, prune.budget)
-        self.start, self.end = self.cost.real(start.model.settings), float(prune.budget.most)
-        self.off = self.start / self.cost.of(start.model.settings)
+        self.start, self.end = self.cost.of(start.model.settings), float(prune.budget.most)
         alike = {d.name: torch.ones(d.size) for d in dimensions}
-        require_within_reach(rank(start.model, alike, self.cost), self.cost, prune.budget)
+        if knows.begins:
+            require_within_reach(rank(start.model, alike, self.cost), self.cost, prune.budget)
 
     def down(self, source: Propagated, amount: float, step: str) -> Propagated:
-        cost = self.cost if amount == self.end else Cost(lambda settings: self.off * self.cost.of(settings))
         prune = self.prune.model_copy(update={"budget": self.budget.at(amount)})
-        if cost.real(source.model.settings) <= amount:
+        if self.cost.of(source.model.settings) <= amount:
             line = f"prune units by {prune.importance.by} to {prune.budget}{step}: it is met already"
             return replace(source, lineage=(*source.lineage, line), kept=(*source.kept, {}))
         evidence = evidence_for(source.model, prune, self.calibrate)
-        choice = broadcast_object_list([choice_within(source.model, prune, evidence, cost)])[0]  # times differ
+        choice = choice_within(source.model, prune, evidence, self.cost)
         return keep_units(source, choice, f"prune units by {prune.importance.by} to {prune.budget}{step}")
 
 

@@ -13,10 +13,14 @@ from kd.training.pressure import Pressure
 
 @dataclass(frozen=True)
 class Knowledge:
-    """Evidence from calibration batches, and what models cost."""
+    """Evidence from calibration batches, and what models cost.
+
+    begins: training has not begun, so that what cannot be done is refused; a time that was met once is not asked again.
+    """
 
     calibrate: Calibrate | None = None
     costs: Costs | None = None
+    begins: bool = True
 
     def cost(self, settings: ModelSettings, kinds: tuple[Kind, ...], budget: Budget) -> Cost:
         """For a budget; ValueError where none is known."""

@@ -1,7 +1,7 @@
 """How a student shrinks: after which epochs, under what pressure until then, and what goes."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -9,7 +9,7 @@ from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
 from kd.models import Recogniser
-from kd.propagation.budget import choose_least_within
+from kd.propagation.budget import Cost, choose_least_within
 from kd.propagation.operators import Propagated, keep_units, propagate
 from kd.settings.propagation import PruneWeights
 from kd.settings.shrinking import L1, Gates, Gradual, GroupLasso, Shrink
@@ -57,11 +57,10 @@ class PenalisedUnits:
     anew = True
 
     def __init__(self, settings: GroupLasso, start: Propagated, knows: Knowledge) -> None:
-        self.settings, self.cost = settings, None
+        self.settings, self.start, self.knows = settings, start.model.settings, knows
         self.cuts: tuple[int, ...] = (settings.epochs,)
-        if settings.budget is not None:
-            self.cost = knows.cost(start.model.settings, settings.kinds, settings.budget)
-        self._choose(start.model)
+        if knows.begins:
+            self._choose(start.model)
 
     def pressure(self, model: Recogniser, steps: int, seed: int) -> PenaltyPressure:
         penalty = partial(group_lasso, dimensions=learnt_dimensions(model, self.settings.kinds))
@@ -72,13 +71,17 @@ class PenalisedUnits:
         to = "" if self.settings.budget is None else f" to {self.settings.budget}"
         return keep_units(source, choice, f"remove units by group lasso{to}")
 
+    @cached_property
+    def _cost(self) -> Cost:
+        assert self.settings.budget is not None
+        return self.knows.cost(self.start, self.settings.kinds, self.settings.budget)
+
     def _choose(self, model: Recogniser) -> dict[str, Tensor]:
         dimensions = learnt_dimensions(model, self.settings.kinds)
         parameters = {name: p.detach() for name, p in model.named_parameters()}
         means = {d.name: squares / count for d in dimensions for squares, count in [coupled(parameters, d)]}
-        if self.cost is not None:
-            assert self.settings.budget is not None
-            return choose_least_within(model, means, self.cost, self.settings.budget)
+        if self.settings.budget is not None:
+            return choose_least_within(model, means, self._cost, self.settings.budget)
         assert self.settings.sparsity is not None
         return chosen(Sizes.of(model, dimensions), means, self.settings.sparsity, self.settings.of)
 

@@ -39,7 +39,7 @@ def fit_and_shrink(
     Raises CannotShrinkError where the model cannot shrink so, before it is trained.
     """
     try:
-        method = make_method(shrink, Propagated(model, masks or {}), Knowledge(calibrate, costs))
+        method = make_method(shrink, Propagated(model, masks or {}), Knowledge(calibrate, costs, begins=resume is None))
     except ValueError as error:
         raise CannotShrinkError(str(error)) from None
     spans = _spans(method, course.settings.epochs)

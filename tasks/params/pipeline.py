@@ -19,7 +19,7 @@ from kd.settings.frontend import AugmentSettings, FrontEndSettings
 from kd.settings.losses import ObjectiveSettings
 from kd.settings.models import EncoderSettings
 from kd.settings.propagation import Operator
-from kd.settings.shrinking import Shrink
+from kd.settings.shrinking import Shrink, for_problem
 from kd.settings.training import TrainingSettings
 from tasks.params.checks import find_problems
 from tasks.params.corpora import CorpusParams
@@ -27,7 +27,6 @@ from tasks.params.errors import ParamsError, explain
 from tasks.params.evaluation import EvaluationParams
 from tasks.params.export import ExportParams
 from tasks.params.graph import gives_text
-from tasks.params.shrinking import for_problem
 from tasks.params.teachers import NOTHING, CheckpointTeacher, Ensemble, OtherTeacher
 
 RESERVED_NAMES = ("teacher", "random", "none", "initial")

@@ -4,14 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from kd.settings.propagation import PruneUnits
-from kd.settings.shrinking import Gradual, GroupLasso, Shrink
+from kd.settings.shrinking import Gradual, Shrink
 
 if TYPE_CHECKING:
     from tasks.params.pipeline import Params
-
-
-KEYWORD_LASSO_WEIGHT = 1e-4
-"""Chosen by validation (docs/results.md): ten times as much ruins keyword recognisers, a tenth does as well."""
 
 
 def shrink_problems(params: "Params") -> Iterator[str]:
@@ -30,13 +26,6 @@ def shrink_problems(params: "Params") -> Iterator[str]:
         looks_inside = recipe.objective.reads_states or recipe.objective.intermediate is not None
         if looks_inside and _removes_layers(recipe.shrink):
             yield f"{key}.prune.kinds: layers would go that the objective looks at: shrink other kinds"
-
-
-def for_problem(shrink: Shrink, problem: str) -> Shrink:
-    """With the default weight of group lasso for keywords, whose loss is about a tenth of a transcript's."""
-    if isinstance(shrink, GroupLasso) and problem == "keyword" and "weight" not in shrink.model_fields_set:
-        return shrink.model_copy(update={"weight": KEYWORD_LASSO_WEIGHT})
-    return shrink
 
 
 def _removes_layers(shrink: Shrink) -> bool:

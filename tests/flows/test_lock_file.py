@@ -1,6 +1,7 @@
 """A dvc.lock that a kill or a full disk cut off stops no run, and nothing is computed again for it."""
 
 import shutil
+import subprocess
 
 import pytest
 
@@ -46,6 +47,32 @@ def test_without_a_copy_the_run_cache_gives_everything_back(finished, first_run)
     assert set(verdicts.values()) == {"restored"}
     assert finished.noted("begin") == before
     assert finished.lock() == first_run[0].lock()
+
+
+def test_without_a_copy_git_has_one(finished, first_run):
+    """As in a clone that has pulled results, where no stage has run and the run cache is empty."""
+    for words in (
+        ["init", "-q"],
+        ["add", "dvc.lock"],
+        ["-c", "user.name=a", "-c", "user.email=a", "commit", "-qm", "results"],
+    ):
+        subprocess.run(["git", *words], cwd=finished.root, check=True)
+    shutil.rmtree(finished.root / "scratch", ignore_errors=True)
+    shutil.rmtree(finished.root / ".dvc" / "cache" / "runs", ignore_errors=True)
+    cut(finished, 0.5)
+    told = []
+    assert not look(finished.root, told.append).stale
+    assert "the one that is committed is in its place" in told[0]
+    assert finished.lock() == first_run[0].lock()
+
+
+@pytest.mark.parametrize("rest", ["<<<<<<< ours\n", ">>>>>>> theirs\n"])
+def test_half_of_a_merge_conflict_is_one(finished, rest):
+    file = finished.root / "dvc.lock"
+    file.write_text(file.read_text() + rest)
+    with pytest.raises(Exception, match=r"dvc\.lock"):
+        look(finished.root)
+    assert file.read_text().endswith(rest)
 
 
 def test_what_was_done_is_told_and_the_broken_file_is_kept(finished):

@@ -28,7 +28,7 @@ OURS = {"source": "model", "path": "models/small"}
         (LISTED, ["corpus.phrases.0.file: my/said.txt is not there"]),
         (SEVERAL, ["corpus.parts.made.corpus.phrases.0.file: my/said", "corpus.parts.real.corpus.file: my/table.csv"]),
         ({"kind": "fsdd", "root": "digits"}, ["corpus.root: digits is not there"]),
-        ({"kind": "fsdd", "root": "digits", "download": True}, []),
+        ({"kind": "fsdd", "root": "digits", "download": True}, ["corpus.root: digits is not there"]),
     ],
 )
 def test_what_a_corpus_reads(tmp_path: Path, corpus: dict[str, Any], expected: list[str]) -> None:

@@ -1,7 +1,7 @@
 """Shrinking on the way of training: every family, way and kind ends at its exact size, killed or not."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -147,6 +147,7 @@ def resumed(how: str, kinds: list[str]) -> Shrink:
         "gates": {**UNITS["gates"], "kinds": [*kinds, "width"]},
         "group_lasso": {**UNITS["group_lasso"], "kinds": kinds},
         "gradual units": {**UNITS["gradual"], "prune": taylor},
+        "lasso budget": {"how": "group_lasso", "kinds": kinds, "epochs": 1, "budget": {"params": 4000}},
         "l1": WEIGHTS["l1"],
         "gradual weights": WEIGHTS["gradual"],
         "gradual budget": {**UNITS["gradual"], "prune": {**taylor, "sparsity": None, "budget": {"params": 4000}}},
@@ -161,7 +162,9 @@ def sizes_and_weights(model: Recogniser) -> dict[str, float]:
     return {"valid_error": weight, "valid_loss": float(sum(p.numel() for p in model.parameters()))}
 
 
-@pytest.mark.parametrize("how", ["gates", "group_lasso", "gradual units", "gradual budget", "l1", "gradual weights"])
+@pytest.mark.parametrize(
+    "how", ["gates", "group_lasso", "gradual units", "gradual budget", "lasso budget", "l1", "gradual weights"]
+)
 @pytest.mark.parametrize(("name", "kinds"), [("gru", ["hidden"]), ("conformer", ["channels", "feed_forward"])])
 def test_resuming_in_any_phase_equals_never_stopping(name: str, kinds: list[str], how: str) -> None:
     """To the bit, weights, masks and metrics; a kill comes in each phase and at each of their ends."""
@@ -298,21 +301,21 @@ def test_a_step_whose_budget_is_met_removes_nothing() -> None:
     assert all(line.endswith("it is met already") for line in last.state["lineage"][1:])
 
 
-def test_of_the_steps_to_a_time_only_the_last_is_measured() -> None:
-    """What is estimated is half of what is measured, of every model: the steps before know that from the first."""
-    model = fresh("cnn")
-    start = count(model.settings)
-    measured: list[float] = []
+def test_steps_lead_to_no_time() -> None:
+    prune = {"op": "prune_units", "kinds": ["hidden"], "budget": {"latency_ms": 1.0}}
+    with pytest.raises(ValueError, match=r"prune\.budget: a time differs at each step: name params, size_bytes"):
+        ADAPTER.validate_python({"how": "gradual", "epochs": 3, "steps": 3, "prune": prune})
 
-    def check(settings: ModelSettings) -> float:
-        measured.append(2 * count(settings))
-        return measured[-1]
 
-    most = round(1.2 * start)
-    epochs = list(run(model, steps_within(most, "hidden", "width"), costs=lambda *_: Cost(count, check)))
-    first, second, third, last = (2 * e.metrics["params"] for e in epochs)
-    assert last <= most < third < second < first
-    assert second not in measured
+@pytest.mark.parametrize("shrink_within", [within, steps_within])
+def test_a_student_that_has_shrunk_goes_on_where_models_cost_more(shrink_within: Callable[..., Shrink]) -> None:
+    """As times do on another machine, or beside other work."""
+    model = fresh("gru")
+    shrink = shrink_within(round(0.6 * count(model.settings)), "hidden", "width")
+    whole = [(e.metrics, saved_and_loaded(e.state)) for e in run(model, shrink, tiny_settings(epochs=5))]
+    dear = {"costs": lambda *_: Cost(lambda settings: 100 * count(settings))}
+    rest = list(run(fresh("gru"), shrink, tiny_settings(epochs=5), resume=whole[3][1], **dear))
+    assert [e.metrics for e in rest] == [metrics for metrics, _ in whole[4:]]
 
 
 def test_a_budget_is_refused_before_the_first_epoch() -> None:
