@@ -4,8 +4,9 @@ import pytest
 import torch
 from factories import make_model
 
-from kd.propagation.choice import comparable, keep_by_scope, without_the_least
-from kd.settings.propagation import Scope
+from kd.models.dimensions import Dimension
+from kd.propagation.choice import comparable, keep_by_scope, with_worth_of_kinds, without_the_least
+from kd.settings.propagation import Kind, Scope
 
 
 def kept(scores: dict[str, list[float]], count: int) -> dict[str, list[int]]:
@@ -30,6 +31,16 @@ def test_comparable_scores_by_hand() -> None:
     assert comparable(torch.tensor([1.0, 3.0])).tolist() == [0.5, 1.5]
     assert comparable(torch.tensor([-3.0, -1.0, -2.0])).tolist() == [0.0, 2.0, 1.0], "moved up to 0, 2, 1"
     assert comparable(torch.zeros(2)).tolist() == [0.0, 0.0]
+
+
+def test_the_worth_of_kinds_by_hand() -> None:
+    """Two layers of channels, whose units score 3 on average, and a width, whose units score 6."""
+    kinds: dict[str, Kind] = {"first": "channels", "second": "channels", "width": "width"}
+    scores = {"first": torch.tensor([1.0, 3.0]), "second": torch.tensor([5.0, 3.0]), "width": torch.tensor([8.0, 4.0])}
+    dimensions = [Dimension(name, kind, len(scores[name]), "") for name, kind in kinds.items()]
+    relative = {name: comparable(units) for name, units in scores.items()}
+    found = {name: units.tolist() for name, units in with_worth_of_kinds(dimensions, scores, relative).items()}
+    assert found == {"first": [1.5, 4.5], "second": [3.75, 2.25], "width": [8.0, 4.0]}
 
 
 @pytest.mark.parametrize(("scope", "lots"), [("global", 1), ("kind", 4), ("layer", 6)])
