@@ -1,0 +1,92 @@
+"""Students that shrink while they are trained: short ones, of every family, way and kind."""
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter
+from tiny_training import tiny_batches, tiny_course
+
+from kd.models import Recogniser, build
+from kd.propagation.budget import Cost
+from kd.propagation.evidence import Loss, gather
+from kd.settings.models import ModelSettings
+from kd.settings.propagation import DataDriven
+from kd.settings.shrinking import Shrink
+from kd.settings.training import TrainingSettings
+from kd.shrinking import fit_and_shrink, restored
+from kd.training import Epoch
+
+KINDS = {
+    "cnn": ["width", "stem", "hidden"],
+    "gru": ["width", "stem", "hidden"],
+    "lstm": ["width", "stem", "hidden"],
+    "conformer": ["width", "stem", "heads", "feed_forward", "channels"],
+    "patch_cnn": ["channels", "hidden"],
+}
+UNITS: dict[str, dict[str, Any]] = {
+    "gates": {"how": "gates", "sparsity": 0.4, "of": "units", "epochs": 1},
+    "group_lasso": {"how": "group_lasso", "sparsity": 0.4, "of": "units", "epochs": 1},
+    "gradual": {"how": "gradual", "epochs": 2, "steps": 2, "prune": {"op": "prune_units", "sparsity": 0.4}},
+}
+WEIGHTS: dict[str, dict[str, Any]] = {
+    "l1": {"how": "l1", "sparsity": 0.4, "epochs": 1},
+    "gradual": {"how": "gradual", "epochs": 2, "steps": 2, "prune": {"op": "prune_weights", "sparsity": 0.4}},
+}
+ADAPTER: TypeAdapter[Shrink] = TypeAdapter(Shrink)
+
+
+def shrink_of(how: str, *kinds: str) -> Shrink:
+    """Settings of a way to remove units of these kinds, or weights where there are none."""
+    data = dict((UNITS if kinds else WEIGHTS)[how])
+    if kinds and "prune" in data:
+        data["prune"] = {**data["prune"], "kinds": kinds}
+    elif kinds:
+        data["kinds"] = kinds
+    return ADAPTER.validate_python(data)
+
+
+def problem_of(name: str) -> str:
+    return "keyword" if name == "patch_cnn" else "transcription"
+
+
+def calibrate(model: Recogniser, importance: DataDriven) -> Any:
+    def loss(there: Recogniser) -> torch.Tensor:
+        inputs = next(iter(tiny_batches().epoch(0)))
+        return there(inputs.features_BTF, inputs.lengths_B)[0].square().mean()
+
+    losses: list[Loss] = [loss]
+    return gather(model, importance, losses)
+
+
+def count(settings: ModelSettings) -> float:
+    return float(sum(p.numel() for p in build(settings).parameters()))
+
+
+def costs(*asked: Any) -> Cost:
+    return Cost(count)
+
+
+def run(model: Recogniser, shrink: Shrink, settings: TrainingSettings | None = None, **changes: Any) -> Iterator[Epoch]:
+    course, arguments = tiny_course(model, settings, **changes)
+    return fit_and_shrink(model, course, shrink=shrink, **{"calibrate": calibrate, "costs": costs, **arguments})
+
+
+def final(model: Recogniser, epoch: Epoch) -> Recogniser:
+    """As whoever reads the last state builds it."""
+    there = restored(model, epoch.state).model
+    there.load_state_dict(epoch.state["best_weights"], strict=True)
+    return there.eval()
+
+
+def units(model: Recogniser, *kinds: str) -> int:
+    return sum(d.size for d in model.dimensions() if d.kind in kinds)
+
+
+def saved_and_loaded(state: dict[str, Any]) -> dict[str, Any]:
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    loaded: dict[str, Any] = torch.load(file, weights_only=True)
+    return loaded
