@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.checks import checked_params, require_inputs, say_what_cannot_be_claimed
+
 if TYPE_CHECKING:
     from tasks.params.pipeline import Params
 
@@ -37,12 +39,12 @@ def run(
     What did not change is not run again; a parameter set back is restored from DVC's cache. Stop it
     with Ctrl-C at any time: the next run goes on where this one was.
     """
-    params = _checked_params()
+    params = checked_params()
     from flows.graph import look
 
     root = Path()
-    _say_what_cannot_be_claimed(root, params)
-    _require_inputs(root, params)
+    say_what_cannot_be_claimed(root, params)
+    require_inputs(root, params)
     if not force and not look(root).stale:
         typer.echo("Everything is up to date.")
         _complete(root, params)
@@ -61,7 +63,7 @@ def schedule(
 
     One run at a time; a run that is due while another goes on waits for it.
     """
-    _checked_params()
+    checked_params()
     from flows.environment import prepare_environment
 
     prepare_environment(quiet=False)
@@ -77,7 +79,7 @@ def schedule(
 @app.command()
 def ui(port: Annotated[int, typer.Option(help="Port on the loopback address.")] = PORT) -> None:
     """Show all runs in MLflow's UI, on this machine only; the link opens the comparison of the newest models."""
-    params = _checked_params()
+    params = checked_params()
     from tasks.offline import stay_offline
 
     stay_offline()
@@ -100,12 +102,12 @@ def check(
 
     Exit code 1 where they are right, and a file or folder that they name is not there.
     """
-    params = _checked_params(file)
+    params = checked_params(file)
     typer.echo(
         f"{file} is valid: {params.problem.kind}, {len(params.students)} students ({', '.join(params.students)})"
     )
-    _say_what_cannot_be_claimed(Path(), params)
-    _require_inputs(Path(), params)
+    say_what_cannot_be_claimed(Path(), params)
+    require_inputs(Path(), params)
 
 
 @app.command()
@@ -180,7 +182,7 @@ def listen(
     language: Annotated[str, typer.Option(help="What is spoken.")] = "en",
 ) -> None:
     """Let Whisper hear the test part, to be judged beside our models: evaluation.others then names the table."""
-    params = _checked_params()
+    params = checked_params()
     from tasks.others import write_heard
     from tasks.params.teachers import NOTHING, WhisperTeacher
     from tasks.paths import Paths
@@ -224,38 +226,6 @@ def _runtime(command: str, arguments: list[str]) -> None:
 
 def main() -> None:
     app()
-
-
-def _checked_params(file: Path = Path("params.yaml")) -> "Params":
-    """The parameters; where any is wrong, one line for each and exit code 2."""
-    from tasks.params.errors import ParamsError
-    from tasks.params.pipeline import load_params
-
-    try:
-        return load_params(file)
-    except ParamsError as error:
-        for line in error.lines:
-            typer.echo(line, err=True)
-        raise typer.Exit(2) from None
-
-
-def _require_inputs(root: Path, params: "Params") -> None:
-    """Exit code 1, with a line for each, where what the parameters name is not there."""
-    from tasks.missing import missing_inputs
-
-    if lines := missing_inputs(params, root):
-        for line in lines:
-            typer.echo(line, err=True)
-        raise typer.Exit(1)
-
-
-def _say_what_cannot_be_claimed(root: Path, params: "Params") -> None:
-    """By the test part as it is prepared now; nothing where none is."""
-    from tasks.claims import impossible
-    from tasks.paths import Paths
-
-    for line in impossible(params, Paths(root).prepared):
-        typer.echo(f"Before anything is trained: {line}", err=True)
 
 
 def _run_flow(root: Path, jobs: int, retries: int, timeout_s: float, force: bool) -> None:

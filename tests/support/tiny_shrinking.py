@@ -1,6 +1,5 @@
 """Students that shrink while they are trained: short ones, of every family, way and kind."""
 
-import io
 from collections.abc import Iterator
 from typing import Any
 
@@ -82,11 +81,3 @@ def final(model: Recogniser, epoch: Epoch) -> Recogniser:
 
 def units(model: Recogniser, *kinds: str) -> int:
     return sum(d.size for d in model.dimensions() if d.kind in kinds)
-
-
-def saved_and_loaded(state: dict[str, Any]) -> dict[str, Any]:
-    file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
-    loaded: dict[str, Any] = torch.load(file, weights_only=True)
-    return loaded

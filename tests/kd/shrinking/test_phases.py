@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 from factories import outputs
-from tiny_shrinking import ADAPTER, KINDS, UNITS, WEIGHTS, final, problem_of, run, saved_and_loaded, shrink_of, units
-from tiny_training import TinyValidation, fresh, tiny_settings
+from tiny_shrinking import ADAPTER, KINDS, UNITS, WEIGHTS, final, problem_of, run, shrink_of, units
+from tiny_training import TinyValidation, fresh, saved_and_loaded, tiny_settings
 
 from kd.models import Recogniser, build
 from kd.propagation import Propagated, propagate

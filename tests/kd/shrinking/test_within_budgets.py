@@ -11,9 +11,8 @@ from tiny_shrinking import (
     final,
     problem_of,
     run,
-    saved_and_loaded,
 )
-from tiny_training import fresh, tiny_settings
+from tiny_training import fresh, saved_and_loaded, tiny_settings
 
 from kd.propagation.budget import Cost
 from kd.settings.models import ModelSettings

@@ -1,6 +1,5 @@
 """The loop: it learns, stops, chooses, resumes to the bit, and reproduces its golden curve."""
 
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,16 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from factories import ENCODERS
-from tiny_training import TinyValidation, fresh, tiny_batches, tiny_fit, tiny_inputs, tiny_settings, weights_of
+from tiny_training import (
+    TinyValidation,
+    fresh,
+    saved_and_loaded,
+    tiny_batches,
+    tiny_fit,
+    tiny_inputs,
+    tiny_settings,
+    weights_of,
+)
 
 from kd.settings.losses import ObjectiveSettings
 from kd.training import Batches, Epoch, TrainingDivergedError
@@ -26,15 +34,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "schedule": {"name": "cosine", "warmup_share": 0.3},
     },
 }
-
-
-def saved_and_loaded(state: dict[str, Any]) -> dict[str, Any]:
-    """As a resume file does it: without pickled objects."""
-    file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
-    loaded: dict[str, Any] = torch.load(file, weights_only=True)
-    return loaded
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

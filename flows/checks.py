@@ -1,0 +1,44 @@
+"""What `kd` looks at before it does anything: parameters, inputs, and what can be claimed at all.
+
+Heavy imports are inside the functions, so that help comes at once.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from tasks.params.pipeline import Params
+
+
+def checked_params(file: Path = Path("params.yaml")) -> "Params":
+    """The parameters; where any is wrong, one line for each and exit code 2."""
+    from tasks.params.errors import ParamsError
+    from tasks.params.pipeline import load_params
+
+    try:
+        return load_params(file)
+    except ParamsError as error:
+        for line in error.lines:
+            typer.echo(line, err=True)
+        raise typer.Exit(2) from None
+
+
+def require_inputs(root: Path, params: "Params") -> None:
+    """Exit code 1, with a line for each, where what the parameters name is not there."""
+    from tasks.missing import missing_inputs
+
+    if lines := missing_inputs(params, root):
+        for line in lines:
+            typer.echo(line, err=True)
+        raise typer.Exit(1)
+
+
+def say_what_cannot_be_claimed(root: Path, params: "Params") -> None:
+    """By the test part as it is prepared now; nothing where none is."""
+    from tasks.claims import impossible
+    from tasks.paths import Paths
+
+    for line in impossible(params, Paths(root).prepared):
+        typer.echo(f"Before anything is trained: {line}", err=True)
