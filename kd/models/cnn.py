@@ -8,9 +8,12 @@ Convolutions are centred or causal.
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kd.models.convolution import TimeConv1d
 from kd.models.dimensions import Dimension, reads, writes
+from kd.models.dropout import Dropout, added
 from kd.models.memory import Memory, Shapes
-from kd.models.parts import BATCH_NORM_TENSORS, FrameBatchNorm, Stem, all_frames, frame_mask
+from kd.models.normalisation import BATCH_NORM_TENSORS, FrameBatchNorm
+from kd.models.parts import Stem, all_frames, frame_mask
 from kd.settings.models import CNNSettings
 
 
@@ -21,16 +24,18 @@ class Block(nn.Module):
         super().__init__()
         self.past = kernel - 1 if causal else 0
         centred = 0 if causal else kernel // 2
-        self.depthwise = nn.Conv1d(width, width, kernel, padding=centred, groups=width, bias=False)
+        self.depthwise = TimeConv1d(width, width, kernel, padding=centred, groups=width, bias=False)
         self.norm = FrameBatchNorm(width)
         self.expand = nn.Linear(width, hidden)
         self.contract = nn.Linear(hidden, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x_BTD: Tensor, mask_BT: Tensor) -> Tensor:
-        y_BTD = self.depthwise(F.pad(x_BTD.transpose(1, 2), (self.past, 0))).transpose(1, 2)
-        y_BTD = self.contract(F.relu(self.expand(self.norm(y_BTD, mask_BT))))
-        return (x_BTD + self.dropout(y_BTD)) * mask_BT[..., None]  # type: ignore[no-any-return]
+        """mask_BT: 1 on valid frames, else 0, as x_BTD is there."""
+        x_BDT = x_BTD.transpose(1, 2)
+        y_BTD = self.depthwise(F.pad(x_BDT, (self.past, 0)) if self.past else x_BDT).transpose(1, 2)
+        y_BTD = self.contract(F.relu(self.expand(self.norm(y_BTD, mask_BT)), inplace=True))
+        return added(x_BTD, y_BTD, mask_BT[..., None], self.dropout)
 
     def step(self, x_BTD: Tensor, memory: Memory, name: str) -> Tensor:
         longer_BDT = x_BTD.transpose(1, 2)
@@ -57,7 +62,7 @@ class CNNEncoder(nn.Module):
 
     def forward(self, features_BTF: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
         x_BTD, lengths_B = self.stem(features_BTF, lengths_B)
-        mask_BT = frame_mask(lengths_B, x_BTD.shape[1])
+        mask_BT = frame_mask(lengths_B, x_BTD.shape[1]).to(x_BTD.dtype)
         for layer in self.layers:
             x_BTD = layer(x_BTD, mask_BT)
         return x_BTD, lengths_B

@@ -10,9 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kd.models.convolution import TimeConv1d
 from kd.models.dimensions import Dimension, reads, writes
+from kd.models.dropout import Dropout
 from kd.models.memory import Memory, Shapes
-from kd.models.parts import BATCH_NORM_TENSORS, FrameBatchNorm, Stem, all_frames, frame_mask
+from kd.models.normalisation import BATCH_NORM_TENSORS, FrameBatchNorm
+from kd.models.parts import Stem, all_frames, frame_mask
 from kd.models.rnn import MIXES
 from kd.settings.models import ConformerSettings
 
@@ -52,7 +55,7 @@ class FeedForward(nn.Sequential):
         self.norm = nn.LayerNorm(width)
         self.expand = nn.Linear(width, hidden)
         self.activation = nn.SiLU()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.contract = nn.Linear(hidden, width)
 
 
@@ -106,13 +109,14 @@ class Convolution(nn.Module):
         centred = 0 if causal else kernel // 2
         self.norm = nn.LayerNorm(width)
         self.expand = nn.Linear(width, 2 * channels)
-        self.depthwise = nn.Conv1d(channels, channels, kernel, padding=centred, groups=channels, bias=False)
+        self.depthwise = TimeConv1d(channels, channels, kernel, padding=centred, groups=channels, bias=False)
         self.batch_norm = FrameBatchNorm(channels)
         self.contract = nn.Linear(channels, width)
 
     def forward(self, x_BTD: Tensor, mask_BT: Tensor) -> Tensor:
         y_BTC = F.glu(self.expand(self.norm(x_BTD)), dim=2) * mask_BT[..., None]
-        y_BTC = self.depthwise(F.pad(y_BTC.transpose(1, 2), (self.past, 0))).transpose(1, 2)
+        y_BCT = y_BTC.transpose(1, 2)
+        y_BTC = self.depthwise(F.pad(y_BCT, (self.past, 0)) if self.past else y_BCT).transpose(1, 2)
         return self.contract(F.silu(self.batch_norm(y_BTC, mask_BT)))  # type: ignore[no-any-return]
 
     def step(self, x_BTD: Tensor, memory: Memory, name: str) -> Tensor:
@@ -134,7 +138,7 @@ class Layer(nn.Module):
         self.convolution = Convolution(width, settings.channels[i], settings.kernel, settings.causal)
         self.feed_forward_2 = FeedForward(width, settings.feed_forward_2[i], settings.dropout)
         self.norm = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
 
     def forward(self, x_BTD: Tensor, mask_BT: Tensor, seen_B1TT: Tensor) -> Tensor:
         x_BTD = x_BTD + 0.5 * self.dropout(self.feed_forward_1(x_BTD))

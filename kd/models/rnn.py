@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kd.models.dimensions import Dimension, reads, writes
+from kd.models.dropout import Dropout
 from kd.models.memory import Memory, Shapes
 from kd.models.parts import Stem, frame_mask
 from kd.settings.models import RNNSettings
@@ -37,7 +38,7 @@ class Layer(nn.Module):
         self.ahead = cell(settings.width, hidden, batch_first=True)
         self.back = cell(settings.width, hidden, batch_first=True) if settings.two_way else None
         self.project = nn.Linear(hidden * (1 + settings.two_way), settings.width)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
 
     def forward(self, x_BTD: Tensor, mirror_BT: Tensor) -> Tensor:
         normed_BTD = self.norm(x_BTD)
