@@ -7,23 +7,25 @@ import numpy as np
 import pandas as pd
 
 from kd.conditions import degrade
-from kd.metrics import EDITS
+from kd.runtime.recogniser import Recogniser
 from kd.settings.conditions import Condition, Noise
-from tasks.checkpoint import Checkpoint
 from tasks.data import PreparedData, Utterance
-from tasks.decoding import hypotheses
+from tasks.forms.files import FILES
+from tasks.forms.hearing import Ear
+from tasks.forms.table import REFERENCE
 from tasks.params.evaluation import EvaluationParams
 from tasks.watch import Watch
 
 
-def condition_table(checkpoint: Checkpoint, data: PreparedData, params: EvaluationParams, watch: Watch) -> pd.DataFrame:
+def condition_table(ear: Ear, params: EvaluationParams, watch: Watch) -> pd.DataFrame:
     """One row for each condition and utterance tried: id, speaker, condition, kind, snr_db, what was heard, errors.
 
-    The same audio for every model. Without conditions the table is empty.
+    The same audio for every model, through the exported float32 file. Without conditions the table is empty.
     """
-    chosen = evenly(data.split("test"), params.condition_utterances)
+    chosen = evenly(ear.data.split("test"), params.condition_utterances)
+    recogniser = ear.open(ear.bundle.folder / FILES[REFERENCE])
     tried = watch.progress(params.conditions, len(params.conditions), "conditions")
-    rows = [row for condition in tried for row in _rows(checkpoint, data, chosen, condition, params)]
+    rows = [row for condition in tried for row in _rows(ear, recogniser, chosen, condition, params)]
     columns = ["id", "speaker", "condition", "kind", "snr_db", "hypothesis", "errors", "reference_units"]
     return pd.DataFrame(rows, columns=columns).astype({"speaker": "str", "snr_db": "float64"})
 
@@ -54,24 +56,23 @@ def degraded(data: PreparedData, chosen: Sequence[Utterance], condition: Conditi
 
 
 def _rows(
-    checkpoint: Checkpoint,
-    data: PreparedData,
+    ear: Ear,
+    recogniser: Recogniser,
     chosen: Sequence[Utterance],
     condition: Condition,
     params: EvaluationParams,
 ) -> Iterator[dict[str, object]]:
-    worse = degraded(data, chosen, condition, params.condition_seed)
-    edits = EDITS[checkpoint.model.settings.problem]
-    heard = {u.id: text for u, text in hypotheses(checkpoint, worse, worse.utterances, params.batch_seconds)}
-    for utterance in worse.utterances:
-        found = edits(utterance.text, heard[utterance.id])
+    worse = replace(ear, data=degraded(ear.data, chosen, condition, params.condition_seed))
+    for utterance in worse.data.utterances:
+        hypothesis = worse.heard(recogniser, utterance)
+        found = worse.edits(utterance, hypothesis)
         yield {
             "id": utterance.id,
             "speaker": utterance.speaker,
             "condition": condition.name,
             "kind": condition.kind,
             "snr_db": condition.snr_db if isinstance(condition, Noise) else None,
-            "hypothesis": heard[utterance.id],
+            "hypothesis": hypothesis,
             "errors": found.errors,
             "reference_units": found.reference_units,
         }

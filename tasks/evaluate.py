@@ -1,23 +1,26 @@
-"""Stage `evaluate NAME`: what models/NAME makes of the validation and test utterances, and how often it errs.
+"""Stage `evaluate NAME`: what exports/NAME makes of the validation and test utterances, and how often it errs.
 
-Nothing is timed here, so the outputs are the same, run after run. Decoding is greedy, on the CPU.
+Through kd.runtime, which is what users run, on test audio as it was recorded: the errors are those of
+`kd transcribe` on the same files. Nothing is timed here, so the outputs are the same, run after run. Decoding is
+greedy, on the CPU.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from kd.macs import count_params, frontend_macs_per_audio_second, macs_per_audio_second
-from kd.metrics import EDITS, Edits, char_edits, error_rate
+from kd.metrics import Edits, char_edits, error_rate
+from kd.runtime.bundle import Bundle
 from kd.stats import error_interval
 from tasks.checkpoint import Checkpoint, load_checkpoint
 from tasks.conditions import condition_errors, condition_table
-from tasks.data import PreparedData
-from tasks.decoding import hypotheses
+from tasks.data import PreparedData, Utterance
 from tasks.forms.evaluation import evaluate_forms
+from tasks.forms.hearing import Ear
 from tasks.params.pipeline import Params
 from tasks.paths import Paths
 from tasks.watch import Silent, Watch
@@ -26,20 +29,13 @@ SPLITS = ("valid", "test")
 ERROR_KINDS = {"transcription": "wer", "keyword": "keyword_error"}
 
 
-def evaluate_split(
-    checkpoint: Checkpoint, data: PreparedData, split: str, params: Params, watch: Watch
-) -> Iterator[dict[str, Any]]:
-    """One row for each utterance of the split, in the order of the prepared table."""
-    utterances = data.split(split)
-    edits = EDITS[checkpoint.model.settings.problem]
-    found = hypotheses(checkpoint, data, utterances, params.evaluation.batch_seconds)
-    heard = {u.id: text for u, text in watch.progress(found, len(utterances), f"decode {split}")}
-    for utterance in utterances:
-        hypothesis = heard[utterance.id]
-        words, chars = edits(utterance.text, hypothesis), char_edits(utterance.text, hypothesis)
+def error_rows(ear: Ear, utterances: Iterable[Utterance], hypotheses: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """One row for each utterance, with its errors."""
+    for utterance, hypothesis in zip(utterances, hypotheses, strict=True):
+        words, chars = ear.edits(utterance, hypothesis), char_edits(utterance.text, hypothesis)
         yield {
             "id": utterance.id,
-            "split": split,
+            "split": utterance.split,
             "speaker": utterance.speaker,
             "reference": utterance.text,
             "hypothesis": hypothesis,
@@ -48,7 +44,7 @@ def evaluate_split(
             "char_errors": chars.errors,
             "char_units": chars.reference_units,
             "snr_db": utterance.snr_db,
-            "duration_s": utterance.num_samples / data.sample_rate_hz,
+            "duration_s": utterance.num_samples / ear.data.sample_rate_hz,
         }
 
 
@@ -95,13 +91,14 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
         )
     sizes = size_metrics(checkpoint, paths.export(name) / "model.onnx")
     folder, confidence = paths.evaluation(name), params.evaluation.confidence
-    forms = evaluate_forms(checkpoint, data, paths.export(name), folder, confidence, watch)
-    rows = (row for split in SPLITS for row in evaluate_split(checkpoint, data, split, params, watch))
-    table = pd.DataFrame(rows).astype({"speaker": "str", "snr_db": "float64"})
+    ear = Ear(data, Bundle.load(paths.export(name)))
+    heard, forms = evaluate_forms(ear, folder, confidence, watch)
+    utterances = [utterance for split in SPLITS for utterance in data.split(split)]
+    table = pd.DataFrame(error_rows(ear, utterances, heard)).astype({"speaker": "str", "snr_db": "float64"})
     kind = ERROR_KINDS[checkpoint.model.settings.problem]
     metrics = {"error_kind": kind, **error_metrics(table, confidence), **sizes}
     table.to_parquet(folder / "utterances.parquet", index=False)
-    conditions = condition_table(checkpoint, data, params.evaluation, watch)
+    conditions = condition_table(ear, params.evaluation, watch)
     conditions.to_parquet(folder / "conditions.parquet", index=False)
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     watch.say(

@@ -6,12 +6,15 @@ from typing import Any
 
 import torch
 
+from kd.runtime.bundle import Bundle
+from kd.runtime.words import SPACE
 from kd.text import Vocabulary
 from tasks.checkpoint import Checkpoint, load_checkpoint
 from tasks.data import PreparedData
 from tasks.deployed import open_session
 from tasks.export_stream import export_stream
 from tasks.exported import FORMAT, TRACED_FRAMES, Exported, metadata
+from tasks.forms.bundle import bundle, reach
 from tasks.forms.make import make_forms, only_reference
 from tasks.forms.parity import Parity
 from tasks.onnx_files import IR_VERSION, OPSET, write_onnx
@@ -22,7 +25,6 @@ from tasks.watch import Silent, Watch
 PARITY_TOLERANCE = 1e-4
 HALF_TOLERANCE = 0.1
 PARITY_FRAMES = ((53,), (400,), (9, 16), (120, 50, 83))
-SPACE = "▁"
 
 
 def compare(module: Exported, path: Path, tolerance: float = PARITY_TOLERANCE) -> Parity:
@@ -69,23 +71,24 @@ def tokens_table(vocabulary: Vocabulary) -> str:
     return "\n".join(rows) + "\n"
 
 
-def reach(checkpoint: Checkpoint) -> dict[str, Any]:
-    """How output frames lie upon feature frames, which tells where long audio may be cut: see kd.runtime.bundle."""
-    encoder, settings = checkpoint.model.encoder, checkpoint.model.settings.encoder
-    if settings.family == "patch_cnn":
-        return {"subsampling": 1, "block_frames": 1, "reach_frames": None}
-    frames = encoder.reach()  # type: ignore[operator]
-    return {"subsampling": settings.subsampling, "block_frames": settings.block_frames, "reach_frames": frames}
+def write_float32(checkpoint: Checkpoint, folder: Path, frontend_included: bool = False) -> Bundle:
+    """Write folder/model.onnx, proven to equal the PyTorch model, and nothing beside it."""
+    module = Exported(checkpoint, frontend_included)
+    _write_reference(module, folder / "model.onnx", metadata(checkpoint, frontend_included))
+    return bundle(checkpoint, folder, frontend_included)
+
+
+def _write_reference(module: Exported, file: Path, properties: dict[str, str]) -> Parity:
+    write_onnx(file, module, module.batch(TRACED_FRAMES, seed=0), module.inputs(), module.outputs(), properties)
+    return parity(module, file)
 
 
 def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -> dict[str, float]:
     """Export models/NAME to exports/NAME and prove parity; gives the file's size and the difference."""
     checkpoint, folder = load_checkpoint(paths.model(name)), paths.export(name)
     module = Exported(checkpoint, params.export.frontend_included)
-    file, example = folder / "model.onnx", module.batch(TRACED_FRAMES, seed=0)
-    properties = metadata(checkpoint, params.export.frontend_included)
-    write_onnx(file, module, example, module.inputs(), module.outputs(), properties)
-    found, size = parity(module, file), file.stat().st_size
+    file, properties = folder / "model.onnx", metadata(checkpoint, params.export.frontend_included)
+    found, size = _write_reference(module, file, properties), file.stat().st_size
     forms = _forms(params, paths, name, module, checkpoint, watch)
     (folder / "tokens.txt").write_text(tokens_table(checkpoint.vocabulary), encoding="utf-8")
     description = {
@@ -117,4 +120,5 @@ def _forms(
         return {}
 
     data = PreparedData.load(paths.prepared, sample_rate_hz=checkpoint.frontend.sample_rate_hz)
-    return make_forms(params, data, folder, checkpoint, lambda file: compare(module, file, HALF_TOLERANCE), watch)
+    exported = bundle(checkpoint, folder, params.export.frontend_included)
+    return make_forms(params, data, exported, lambda file: compare(module, file, HALF_TOLERANCE), watch)

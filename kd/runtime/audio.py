@@ -35,12 +35,17 @@ def find(places: Iterable[str]) -> list[str]:
     return found
 
 
-def read(file: str, rate_hz: int) -> Samples:
-    """A file's samples, channels averaged, at `rate_hz`. Raises RefusedError."""
+def read(file: str, rate_hz: int, start_s: float | None = None, end_s: float | None = None) -> Samples:
+    """A file's samples, or those of a stretch of it, channels averaged, at `rate_hz`. Raises RefusedError."""
     import soundfile
 
     try:
-        samples_NC, from_hz = soundfile.read(file, dtype="float32", always_2d=True)
+        with soundfile.SoundFile(file) as source:
+            from_hz = source.samplerate
+            first = round((start_s or 0.0) * from_hz)
+            last = len(source) if end_s is None else min(len(source), round(end_s * from_hz))
+            source.seek(min(first, len(source)))
+            samples_NC = source.read(max(0, last - first), dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         raise RefusedError(f"{file} cannot be read: {error.error_string} Convert it to WAV or FLAC first") from None
     return rounded(resample(samples_NC.mean(axis=1, dtype=np.float32), from_hz, rate_hz))

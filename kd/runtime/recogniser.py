@@ -20,6 +20,12 @@ CHUNK_S = 30.0
 CONTEXT_S = 5.0
 
 LogProbs = npt.NDArray[np.float32]
+Inputs = npt.NDArray[Any]
+
+
+def inputs_of(bundle: Bundle, samples_N: Samples) -> Inputs:
+    """What a model's files take of mono samples at the front end's rate: features (T, mels), or the samples."""
+    return samples_N if bundle.frontend_included else LogMel(bundle.frontend).push(samples_N, last=True)
 
 
 @dataclass(frozen=True)
@@ -51,14 +57,15 @@ class Recogniser:
 
     def log_probs(self, samples_N: Samples) -> LogProbs:
         """(output frames, V) of mono samples in [-1, 1] at the front end's rate; one frame for a keyword."""
+        return self.of_inputs(inputs_of(self.bundle, samples_N))
+
+    def of_inputs(self, x: Inputs) -> LogProbs:
+        """The same of what `inputs_of` gives."""
         frontend, bundle = self.bundle.frontend, self.bundle
-        num_frames = frontend.num_frames(len(samples_N))
+        unit = frontend.shift if bundle.frontend_included else 1
+        num_frames = frontend.num_frames(len(x)) if bundle.frontend_included else len(x)
         if num_frames == 0:
             return np.zeros((0, len(bundle.tokens)), np.float32)
-        if bundle.frontend_included:
-            x, unit = samples_N, frontend.shift
-        else:
-            x, unit = LogMel(frontend).push(samples_N, last=True), 1
         if bundle.problem == "keyword":
             return self._run(x)
         parts = [
@@ -67,7 +74,7 @@ class Recogniser:
         ]
         return np.concatenate(parts)
 
-    def _run(self, x: npt.NDArray[Any]) -> LogProbs:
+    def _run(self, x: Inputs) -> LogProbs:
         """One piece of audio or features through the session."""
         inputs = self.session.get_inputs()
         kind = np.float16 if "float16" in inputs[0].type else np.float32

@@ -11,7 +11,7 @@ import numpy as np
 
 from kd.runtime import audio, live, transcripts
 from kd.runtime.beam import Beam
-from kd.runtime.bundle import FORMS
+from kd.runtime.bundle import FORMS, Bundle
 from kd.runtime.errors import RefusedError
 from kd.runtime.frontend import Samples
 from kd.runtime.greedy import Greedy
@@ -110,12 +110,16 @@ def transcribe(
     recogniser: Recogniser, decoder: Callable[[tuple[str, ...]], Decoder], file: str, samples_N: Samples
 ) -> Transcript:
     bundle, duration_s = recogniser.bundle, len(samples_N) / recogniser.bundle.frontend.sample_rate_hz
-    log_probs_TV = recogniser.log_probs(samples_N)
+    words = words_of(bundle, decoder(bundle.tokens), recogniser.log_probs(samples_N), duration_s)
+    return Transcript(file, duration_s, tuple(words))
+
+
+def words_of(bundle: Bundle, decoder: Decoder, log_probs_TV: LogProbs, duration_s: float) -> list[Word]:
+    """The words of a whole utterance, or its keyword."""
     if bundle.problem == "keyword":
-        return Transcript(file, duration_s, tuple(label(log_probs_TV, bundle.tokens, duration_s)))
-    search = decoder(bundle.tokens)
-    search.push(log_probs_TV)
-    return Transcript(file, duration_s, tuple(to_words(search.units(), bundle.tokens, bundle.step_s)))
+        return label(log_probs_TV, bundle.tokens, duration_s)
+    decoder.push(log_probs_TV)
+    return list(to_words(decoder.units(), bundle.tokens, bundle.step_s))
 
 
 def label(log_probs_TV: LogProbs, tokens: tuple[str, ...], duration_s: float) -> list[Word]:

@@ -7,25 +7,22 @@ from typing import Any
 import pandas as pd
 
 from kd.stats import error_interval
-from tasks.checkpoint import Checkpoint
-from tasks.data import PreparedData
-from tasks.deployed import open_session
 from tasks.forms.files import files_of, read_released
 from tasks.forms.hearing import Ear
 from tasks.forms.table import REFERENCE, closeness, decoded, error, make_table, rise
 from tasks.watch import Watch
 
 
-def evaluate_forms(
-    checkpoint: Checkpoint, data: PreparedData, export: Path, folder: Path, confidence: float, watch: Watch
-) -> dict[str, float]:
-    """Write folder/forms.parquet (a row a form and utterance) and forms.json; gives the smaller forms' test errors."""
-    description = json.loads((export / "export.json").read_text(encoding="utf-8"))
-    ear = Ear.of(data, checkpoint, description["frontend_included"])
+def evaluate_forms(ear: Ear, folder: Path, confidence: float, watch: Watch) -> tuple[list[str], dict[str, float]]:
+    """Write folder/forms.parquet (a row a form and utterance) and forms.json.
+
+    Gives what float32 made of the validation and test utterances, in this order, and the smaller forms' test errors.
+    """
+    export = ear.bundle.folder
     released, files = read_released(export)["forms"], files_of(export)
-    sessions = {form: open_session(file) for form, file in files.items()}
-    utterances = (*data.split("valid"), *data.split("test"))
-    rows = decoded(ear, sessions, utterances)
+    recognisers = {form: ear.open(file) for form, file in files.items()}
+    utterances = (*ear.data.split("valid"), *ear.data.split("test"))
+    rows = decoded(ear, recognisers, utterances)
     total = len(utterances) * len(files)
     table = make_table(watch.progress(rows, total, f"decode {len(files)} forms"))
     folder.mkdir(parents=True, exist_ok=True)
@@ -40,7 +37,8 @@ def evaluate_forms(
     }
     text = json.dumps({"confidence": confidence, "forms": found}, indent=1)
     (folder / "forms.json").write_text(text + "\n", encoding="utf-8")
-    return {f"{form}/test_error": facts["test_error"] for form, facts in found.items() if form != REFERENCE}
+    heard = table[table["form"] == REFERENCE]["hypothesis"].tolist()
+    return heard, {f"{form}/test_error": facts["test_error"] for form, facts in found.items() if form != REFERENCE}
 
 
 def _errors(table: pd.DataFrame, form: str, confidence: float) -> dict[str, Any]:

@@ -1,64 +1,54 @@
-"""What the files of a model make of utterances, one at a time, as their user runs them.
+"""What the files of a model make of utterances, one at a time, through the runtime that their users have.
 
 Legend: T frames, V units.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
-import torch
 
-from kd.decode import DECODERS
-from kd.frontend import LogMel
 from kd.metrics import EDITS, Edits
-from kd.text import Vocabulary
-from tasks.checkpoint import Checkpoint
+from kd.runtime.bundle import Bundle
+from kd.runtime.greedy import Greedy
+from kd.runtime.recogniser import Inputs, LogProbs, Recogniser, inputs_of
+from kd.runtime.transcribe import words_of
 from tasks.data import PreparedData, Utterance
-from tasks.deployed import Feed
-
-LogProbs = npt.NDArray[np.float32]
+from tasks.deployed import Feed, open_session
 
 
 @dataclass(frozen=True)
 class Ear:
-    """Prepared utterances as inputs of a model's files: features of kd.frontend, or audio where that is included."""
+    """Prepared utterances as `kd transcribe` takes them: its features, its chunks of long audio, its greedy search."""
 
     data: PreparedData
-    problem: str
-    vocabulary: Vocabulary
-    frontend: LogMel
-    frontend_included: bool
+    bundle: Bundle
 
-    @classmethod
-    def of(cls, data: PreparedData, checkpoint: Checkpoint, frontend_included: bool) -> "Ear":
-        problem = checkpoint.model.settings.problem
-        return cls(data, problem, checkpoint.vocabulary, LogMel(checkpoint.frontend), frontend_included)
+    def open(self, file: Path) -> Recogniser:
+        """One ONNX file of the model."""
+        return Recogniser(self.bundle, open_session(file))
+
+    def inputs(self, utterance: Utterance) -> Inputs:
+        """Features of one utterance, or its audio where the files hold the front end: the same for all forms."""
+        return inputs_of(self.bundle, self.data.waveform(utterance))
 
     def feed(self, utterance: Utterance) -> Feed:
         """One utterance under the names of the file's inputs."""
-        samples = torch.from_numpy(self.data.waveform(utterance))[None]
-        lengths = torch.tensor([samples.shape[1]])
-        if self.frontend_included:
-            return {"audio": samples.numpy(), "audio_lens": lengths.numpy()}
-        with torch.inference_mode():
-            features_BTF, frames_B = self.frontend(samples, lengths)
-        return {"x": features_BTF.numpy(), "x_lens": frames_B.numpy()}
+        x, names = self.inputs(utterance), ("audio", "audio_lens") if self.bundle.frontend_included else ("x", "x_lens")
+        return dict(zip(names, (x[None], np.array([len(x)], np.int64)), strict=True))
 
-    def text(self, log_probs_TV: LogProbs) -> str:
-        """Greedy transcript, or keyword."""
-        logits_BTV = torch.from_numpy(log_probs_TV)[None]
-        (units,) = DECODERS[self.problem](logits_BTV, torch.tensor([len(log_probs_TV)]))  # type: ignore[index]
-        return self.vocabulary.decode(units)
+    def text(self, log_probs_TV: npt.NDArray[np.float32]) -> str:
+        """Greedy transcript, or keyword. What gives no numbers has heard nothing."""
+        if np.isnan(log_probs_TV).any():
+            return ""
+        return " ".join(word.text for word in words_of(self.bundle, Greedy(), log_probs_TV, 0.0))
+
+    def heard(self, recogniser: Recogniser, utterance: Utterance) -> str:
+        return self.text(recogniser.log_probs(self.data.waveform(utterance)))
 
     def edits(self, utterance: Utterance, hypothesis: str) -> Edits:
-        return EDITS[self.problem](utterance.text, hypothesis)  # type: ignore[index]
+        return EDITS[self.bundle.problem](utterance.text, hypothesis)  # type: ignore[index]
 
 
-def log_probs(session: onnxruntime.InferenceSession, feed: Feed) -> LogProbs:
-    """Of one utterance, (T, V); a keyword is a sequence of one frame."""
-    found = session.run(None, dict(feed))
-    first: Any = found[0]
-    return np.asarray(first[0, : int(found[1][0])] if len(found) > 1 else first, dtype=np.float32)
+__all__ = ["Ear", "LogProbs"]

@@ -11,9 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from tasks.checkpoint import Checkpoint
+from kd.runtime.bundle import Bundle
 from tasks.data import PreparedData, Utterance, spread_over_lengths
-from tasks.deployed import open_session
 from tasks.forms.convert import Quantiser, write_half
 from tasks.forms.files import BEST_INT8, FILES, REFUSED, RELEASED
 from tasks.forms.gate import Judgement, judge
@@ -71,8 +70,8 @@ class Maker:
             quantiser.write(form, target, quantiser.layers(form))
 
     def _table(self, forms: tuple[str, ...]) -> pd.DataFrame:
-        sessions = {form: open_session(self.folder / FILES[form]) for form in (REFERENCE, *forms)}
-        return make_table(decoded(self.ear, sessions, self.valid))
+        recognisers = {form: self.ear.open(self.folder / FILES[form]) for form in (REFERENCE, *forms)}
+        return make_table(decoded(self.ear, recognisers, self.valid))
 
     def _judge(self, table: pd.DataFrame, form: str) -> Judgement:
         fault = self.half.fault if form == "float16" else ""
@@ -108,15 +107,14 @@ class Maker:
 def make_forms(
     params: Params,
     data: PreparedData,
-    folder: Path,
-    checkpoint: Checkpoint,
+    bundle: Bundle,
     compare: Callable[[Path], Parity],
     watch: Watch,
 ) -> dict[str, Any]:
-    """Write the forms of folder/model.onnx beside it, and released.json; gives the facts of each for export.json."""
+    """Write the forms of bundle.folder/model.onnx, and released.json; gives the facts of each for export.json."""
+    folder = bundle.folder
     _clear(folder)
-    ear = Ear.of(data, checkpoint, params.export.frontend_included)
-    maker = Maker(params, folder, ear, compare)
+    maker = Maker(params, folder, Ear(data, bundle), compare)
     table, judgements = maker.make(watch)
     facts = {form: _facts(folder / FILES[form], table, form) for form in judgements}
     if "float16" in facts:

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from tasks.data import Utterance
-from tasks.deployed import open_session
 from tasks.forms.convert import Quantiser
-from tasks.forms.hearing import Ear, log_probs
+from tasks.forms.hearing import Ear
 from tasks.forms.table import divergence
 
 
@@ -16,16 +15,16 @@ def sensitivity(
     quantiser: Quantiser, form: str, reference: Path, ear: Ear, utterances: Sequence[Utterance]
 ) -> dict[str, float]:
     """Divergence per frame from float32, in nats, when that layer alone has 8 bits; the touchiest first."""
-    session = open_session(reference)
-    feeds = [ear.feed(utterance) for utterance in utterances]
-    expected = [log_probs(session, feed) for feed in feeds]
+    whole = ear.open(reference)
+    inputs = [ear.inputs(utterance) for utterance in utterances]
+    expected = [whole.of_inputs(x) for x in inputs]
     frames = sum(map(len, expected))
     target = reference.with_name("one_layer.onnx")
     found: dict[str, float] = {}
     for layer in quantiser.layers(form):
         quantiser.write(form, target, [layer])
-        alone = open_session(target)
-        sums = [divergence(before, log_probs(alone, feed)) for before, feed in zip(expected, feeds, strict=True)]
+        alone = ear.open(target)
+        sums = [divergence(before, alone.of_inputs(x)) for before, x in zip(expected, inputs, strict=True)]
         found[layer] = float(np.sum(sums)) / frames
     target.unlink(missing_ok=True)
     return dict(sorted(found.items(), key=lambda item: (-_rank(item[1]), item[0])))

@@ -4,30 +4,29 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pandas as pd
 
+from kd.runtime.recogniser import LogProbs, Recogniser
 from kd.stats import Interval, paired_interval
 from tasks.data import Utterance
-from tasks.forms.hearing import Ear, LogProbs, log_probs
+from tasks.forms.hearing import Ear
 
 REFERENCE = "float32"
 
 
 def decoded(
-    ear: Ear, sessions: Mapping[str, onnxruntime.InferenceSession], utterances: Sequence[Utterance]
+    ear: Ear, recognisers: Mapping[str, Recogniser], utterances: Sequence[Utterance]
 ) -> Iterator[dict[str, Any]]:
-    """Rows of all forms, utterance by utterance; sessions holds the float32 form, and that first.
+    """Rows of all forms, utterance by utterance; recognisers holds the float32 form, and that first.
 
     divergence: sum over frames of KL(float32 || form) in nats; same_best: frames whose likeliest unit is float32's.
-    A form that gives no numbers has heard nothing.
     """
     for utterance in utterances:
-        feed = ear.feed(utterance)
-        reference = log_probs(sessions[REFERENCE], feed)
-        for form, session in sessions.items():
-            found = reference if form == REFERENCE else log_probs(session, feed)
-            hypothesis = "" if np.isnan(found).any() else ear.text(found)
+        x = ear.inputs(utterance)
+        reference = recognisers[REFERENCE].of_inputs(x)
+        for form, recogniser in recognisers.items():
+            found = reference if form == REFERENCE else recogniser.of_inputs(x)
+            hypothesis = ear.text(found)
             edits = ear.edits(utterance, hypothesis)
             yield {
                 "form": form,
@@ -47,7 +46,7 @@ def decoded(
 def divergence(reference_TV: LogProbs, found_TV: LogProbs) -> float:
     """Sum over frames of KL(reference || found), in nats."""
     wide = reference_TV.astype(np.float64)
-    return float((np.exp(wide) * (wide - found_TV)).sum())
+    return max(0.0, float((np.exp(wide) * (wide - found_TV)).sum()))  # below 0 by rounding alone
 
 
 def make_table(rows: Iterator[dict[str, Any]]) -> pd.DataFrame:

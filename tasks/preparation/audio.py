@@ -11,6 +11,8 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from kd.runtime import audio
+from kd.runtime.errors import RefusedError
 from tasks.preparation.quarantine import Reason, RejectedError
 
 Samples = NDArray[np.float32]
@@ -63,6 +65,26 @@ def decode(file: Path, start_s: float | None, end_s: float | None) -> tuple[Samp
     if not np.isfinite(samples_NC).all():
         raise RejectedError(Reason.NON_FINITE, "it holds samples that are infinite or no numbers")
     return samples_NC.mean(axis=1, dtype=np.float32), rate_hz
+
+
+def listen(file: Path, start_s: float | None, end_s: float | None, rate_hz: int) -> Samples:
+    """Samples of a file, or of a stretch of it, as `kd transcribe` takes them: in 16 bits, not levelled."""
+    start = 0.0 if start_s is None else start_s
+    if not (math.isfinite(start) and 0 <= start < (math.inf if end_s is None else end_s)):
+        raise RejectedError(Reason.BAD_SEGMENT, f"{start:g} to {end_s} s is no stretch of a recording")
+    try:
+        samples_N = audio.read(str(file), rate_hz, start_s, end_s)
+    except RefusedError as error:
+        reason = Reason.EMPTY if file.stat().st_size == 0 else Reason.UNREADABLE
+        raise RejectedError(reason, str(error).removeprefix(f"{file} ").removeprefix(f"{file}: ")) from None
+    length_s = len(samples_N) / rate_hz
+    if end_s is not None and length_s < end_s - start - _SEGMENT_SLACK_S:
+        raise RejectedError(Reason.BAD_SEGMENT, f"{start:g} to {end_s:g} s: only {length_s:.3f} s of it are there")
+    if not np.isfinite(samples_N).all():
+        raise RejectedError(Reason.NON_FINITE, "it holds samples that are infinite or no numbers")
+    if not len(samples_N):
+        raise RejectedError(Reason.EMPTY if start_s is None else Reason.BAD_SEGMENT, "it holds no samples")
+    return samples_N
 
 
 def _stretch(num_samples: int, rate_hz: int, start_s: float | None, end_s: float | None) -> tuple[int, int]:

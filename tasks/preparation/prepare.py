@@ -3,9 +3,11 @@
 Legend: N samples.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
+from typing import Self
 from zlib import crc32
 
 import numpy as np
@@ -13,9 +15,9 @@ from numpy.typing import NDArray
 
 from tasks.corpora.raw import RawUtterance, Split
 from tasks.params.pipeline import Params, PreprocessParams
-from tasks.preparation.audio import Samples, check_sound, decode, level, locate, to_int16, to_rate, trim
+from tasks.preparation.audio import Samples, check_sound, decode, level, listen, locate, to_int16, to_rate, trim
 from tasks.preparation.quarantine import Quarantined, Reason, RejectedError
-from tasks.preparation.text import normalise
+from tasks.preparation.text import normalise, reference
 
 _JOINT_S = 0.025  # windows in which the background of two joined recordings is measured
 
@@ -47,6 +49,8 @@ class Prepared:
     source: str
     part: str
     samples_N: NDArray[np.int16]
+    recorded: str
+    """Hash of the audio before it was trimmed or levelled: by it the same recording is found in two parts."""
 
     @property
     def audio_hash(self) -> str:
@@ -59,14 +63,35 @@ def prepare_all(rows: list[RawUtterance], plan: Plan) -> list[Prepared | Quarant
 
 
 def prepare(row: RawUtterance, plan: Plan) -> list[Prepared | Quarantined]:
+    """What becomes of a row. Of the test part every utterance that decodes and has a reference is kept, as recorded."""
+    if row.split == "test":
+        return [_as_recorded(row, plan)]
     try:
         text = _text(row, plan)
-        whole_N = _sound(row, plan)
-        pieces = _fit(whole_N, plan)
+        whole = _joined(row, plan, lambda file, start_s, end_s: _recording(file, start_s, end_s, plan))
+        pieces = _fit(whole.samples_N, plan)
     except RejectedError as error:
         return [_put_aside(row, row.id, error)]
     names = [row.id] if len(pieces) == 1 else [f"{row.id}+{i}" for i in range(len(pieces))]
-    return [_finish(row, name, text, piece_N, plan) for name, piece_N in zip(names, pieces, strict=True)]
+    hashes = [whole.recorded] if len(pieces) == 1 else [f"{whole.recorded}+{i}" for i in range(len(pieces))]
+    return [_finish(row, *piece, text, plan) for piece in zip(names, pieces, hashes, strict=True)]
+
+
+def _as_recorded(row: RawUtterance, plan: Plan) -> Prepared | Quarantined:
+    """An utterance of the test part with the samples that `kd transcribe` takes from the same file.
+
+    It is not levelled, trimmed, cut, or refused for how it sounds or is transcribed: errors are counted on whatever
+    users may record. Signs that no unit can write stay in the reference.
+    """
+    rate_hz = plan.sample_rate_hz
+    try:
+        text = reference(row.text, lowercase=plan.settings.lowercase, strip_punctuation=plan.settings.strip_punctuation)
+        heard = _joined(row, plan, lambda file, start_s, end_s: _Heard.of(listen(file, start_s, end_s, rate_hz)))
+    except RejectedError as error:
+        return _put_aside(row, row.id, error)
+    source = _relative(row, plan)
+    samples_N = to_int16(heard.samples_N)
+    return Prepared(row.id, text, row.speaker, "test", row.snr_db, source, row.part, samples_N, heard.recorded)
 
 
 def _text(row: RawUtterance, plan: Plan) -> str | None:
@@ -82,7 +107,9 @@ def _text(row: RawUtterance, plan: Plan) -> str | None:
     )
 
 
-def _finish(row: RawUtterance, name: str, text: str | None, piece_N: Samples, plan: Plan) -> Prepared | Quarantined:
+def _finish(
+    row: RawUtterance, name: str, piece_N: Samples, recorded: str, text: str | None, plan: Plan
+) -> Prepared | Quarantined:
     assert row.split is not None
     try:
         check_sound(piece_N)
@@ -91,24 +118,40 @@ def _finish(row: RawUtterance, name: str, text: str | None, piece_N: Samples, pl
     if plan.settings.level_dbfs is not None:
         piece_N = level(piece_N, plan.settings.level_dbfs)
     source = _relative(row, plan)
-    return Prepared(name, text, row.speaker, row.split, row.snr_db, source, row.part, to_int16(piece_N))
+    return Prepared(name, text, row.speaker, row.split, row.snr_db, source, row.part, to_int16(piece_N), recorded)
 
 
-def _sound(row: RawUtterance, plan: Plan) -> Samples:
-    """The utterance at the wanted rate, trimmed; its parts joined."""
+@dataclass(frozen=True)
+class _Heard:
+    """Samples, and the hash of what they were before they were trimmed."""
+
+    samples_N: Samples
+    recorded: str
+
+    @classmethod
+    def of(cls, samples_N: Samples) -> Self:
+        return cls(samples_N, blake2b(to_int16(samples_N).tobytes(), digest_size=16).hexdigest())
+
+
+def _joined(row: RawUtterance, plan: Plan, hear: Callable[[Path, float | None, float | None], _Heard]) -> _Heard:
+    """The stretch of the recording that the row names, as `hear` gives it; or its parts, one after another."""
     root = plan.project / row.root
     if row.parts is None:
-        return _recording(locate(root, row.path), row.start_s, row.end_s, plan)
-    parts = [_recording(locate(root, part.path), None, None, plan) for part in row.parts]
+        return hear(locate(root, row.path), row.start_s, row.end_s)
+    parts = [hear(locate(root, part.path), None, None) for part in row.parts]
     gaps = [round(part.gap_s * plan.sample_rate_hz) for part in row.parts]
-    return join(parts, gaps, int(_JOINT_S * plan.sample_rate_hz), np.random.default_rng(crc32(row.id.encode())))
+    rng = np.random.default_rng(crc32(row.id.encode()))
+    samples_N = join([part.samples_N for part in parts], gaps, int(_JOINT_S * plan.sample_rate_hz), rng)
+    return _Heard(samples_N, "+".join(f"{part.recorded}@{gap}" for part, gap in zip(parts, gaps, strict=True)))
 
 
-def _recording(file: Path, start_s: float | None, end_s: float | None, plan: Plan) -> Samples:
+def _recording(file: Path, start_s: float | None, end_s: float | None, plan: Plan) -> _Heard:
     samples_N, rate_hz = decode(file, start_s, end_s)
     check_sound(samples_N)
-    samples_N = to_rate(samples_N, rate_hz, plan.sample_rate_hz)
-    return samples_N if plan.settings.trim_db is None else trim(samples_N, plan.sample_rate_hz, plan.settings.trim_db)
+    heard = _Heard.of(to_rate(samples_N, rate_hz, plan.sample_rate_hz))
+    if plan.settings.trim_db is None:
+        return heard
+    return replace(heard, samples_N=trim(heard.samples_N, plan.sample_rate_hz, plan.settings.trim_db))
 
 
 def join(parts: list[Samples], gaps: list[int], window: int, rng: np.random.Generator) -> Samples:

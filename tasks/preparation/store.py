@@ -82,8 +82,8 @@ class Draft:
 
     def add(self, prepared: Prepared) -> Quarantined | None:
         """Append it; or say that its id or its samples are there already."""
-        audio_hash = prepared.audio_hash
-        for key, reason in ((f"id:{prepared.id}", Reason.DUPLICATE_ID), (f"audio:{audio_hash}", Reason.DUPLICATE)):
+        recorded = f"audio:{prepared.recorded}"
+        for key, reason in ((f"id:{prepared.id}", Reason.DUPLICATE_ID), (recorded, Reason.DUPLICATE)):
             if self._seen.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (key, prepared.id)).rowcount == 0:
                 first = self._seen.execute("SELECT id FROM seen WHERE key = ?", (key,)).fetchone()[0]
                 same = "id" if reason is Reason.DUPLICATE_ID else "samples"
@@ -99,7 +99,7 @@ class Draft:
                 offset=self._offset,
                 num_samples=num_samples,
                 duration_s=num_samples / self._sample_rate_hz,
-                audio_hash=audio_hash,
+                audio_hash=prepared.audio_hash,
                 snr_db=prepared.snr_db,
                 source=prepared.source,
                 part=prepared.part,

@@ -30,6 +30,11 @@ def normalise(text: str | None, *, lowercase: bool, strip_punctuation: bool, alp
     return plain
 
 
+def reference(text: str | None, *, lowercase: bool, strip_punctuation: bool) -> str:
+    """A transcript of the test part: normalised like any other, but signs that no unit can write stay, as errors."""
+    return normalise(text, lowercase=lowercase, strip_punctuation=strip_punctuation, alphabet=None)
+
+
 def _is_punctuation(character: str) -> bool:
     return unicodedata.category(character)[0] in "PS"
 

@@ -29,7 +29,7 @@ from tasks.params.graph import MODELS, names, needs
 from tasks.params.pipeline import Params, parse_params
 from tasks.paths import Paths
 from tasks.studies.sharing import link_corpus_and_teacher
-from tasks.watch import Lines, Silent
+from tasks.watch import Lines
 
 
 class Study(Strict):
@@ -154,12 +154,17 @@ def _score(cell: Cell, paths: Paths, model: str) -> dict[str, Any]:
     from kd.macs import count_params, macs_per_audio_second
     from tasks.checkpoint import load_checkpoint
     from tasks.data import PreparedData
-    from tasks.evaluate import ERROR_KINDS, evaluate_split
+    from tasks.evaluate import ERROR_KINDS, error_rows
+    from tasks.export import write_float32
+    from tasks.forms.hearing import Ear
     from tasks.teacher import best_metrics
 
     checkpoint = load_checkpoint(paths.model(model))
     data = PreparedData.load(paths.prepared)
-    test = pd.DataFrame(evaluate_split(checkpoint, data, "test", cell.params, Silent()))
+    ear = Ear(data, write_float32(checkpoint, paths.export(model)))
+    recogniser = ear.open(ear.bundle.folder / "model.onnx")
+    utterances = data.split("test")
+    test = pd.DataFrame(error_rows(ear, utterances, (ear.heard(recogniser, utterance) for utterance in utterances)))
     best = best_metrics(pd.read_csv(paths.model(model) / "history.csv").to_dict("records"))
     params, nonzero = count_params(checkpoint.model)
     errors, units = int(test["errors"].sum()), int(test["reference_units"].sum())

@@ -15,6 +15,7 @@ import psutil
 import pytest
 import soundfile
 
+from kd.runtime.audio import read
 from kd.text import Vocabulary
 from tasks.preparation.quarantine import Reason
 from tasks.preparation.schema import check_prepared
@@ -86,7 +87,7 @@ def test_each_kind_of_broken_input_is_named(project):
     bad: list[dict[str, Any]] = []
     for reason, rows in broken_rows(project).items():
         for i, row in enumerate(rows):
-            bad.append({"id": f"{reason}-{i}", **row})
+            bad.append({"id": f"{reason}-{i}", "split": "train", **row})
             expected[bad[-1]["id"]] = reason.value
     project.manifest(good + bad)
     metrics = project.prepare(preprocess={"max_quarantined_share": 1.0})
@@ -97,6 +98,53 @@ def test_each_kind_of_broken_input_is_named(project):
     assert metrics["quarantined_too_long"] == 1
     assert any("3 unreadable" in line for line in project.said)
     assert project.said[-1].startswith("the test part has 1 speaker: no claim can be made")
+
+
+def test_every_test_utterance_that_decodes_and_has_a_reference_counts(project):
+    """Nothing that is put aside of the training part may flatter the test part."""
+    clipped = np.clip(np.random.default_rng(3).standard_normal(RATE) * 50, -1, 1)
+    rows = {
+        "silent": (project.write("silent.wav", np.zeros(RATE)), "one two"),
+        "clipped": (project.write("clipped.wav", clipped), "one two"),
+        "short": (project.record("short.wav", seconds=0.05), "one"),
+        "long": (project.record("long.wav", seconds=11.0), "one two"),
+        "unwritable": (project.record("numerals.wav"), "Route 66"),
+        "fast": (project.record("fast.wav"), "so many words cannot be said in a second"),
+    }
+    test = [
+        {"id": name, "path": path, "text": text, "split": "test", "speaker": "heard"}
+        for name, (path, text) in rows.items()
+    ]
+    project.manifest([*good_rows(project), *test])
+    project.prepare()
+    table = project.table().set_index("id")
+    assert project.quarantine() == {}
+    assert (table.loc[list(rows), "split"] == "test").all()
+    assert table.loc["unwritable", "text"] == "route 66"
+    assert table.loc["long", "duration_s"] == 11.0
+
+
+def test_the_test_part_is_what_the_prompt_hears(project):
+    """Neither trimmed nor levelled: the samples that `kd transcribe` takes from the same file."""
+    quiet_N = 0.001 * np.random.default_rng(4).standard_normal(2 * RATE)
+    quiet_N[: RATE // 2] = 0
+    row = {"path": project.write("quiet.wav", quiet_N), "text": "one", "split": "test", "speaker": "a"}
+    project.manifest([*good_rows(project), {"id": "quiet", **row}])
+    project.prepare(preprocess={"trim_db": 40.0, "level_dbfs": -23.0})
+    heard_N = read(str(project.recordings / "quiet.wav"), RATE)
+    assert np.array_equal(project.samples("quiet") / 32768, heard_N)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_recording_in_two_parts_is_found_though_only_one_is_levelled(project, split):
+    good = good_rows(project)
+    recording = project.record("same.wav")
+    twice = [{"id": name, "path": recording, "text": "one", "speaker": name} for name in ("first", "second")]
+    order = ("train", "test") if split == "test" else ("test", "train")
+    another = {"path": project.record("another.wav"), "text": "two", "speaker": "third", "split": "test"}
+    project.manifest([*good, another, *(row | {"split": part} for row, part in zip(twice, order, strict=True))])
+    project.prepare()
+    assert project.quarantine() == {"second": "duplicate"}
 
 
 def test_no_reason_goes_without_a_test(project):
@@ -176,8 +224,10 @@ def test_labels_are_those_of_the_training_part(project):
     rows[1] |= {"split": "test"}
     rows[2] |= {"split": "test", "text": "unheard"}
     project.manifest(rows)
+    rows[3] |= {"split": "valid", "text": "unheard"}
+    project.manifest(rows)
     project.prepare(**KEYWORDS)
-    assert project.quarantine() == {rows[2]["id"]: "label_not_in_training"}
+    assert project.quarantine() == {rows[3]["id"]: "label_not_in_training"}
     facts = json.loads((project.paths.prepared / "prepared.json").read_text())
     assert facts["vocabulary"]["tokens"] == ["word 0", "word 1", "word 2"]
 
