@@ -196,8 +196,9 @@ def epochs(
 ) -> EPOCH:
     """The project's own training loop and inputs, an epoch at a call, without validation."""
     student = copy_of(job.student.model)
-    given = job.params.student_training.model_dump() | {"epochs": 10_000, "device": "cpu", "schedule": None}
-    settings = TrainingSettings.model_validate({**given, "schedule": Constant(name="constant")})
+    given = job.params.student_training.model_dump(exclude={"steps", "schedule"})
+    changes = {"epochs": 10_000, "device": "cpu", "schedule": Constant(name="constant")}
+    settings = TrainingSettings.model_validate({**given, **changes})
     utterances, front_end = job.data.split("train"), LogMel(job.params.frontend)
     features = job.folder / "features.f16"
     cache = FeatureCache.build(features, job.data, utterances, front_end) if cacheable(augment) else None

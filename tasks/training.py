@@ -75,12 +75,8 @@ def train(run: Run, watch: Watch) -> Trained:
     frontend = run.frontend.to(accelerator.device)
     resumed = _load_resume(watch.scratch)
     history: list[dict[str, float]] = list(resumed["history"]) if resumed else []
-    if resumed:
-        watch.say(f"going on after epoch {len(history)} of {run.settings.epochs}, where the last run stopped")
-    finished = bool(resumed and resumed["state"]["finished"])
     state: Mapping[str, Any] = resumed["state"] if resumed else {}
-    epochs = iter(()) if finished else _epochs(run, model, frontend, accelerator, state or None, watch)
-    left = run.settings.epochs - len(history)
+    epochs, left = _epochs(run, model, frontend, accelerator, state or None, len(history), watch)
     for epoch in watch.progress(epochs, left, "epochs"):
         history.append({"epoch": float(epoch.index), **epoch.metrics})
         state = epoch.state
@@ -99,8 +95,21 @@ def _epochs(
     frontend: LogMel,
     accelerator: Accelerator,
     state: Mapping[str, Any] | None,
+    done: int,
     watch: Watch,
-) -> Iterator[Epoch]:
+) -> tuple[Iterator[Epoch], int]:
+    """The epochs that are still to come after those that are done, and how many at most."""
+    if state is not None and state["finished"]:
+        watch.say(f"training had ended after epoch {done} when the last run stopped")
+        return iter(()), 0
+    course = _course(run, model, frontend, accelerator, watch)
+    total = course.length.epochs
+    if state is not None:
+        watch.say(f"going on after epoch {done} of {total}, where the last run stopped")
+    return run.fit(model, course, masks=run.masks, resume=state), total - done
+
+
+def _course(run: Run, model: Recogniser, frontend: LogMel, accelerator: Accelerator, watch: Watch) -> Course:
     device = accelerator.device
     utterances = run.heard
     objective = Objective(run.objective, model.settings.problem)
@@ -120,15 +129,15 @@ def _epochs(
         share=Share(accelerator.process_index, accelerator.num_processes),
         output_lengths=model.output_lengths,
     )
-    course = Course(
+    hours = sum(u.num_samples for u in utterances) / run.data.sample_rate_hz / 3600
+    return Course(
         objective,
         Batches(inputs.epoch, inputs.per_epoch, run.frontend.settings.frame_shift_ms),
         Validation(run.data, "valid", frontend, batch_seconds=run.settings.batch_seconds, device=device),
-        run.settings,
+        run.settings.lasting(hours),
         accelerator,
         None if teacher is None else teacher.encoder,
     )
-    return run.fit(model, course, masks=run.masks, resume=state)
 
 
 def _teaching(

@@ -33,8 +33,9 @@ def fit_and_shrink(
 ) -> Iterator[Epoch]:
     """As `kd.training.fit`, but the model shrinks on the way, and what is trained at last is a new one.
 
-    Each phase has an optimiser, and weights beside the model, of its own; patience and the best epoch are those of the
-    last. `state["shape"]` holds the settings of the model that an epoch trained; see `restored` for what went.
+    Each phase has an optimiser, an average of weights, and weights beside the model, of its own; what goes is of the
+    weights as they are, not as they were averaged. Patience and the best epoch are those of the last.
+    `state["shape"]` holds the settings of the model that an epoch trained; see `restored` for what went.
     The first epoch of each later phase has `valid_error_at_cut`: that right after something went.
     Raises CannotShrinkError where the model cannot shrink so, before it is trained.
     """
@@ -42,14 +43,14 @@ def fit_and_shrink(
         method = make_method(shrink, Propagated(model, masks or {}), Knowledge(calibrate, costs, begins=resume is None))
     except ValueError as error:
         raise CannotShrinkError(str(error)) from None
-    spans = _spans(method, course.settings.epochs)
+    spans = _spans(method, shrink, course)
     number = 0 if resume is None else int(resume["phase"])
     now = Propagated(model, masks or {}) if resume is None else restored(model, resume)
     inner = None if resume is None else resume["inner"]
     device, at_cut = model.mean_F.device, dict[str, float]()
     for phase in range(number, len(spans)):
         span, last = spans[phase], phase == len(spans) - 1
-        steps = (span.end - span.first) * course.batches.per_epoch
+        steps = course.length.within(span.first, span.end)
         pressure = NoPressure() if last else method.pressure(now.model, steps, course.settings.seed)
         taught = course if last else replace(course, settings=course.settings.model_copy(update={"patience": None}))
         for epoch in fit(now.model, taught, masks=now.masks, resume=inner, pressure=pressure, span=span):
@@ -74,7 +75,13 @@ def restored(model: Recogniser, state: Mapping[str, Any]) -> Propagated:
     return Propagated(there, state["masks"], tuple(state["lineage"]), tuple(state["kept"]))
 
 
-def _spans(method: Method, epochs: int) -> list[Span]:
+def _spans(method: Method, shrink: Shrink, course: Course) -> list[Span]:
+    epochs = course.length.epochs
+    if shrink.epochs >= epochs:
+        raise CannotShrinkError(
+            f"shrink.epochs: {shrink.epochs} of the training's {epochs} epochs ({course.length.steps} steps of "
+            f"{course.length.per_epoch} an epoch) leave none for the smaller model: lower it, or train longer"
+        )
     bounds = [0, *method.cuts, epochs]
     return [Span(first, end, (first, end) if method.anew else (0, epochs)) for first, end in pairwise(bounds)]
 

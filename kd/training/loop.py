@@ -9,6 +9,7 @@ losses and DIST, whose pairs and columns are those of a process's share.
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
@@ -19,8 +20,10 @@ from torch import Tensor
 from kd.decode import NotANumberError
 from kd.models import Recogniser
 from kd.propagation.pruning import zeroed
+from kd.settings.length import Length
 from kd.settings.models import EncoderSettings
 from kd.settings.training import TrainingSettings
+from kd.training.averaging import make_average
 from kd.training.eight_bits import in_eight_bits
 from kd.training.gauges import Gauges
 from kd.training.inputs import Inputs
@@ -93,6 +96,11 @@ class Course:
     accelerator: Accelerator
     teacher: EncoderSettings | None = None
 
+    @property
+    def length(self) -> Length:
+        """The one place that knows how many epochs there are. Raises ValueError where the settings give no length."""
+        return self.settings.length(self.batches.per_epoch)
+
 
 def fit(
     model: Recogniser,
@@ -106,11 +114,11 @@ def fit(
     """Train `model` in place, yielding after each epoch; with `resume` (an earlier `state`), go on from there.
 
     masks: weights kept at zero (true = alive). pressure: acts beside the objective. span: these epochs alone; None:
-    all of the settings'. The best epoch has the least (valid_error, valid_loss); after `patience` epochs without a
+    all of the course's. The best epoch has the least (valid_error, valid_loss); after `patience` epochs without a
     better one the run ends. Raises TrainingDivergedError, and ValueError for layers that are not there.
     """
-    settings = course.settings
-    span = span or Span(0, settings.epochs, (0, settings.epochs))
+    settings, epochs = course.settings, course.length.epochs
+    span = span or Span(0, epochs, (0, epochs))
     learner = _Learner(model, course, span, masks or {}, pressure or NoPressure(), resume)
     if resume is not None and resume["finished"]:
         return
@@ -125,7 +133,7 @@ def fit(
 
 
 class _Learner:
-    """A model with all that is saved beside it: what learns with it, its optimiser, and the best epoch so far."""
+    """A model with all that is saved beside it: what learns with it, its optimiser, its average, the best epoch."""
 
     def __init__(
         self,
@@ -139,16 +147,17 @@ class _Learner:
         self.model, self.course, self.masks, self.pressure = model, course, masks, pressure
         self.trainee = Trainee(model, course.objective.schedule, course.settings.seed, course.teacher)
         optimiser = make_optimiser(self.trainee.parameters(), course.settings.optimiser)
-        per_epoch = course.batches.per_epoch
-        start, end = (epoch * per_epoch for epoch in span.rates)
-        self.schedule = make_schedule(optimiser, course.settings.schedule, end - start, span.first * per_epoch - start)
-        self.best = _Best()
+        steps = course.length.within(*span.rates)
+        done = course.length.within(span.rates[0], span.first)
+        self.schedule = make_schedule(optimiser, course.settings.schedule, steps, done)
+        self.best, self.average = _Best(), make_average(model, course.settings.averaging)
         if resume is not None:
             model.load_state_dict(resume["model"])
             self.trainee.beside.load_state_dict(resume["beside"])
             optimiser.load_state_dict(resume["optimiser"])
             self.schedule.load_state_dict(resume["schedule"])
             pressure.load_state_dict(resume["pressure"])
+            self.average.load_state_dict(resume["average"])
             self.best = _Best.restored(resume)
         self.wrapped, self.optimiser = course.accelerator.prepare(self.trainee, optimiser)
         if resume is not None and course.accelerator.scaler is not None:
@@ -161,17 +170,18 @@ class _Learner:
         now, meters = course.objective.at(index), Meters()
         gauges = Gauges(now, course.batches.per_epoch, accelerator)
         self.wrapped.train()
-        for number, inputs in enumerate(course.batches.epoch(index)):
+        batches = islice(course.batches.epoch(index), course.length.within(index, index + 1))
+        for number, inputs in enumerate(batches):
             meters.add(self._step(now, inputs, gauges if gauges.measures(number) else None), accelerator)
         self.model.eval()
         losses, diagnosis = now.metrics(meters.means()), gauges.means(course.batches.frame_shift_ms)
-        with self.pressure.acting(training=False):
+        with self.average.acting(), self.pressure.acting(training=False):
             found = validated(course.validate, self.model, index)
         rate = float(self.schedule.get_last_lr()[0])
         ours = {**losses, **diagnosis, "rate": rate, **self.pressure.metrics(), **found}
         metrics: dict[str, float] = broadcast_object_list([ours])[0]
         _require_finite(metrics, index)
-        self.best.see(index, metrics, self.model)
+        self.best.see(index, metrics, self.average.weights())
         return metrics
 
     def _step(self, objective: Objective, inputs: Inputs, gauges: Gauges | None) -> list[Term]:
@@ -198,6 +208,7 @@ class _Learner:
         if not accelerator.optimizer_step_was_skipped:
             self.schedule.step()
         zeroed(self.model, self.masks)
+        self.average.add()
         return terms
 
     def state(self) -> dict[str, Any]:
@@ -210,6 +221,7 @@ class _Learner:
             "schedule": self.schedule.state_dict(),
             "scaler": None if scaler is None else scaler.state_dict(),
             "pressure": self.pressure.state_dict(),
+            "average": self.average.state_dict(),
             **self.best.saved(),
         }
 
@@ -228,11 +240,11 @@ class _Best:
         record.score, record.epoch, record.weights = state["best_score"], state["best_epoch"], state["best_weights"]
         return record
 
-    def see(self, epoch: int, metrics: Mapping[str, float], model: Recogniser) -> None:
+    def see(self, epoch: int, metrics: Mapping[str, float], weights: Mapping[str, Tensor]) -> None:
         score = (metrics["valid_error"], metrics["valid_loss"])
         if tuple(score) < tuple(self.score):
             self.score, self.epoch = score, epoch
-            self.weights = {name: t.detach().clone() for name, t in model.state_dict().items()}
+            self.weights = {name: t.detach().clone() for name, t in weights.items()}
 
     def stale(self, epoch: int, patience: int | None) -> bool:
         return patience is not None and epoch - self.epoch >= patience

@@ -1,4 +1,7 @@
-"""Shrinking against the training that it happens in, and against the units that there are."""
+"""Shrinking against the training that it happens in, and against the units that there are.
+
+How many epochs a training in steps has is known only with its data: `kd.shrinking.phases` checks those.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -16,7 +19,7 @@ def shrink_problems(params: "Params") -> Iterator[str]:
         if recipe.shrink is None:
             continue
         training, key = params.training_of(name), f"students.{name}.shrink"
-        if recipe.shrink.epochs >= training.epochs:
+        if training.epochs is not None and recipe.shrink.epochs >= training.epochs:
             yield (
                 f"{key}.epochs: {recipe.shrink.epochs} of the training's {training.epochs} epochs "
                 "leave none for the smaller model: lower it, or train longer"

@@ -68,12 +68,13 @@ def train_student(
 
 
 def main(folder: Path, name: str) -> None:
-    """`gru-RANK` has no batch statistics, `cnn-RANK` has; `beside-RANK` trains several losses and a head beside it,
-    `states-RANK` from inner states, through projections."""
+    """`gru-RANK` has no batch statistics, `cnn-RANK` has, `averaged-RANK` as moving averages; `beside-RANK` trains
+    several losses and a head beside it, `states-RANK` from inner states, through projections."""
     for problem in ("transcription", "keyword"):
         root = folder / problem
         save(root / name, "gru", train_student(root, problem, GRU))
         save(root / name, "cnn", train_student(root, problem, CNN))
+        save(root / name, "averaged", train_student(root, problem, CNN, averaging=0.9))
         save(root / name, "states", train_student(root, problem, CNN, STATES))
     save(
         folder / "transcription" / name, "beside", train_student(folder / "transcription", "transcription", GRU, BESIDE)

@@ -13,6 +13,7 @@ from kd.settings.frontend import FrontEndSettings
 from kd.text import Vocabulary
 from tasks import teacher
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from tasks.data import PreparedData
 from tasks.paths import Paths
 
 PROBLEMS = ["transcription", "keyword"]
@@ -47,11 +48,24 @@ def test_writes_a_model_and_its_history(problem: str, tmp_path: Path) -> None:
 
 
 ITSELF = {"itself": [{"name": "cr_ctc"}, {"name": "intermediate_ctc", "head": "own"}]}
+BUT_EPOCHS = {key: value for key, value in TRAINING.items() if key != "epochs"}
 CHANGES: dict[str, dict[str, Any]] = {
     "stored features": {"augment": {}},
     "fresh features": {"augment": {"speeds": [0.9, 1.0, 1.1], "noise_share": 0.5}},
     "itself": {"objective": ITSELF},
+    "averaged, in steps": {"training": {**BUT_EPOCHS, "steps": 7, "averaging": 0.8}},
 }
+
+
+def test_without_a_length_the_hours_of_speech_choose_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six utterances, in two batches."""
+    paths, asked = make_workspace(tmp_path), []
+    data = PreparedData.load(paths.prepared)
+    seconds = sum(utterance.num_samples for utterance in data.split("train")) / data.sample_rate_hz
+    monkeypatch.setattr("kd.settings.training.steps_for", lambda hours: asked.append(hours) or 5)
+    trained = {"source": "train", "model": ENCODERS["teacher"], "training": BUT_EPOCHS}
+    assert teacher.run(stage_params("transcription", teacher=trained), paths)["epochs"] == 3
+    assert asked == [pytest.approx(seconds / 3600)]
 
 
 @pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)

@@ -91,7 +91,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "problem"),
-    [*product(["gru", "cnn", "states"], ["transcription", "keyword"]), ("beside", "transcription")],
+    [*product(["gru", "cnn", "averaged", "states"], ["transcription", "keyword"]), ("beside", "transcription")],
 )
 def test_two_processes_do_what_one_does(family: str, problem: str, trained: Path) -> None:
     """Shares of unequal utterances and frames, labels and a teacher, clipping; the cnn has batch statistics."""

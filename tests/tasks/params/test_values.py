@@ -45,7 +45,14 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         "students.cut.operators.0.keep.heds: input should be 'layers',",
     ),
     # wrong or missing values
-    "missing": ({"teacher.training.epochs": REMOVE}, "teacher.training.epochs: missing: this key is required"),
+    "missing": (
+        {"teacher.training.batch_seconds": REMOVE},
+        "teacher.training.batch_seconds: missing: this key is required",
+    ),
+    "two lengths": (
+        {"student_training.steps": 100},
+        "student_training: found both epochs: 2 and steps: 100: give one of them, or neither",
+    ),
     "missing section": ({"frontend": REMOVE}, "frontend: missing: this key is required"),
     "type": ({"student_training.epochs": "many"}, "student_training.epochs: input should be a valid integer, "),
     "a list": ({"students.cut.operators": SLICE}, "students.cut.operators: input should be a list, found {"),

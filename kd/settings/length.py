@@ -1,0 +1,43 @@
+"""How long a training lasts: in steps of its optimiser, in epochs, or by the hours of speech that there are."""
+
+from dataclasses import dataclass
+from math import ceil, sqrt
+
+LEAST_STEPS, MOST_STEPS = 4_000, 40_000
+
+
+@dataclass(frozen=True)
+class Length:
+    """`steps` of the optimiser, in epochs of `per_epoch` each, the last of which may be shorter."""
+
+    steps: int
+    per_epoch: int
+
+    @property
+    def epochs(self) -> int:
+        return ceil(self.steps / self.per_epoch)
+
+    def before(self, epoch: int) -> int:
+        """Steps before an epoch (from 0) begins; before those that never come, all."""
+        return min(epoch * self.per_epoch, self.steps)
+
+    def within(self, first: int, end: int) -> int:
+        """Steps from an epoch up to, without it, another."""
+        return self.before(end) - self.before(first)
+
+
+def steps_for(hours: float) -> int:
+    """Steps for so many hours of training speech, where neither steps nor epochs are given.
+
+    They grow with the root of the hours: little speech must be heard often, much of it need not be. In between
+    4,000 √hours, to whole hundreds.
+
+    | hours | steps  |
+    |------:|-------:|
+    | ≤ 1   | 4,000  |
+    | 2     | 5,700  |
+    | 10    | 12,600 |
+    | 50    | 28,300 |
+    | ≥ 100 | 40,000 |
+    """
+    return min(MOST_STEPS, max(LEAST_STEPS, 100 * round(LEAST_STEPS * sqrt(hours) / 100)))
