@@ -1,8 +1,9 @@
 """Quantisation-aware training: layers compute as their exported 8-bit forms will, and learn to bear it.
 
 Rounding has a gradient of 0 nearly everywhere; it is passed through as if there were none (the straight-through
-estimator, Bengio et al. 2013, arXiv:1308.3432; for networks of integers Jacob et al. 2018, arXiv:1712.05877). As in
-the exported files, linear layers and convolutions are rounded, depthwise ones and recurrent cells are not.
+estimator, Bengio et al. 2013, arXiv:1308.3432; for networks of integers Jacob et al. 2018, arXiv:1712.05877). What
+is rounded are the layers of the static form, weights as there: linear layers and convolutions, depthwise ones and
+recurrent cells not. Ranges of inputs are found for each utterance, as in the dynamic form.
 """
 
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 WEIGHT_STEPS = 64
-"""Each side of zero: 7 of 8 bits, as tasks/forms/convert.py has it."""
+"""Each side of zero: 7 of 8 bits, as all forms of tasks/forms/convert.py have it."""
 INPUT_STEPS = 255
 TINY = 1e-12
 Rounded = nn.Linear | nn.Conv1d | nn.Conv2d

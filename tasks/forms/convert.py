@@ -1,8 +1,9 @@
 """A float32 ONNX file in fewer bits: 16-bit floats, or 8-bit weights by ONNX Runtime's quantiser.
 
 Dynamic 8 bits: the range of every layer's input is found anew for each utterance. Static: ranges are fixed
-beforehand from `calibration` audio, so convolutions gain from it too. Weights take 7 of their 8 bits, since
-processors without VNNI instructions would overflow (the same file hears the same everywhere).
+beforehand from `calibration` audio, so convolutions gain from it too. Weights are signed, symmetric about 0, and take
+7 of their 8 bits (-64 to 64): processors without VNNI instructions add pairs of products with unsigned inputs in 16
+bits and cut off what does not fit there; 2 x 255 x 64 fits. So the same file hears the same everywhere.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,10 +26,14 @@ STATIC_KINDS = ("Conv", "MatMul", "Gemm")
 
 
 class Quantiser:
-    """Makes 8-bit files of one float32 file; static ranges are found once. A context manager: it keeps files."""
+    """Makes 8-bit files of one float32 file; static ranges are found once. A context manager: it keeps files.
 
-    def __init__(self, source: Path, calibration: Iterable[Feed]) -> None:
+    reduce_range: False gives weights all 8 bits, to measure what the eighth is worth (benchmarks/seven_bits.py).
+    """
+
+    def __init__(self, source: Path, calibration: Iterable[Feed], reduce_range: bool = True) -> None:
         self._calibration = calibration
+        self._reduce_range = reduce_range
         self._folder = TemporaryDirectory(prefix="quantise-")
         self._source = Path(self._folder.name) / "source.onnx"
         self._ranges = Path(self._folder.name) / "ranges.json"
@@ -58,7 +63,13 @@ class Quantiser:
         names = [*only, *(f"{name}_MatMul" for name in only)]
         kinds = ["MatMul", "LSTM"]
         quantize_dynamic(
-            self._source, made, kinds, per_channel=True, weight_type=QuantType.QInt8, nodes_to_quantize=names
+            self._source,
+            made,
+            kinds,
+            per_channel=True,
+            reduce_range=self._reduce_range,
+            weight_type=QuantType.QInt8,
+            nodes_to_quantize=names,
         )
 
     def _static(self, made: Path, only: list[str]) -> None:
@@ -69,7 +80,7 @@ class Quantiser:
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(STATIC_KINDS),
             per_channel=True,
-            reduce_range=True,
+            reduce_range=self._reduce_range,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             nodes_to_quantize=only,

@@ -1,6 +1,8 @@
 import json
-import time
+from math import inf
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,8 +37,8 @@ def test_times_every_model(tmp_path: Path, frontend_included: bool) -> None:
     assert list(timings["models"]) == ["teacher", "baseline", "distilled"]
     assert (timings["utterances"], timings["repeats"], timings["threads"]) == (5, 2, 1)
     for name, figures in timings["models"].items():
-        assert 0 < figures["latency_ms_p50"] <= figures["latency_ms_p95"] < 10_000
-        assert 0 < figures["rtf"] < 10
+        assert 0 < figures["latency_ms_p50"] <= figures["latency_ms_p95"] < inf
+        assert 0 < figures["rtf"] < inf
         assert 20 < figures["baseline_memory_mb"] < figures["peak_memory_mb"] < 500
         assert metrics[f"{name}/rtf"] == figures["rtf"]
 
@@ -63,17 +65,21 @@ def test_every_form_is_timed_and_the_table_takes_float32(tmp_path: Path) -> None
         assert forms.keys() >= {"float32", "float16", "int8_dynamic"}
         assert timings["models"][name] == forms["float32"]
         for figures in forms.values():
-            assert 0 < figures["latency_ms_p50"] < figures["startup_ms"] < 10_000
+            assert 0 < figures["latency_ms_p50"] < inf
+            assert 0 < figures["startup_ms"] < inf
             assert 20 < figures["baseline_memory_mb"] < figures["peak_memory_mb"] < 500
 
 
-def test_models_take_turns_and_the_slow_one_is_found() -> None:
+def test_models_take_turns_and_the_slow_one_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that only the models move."""
     heard: list[tuple[str, int]] = []
+    now_s = [7.0]
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: now_s[0]))
 
     def model(name: str, seconds: float):  # type: ignore[no-untyped-def]
         def hear(samples: np.ndarray) -> None:
             heard.append((name, len(samples)))
-            time.sleep(seconds)
+            now_s[0] += seconds * len(samples)
 
         return hear
 
@@ -83,8 +89,8 @@ def test_models_take_turns_and_the_slow_one_is_found() -> None:
     assert [length for _, length in timed] == [10, 10, 20, 20, 30, 30] * 2
     assert [{name for name, _ in timed[i : i + 2]} for i in range(0, 12, 2)] == [{"a", "b"}] * 6
     assert {timed[0][0], timed[2][0]} == {"a", "b"}  # the first place turns
-    assert seconds["a"].shape == (3,)
-    assert seconds["b"].min() >= 0.02 > seconds["a"].min()
+    assert seconds["a"] == pytest.approx([0.01, 0.02, 0.03])
+    assert seconds["b"] == pytest.approx([0.2, 0.4, 0.6])
 
 
 def test_hand_worked_figures() -> None:
@@ -115,6 +121,26 @@ def test_peak_memory_is_the_models_and_not_its_parents(tmp_path: Path) -> None:
     assert abs(again["peak_memory_mb"] - small["peak_memory_mb"]) < 20
     long = fresh_process.measure(*files, np.zeros(120 * RATE_HZ, np.float32), threads=1)
     assert long["peak_memory_mb"] > small["peak_memory_mb"] + 10
+
+
+def test_the_start_is_counted_from_the_opening_of_the_files_to_the_first_result(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now_s = [7.0]
+
+    def load(*_: object) -> Any:
+        now_s[0] += 2
+
+        def hear(samples: np.ndarray) -> None:
+            now_s[0] += len(samples)
+
+        return hear
+
+    monkeypatch.setattr(fresh_process, "time", SimpleNamespace(perf_counter=lambda: now_s[0]))
+    monkeypatch.setattr(fresh_process, "Deployed", SimpleNamespace(load=load))
+    np.save(tmp_path / "samples.npy", np.zeros(3, np.float32))
+    fresh_process.main(["1", str(tmp_path / "samples.npy"), "model.onnx"])
+    assert json.loads(capsys.readouterr().out)["startup_ms"] == pytest.approx(5000)
 
 
 def test_a_file_that_cannot_run_is_named(tmp_path: Path) -> None:
