@@ -26,7 +26,7 @@ def main() -> None:
     rate_hz = recogniser.bundle.frontend.sample_rate_hz
 
     def hear(file: str) -> str:
-        return transcribe(recogniser, lambda _: Greedy(), file, read(file, rate_hz)).text
+        return transcribe(recogniser, lambda _: Greedy(), file, [read(file, rate_hz)]).text
 
     tell_rounds(hear, files, int(repeats), STARTED)
 

@@ -1,7 +1,6 @@
 """Words of a stream, each as soon as it is over."""
 
 import json
-import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -9,12 +8,15 @@ from itertools import pairwise
 
 import numpy as np
 
-from kd.runtime import audio
+from kd.runtime.audio import READ_S
 from kd.runtime.bundle import Bundle
 from kd.runtime.errors import RefusedError
+from kd.runtime.find import find
 from kd.runtime.frontend import Samples
 from kd.runtime.greedy import Greedy
+from kd.runtime.sources import Source
 from kd.runtime.stream import Stream
+from kd.runtime.tally import Tally
 from kd.runtime.words import SPACE, Unit, Word, to_words
 
 PAUSE_S = 0.6  # after which a word counts as over
@@ -46,12 +48,15 @@ class Live:
         return max(breaks, default=0)
 
 
-def run(options: Namespace) -> None:
-    """Print each word of each file as soon as it is over; as JSON, a line a word. Raises RefusedError."""
+def run(options: Namespace) -> int:
+    """Print each word of each file as soon as it is over; as JSON, a line a word. Gives the exit code.
+
+    Raises RefusedError.
+    """
     unfit = {
         "--beam": options.beam,
         "--out": options.out,
-        "--level": options.level,
+        "--level": options.level is not None,
         "--form": options.form != "float32",
         f"--format {options.format}": options.format in ("srt", "vtt"),
     }
@@ -59,18 +64,20 @@ def run(options: Namespace) -> None:
         raise RefusedError(f"{', '.join(refused)} cannot be had from a stream: leave out that or --stream")
     bundle = Bundle.load(options.model)
     rate_hz = bundle.frontend.sample_rate_hz
-    for file in audio.find(options.audio):
+    found = find(options.audio)
+    tally = Tally(options.program, found)
+    for file in found.files:
         live, heard = Live(Stream(bundle, options.threads)), 0
-        if file == audio.STREAM:
-            source = audio.raw(sys.stdin.buffer, options.rate or rate_hz, rate_hz)
-        else:
-            source = pieces(audio.read(file, rate_hz), rate_hz)
-        for samples_N in source:
-            heard += len(samples_N)
-            _print(file, live.push(samples_N), heard / rate_hz, options.format)
+        with tally.of(file):
+            source = Source(options, file, rate_hz, tally)
+            for samples_N in source.pieces():
+                for piece_N in pieces(samples_N, rate_hz):
+                    heard += len(piece_N)
+                    _print(file, live.push(piece_N), heard / rate_hz, options.format)
         _print(file, live.push(np.zeros(0, np.float32), last=True), heard / rate_hz, options.format)
-        if options.format == "text":
+        if options.format == "text" and heard:
             print(flush=True)
+    return tally.code
 
 
 def _print(file: str, words: list[Word], heard_s: float, form: str) -> None:
@@ -83,6 +90,6 @@ def _print(file: str, words: list[Word], heard_s: float, form: str) -> None:
 
 def pieces(samples_N: Samples, rate_hz: int) -> Iterator[Samples]:
     """A whole recording as a stream would bring it."""
-    size = max(1, round(audio.READ_S * rate_hz))
+    size = max(1, round(READ_S * rate_hz))
     for first in range(0, len(samples_N), size):
         yield samples_N[first : first + size]

@@ -3,7 +3,7 @@
 Legend: N samples, T feature frames, V units.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +18,7 @@ from kd.runtime.frontend import LogMel, Samples
 
 CHUNK_S = 30.0
 CONTEXT_S = 5.0
+LONGEST_KEYWORD_S = 60.0
 
 LogProbs = npt.NDArray[np.float32]
 Inputs = npt.NDArray[Any]
@@ -61,18 +62,61 @@ class Recogniser:
 
     def of_inputs(self, x: Inputs) -> LogProbs:
         """The same of what `inputs_of` gives."""
-        frontend, bundle = self.bundle.frontend, self.bundle
-        unit = frontend.shift if bundle.frontend_included else 1
-        num_frames = frontend.num_frames(len(x)) if bundle.frontend_included else len(x)
-        if num_frames == 0:
-            return np.zeros((0, len(bundle.tokens)), np.float32)
-        if bundle.problem == "keyword":
-            return self._run(x)
-        parts = [
-            self._run(x[start * unit : None if end == num_frames else end * unit])[skip : skip + count]
-            for start, end, skip, count in self._chunks(num_frames)
-        ]
-        return np.concatenate(parts)
+        return np.concatenate([np.zeros((0, len(self.bundle.tokens)), np.float32), *self._through([x])])
+
+    def stream(self, pieces: Iterable[Samples]) -> Iterator[LogProbs]:
+        """The same of audio that comes in pieces, a chunk at a time; memory does not grow with its length.
+
+        Raises RefusedError for a keyword model and audio longer than LONGEST_KEYWORD_S.
+        """
+        keyword = self.bundle.problem == "keyword"
+        return self._through(self._inputs(self._short(pieces) if keyword else pieces))
+
+    def _inputs(self, pieces: Iterable[Samples]) -> Iterator[Inputs]:
+        if self.bundle.frontend_included:
+            yield from pieces
+            return
+        front = LogMel(self.bundle.frontend)
+        for samples_N in pieces:
+            yield front.push(samples_N)
+        yield front.push(np.zeros(0, np.float32), last=True)
+
+    def _short(self, pieces: Iterable[Samples]) -> Iterator[Samples]:
+        heard = 0
+        for samples_N in pieces:
+            heard += len(samples_N)
+            if heard > LONGEST_KEYWORD_S * self.bundle.frontend.sample_rate_hz:
+                raise RefusedError(
+                    f"longer than {LONGEST_KEYWORD_S:g} s, and {self.bundle.folder} gives one label for a whole "
+                    "recording: cut it into clips of a word each"
+                )
+            yield samples_N
+
+    def _through(self, parts: Iterable[Inputs]) -> Iterator[LogProbs]:
+        """Inputs that come in parts through the session, chunk by chunk; all at once for a keyword."""
+        held, first, step = _Held(self.bundle), 0, self.bundle.subsampling
+        chunk, before, after = self._sizes()
+        keyword = self.bundle.problem == "keyword"
+        for part in parts:
+            held.push(part)
+            while not keyword and held.known_frames > (first + chunk + after) * step:
+                yield self._chunk(held, first, chunk, before, (first + chunk + after) * step)
+                first += chunk
+        num_frames = held.all_frames
+        if keyword:
+            if num_frames:
+                yield self._run(held.between(0, None))
+            return
+        for start in range(first, -(-num_frames // step), chunk):
+            count = min(chunk, -(-num_frames // step) - start)
+            end = (start + count + after) * step
+            yield self._chunk(held, start, count, before, end if end < num_frames else None)
+
+    def _chunk(self, held: "_Held", first: int, count: int, before: int, end: int | None) -> LogProbs:
+        """`count` output frames from the first on, heard with those before them and up to a feature frame."""
+        begin = max(0, first - before)
+        skip = first - begin
+        return self._run(held.between(begin * self.bundle.subsampling, end))[skip : skip + count]
 
     def _run(self, x: Inputs) -> LogProbs:
         """One piece of audio or features through the session."""
@@ -82,17 +126,43 @@ class Recogniser:
         log_probs = np.asarray(self.session.run(None, feeds)[0], np.float32)
         return log_probs if self.bundle.problem == "keyword" else log_probs[0]
 
-    def _chunks(self, num_frames: int) -> Iterator[tuple[int, int, int, int]]:
-        """Feature frames to run, from start to end; of their output frames skip so many, then keep count."""
-        step, shift_s = self.bundle.subsampling, self.bundle.step_s / self.bundle.subsampling
+    def _sizes(self) -> tuple[int, int, int]:
+        """Output frames of a chunk, and what is heard before and after it."""
+        bundle = self.bundle
+        step, block, shift_s = bundle.subsampling, bundle.block_frames, bundle.step_s / bundle.subsampling
         unknown = round(self.context_s / shift_s)
-        block = self.bundle.block_frames
-        before, after = (
-            -(-frames // (step * block)) * block for frames in self.bundle.reach_frames or (unknown, unknown)
-        )  # in output frames from here on
-        chunk = max(1, round(self.chunk_s / self.bundle.step_s / block)) * block
-        num_outputs = -(-num_frames // step)
-        for first in range(0, num_outputs, chunk):
-            begin, count = max(0, first - before), min(chunk, num_outputs - first)
-            end = min(num_frames, (first + count + after) * step)
-            yield begin * step, end, first - begin, count
+        before, after = (-(-frames // (step * block)) * block for frames in bundle.reach_frames or (unknown, unknown))
+        return max(1, round(self.chunk_s / bundle.step_s / block)) * block, before, after
+
+
+class _Held:
+    """Rows of inputs as they come, samples or features; the oldest are forgotten."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._frontend, self._of_samples = bundle.frontend, bundle.frontend_included
+        self._unit = bundle.frontend.shift if bundle.frontend_included else 1  # rows for a feature frame
+        self._parts: list[Inputs] = []
+        self._first = 0  # row of the first that is held
+        self._rows = 0
+
+    @property
+    def known_frames(self) -> int:
+        """Feature frames that more audio does not change."""
+        return self._rows // self._unit
+
+    @property
+    def all_frames(self) -> int:
+        """Feature frames if no more comes."""
+        return self._frontend.num_frames(self._rows) if self._of_samples else self._rows
+
+    def push(self, rows: Inputs) -> None:
+        if len(rows):
+            self._parts.append(rows)
+            self._rows += len(rows)
+
+    def between(self, begin: int, end: int | None) -> Inputs:
+        """Rows of feature frames from `begin` to before `end`, or to the last; what lies before is forgotten."""
+        start = begin * self._unit - self._first
+        whole = np.concatenate(self._parts)[start:]
+        self._parts, self._first = [whole], begin * self._unit
+        return whole if end is None else whole[: (end - begin) * self._unit]

@@ -6,8 +6,9 @@ model would have written just that, and the more negative the more it would have
 Legend: T frames, V units, S states.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from bisect import bisect, insort
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from math import exp
 
 import numpy as np
@@ -44,58 +45,89 @@ class Spotter:
 
     def __call__(self, log_probs_TV: LogProbs) -> list[Hit]:
         """Hits of at least LOWEST, in order of their start."""
-        if not len(log_probs_TV):
-            return []
-        scores, starts, ends = _search(self._graph, self._costs(log_probs_TV))
-        hits: list[Hit] = []
-        for i, phrase in enumerate(self.phrases):
-            candidates = scores[:, i] / len(phrase.letters)
-            frames = np.flatnonzero(candidates >= LOWEST)
-            found = [Hit(phrase.text, int(starts[t, i]), int(ends[t, i]), float(candidates[t])) for t in frames]
-            hits += _best_of_overlapping(found)
+        return self.through([log_probs_TV])
+
+    def through(self, parts: Iterable[LogProbs], lowest: float = LOWEST) -> list[Hit]:
+        """Hits of at least `lowest` in frames that come in parts, in order of their start."""
+        lowest, search = max(lowest, LOWEST), _Search(self._graph)
+        found: list[list[Hit]] = [[] for _ in self.phrases]
+        for costs_TV in self._costs(parts):
+            scores, starts, ends = search.push(costs_TV)
+            for i, phrase in enumerate(self.phrases):
+                candidates = scores[:, i] / len(phrase.letters)
+                for t in np.flatnonzero(candidates >= lowest):
+                    found[i].append(Hit(phrase.text, int(starts[t, i]), int(ends[t, i]), float(candidates[t])))
+        num_frames = search.frames - 2  # without the two edges
+        hits = [h for some in found for h in _best_of_overlapping([_inside(hit, num_frames) for hit in some])]
         return sorted(hits, key=lambda hit: (hit.start, hit.phrase))
 
-    def _costs(self, log_probs_TV: LogProbs) -> npt.NDArray[np.float64]:
+    def _costs(self, parts: Iterable[LogProbs]) -> Iterator[npt.NDArray[np.float64]]:
         """What each unit loses to the likeliest of its frame, in nats.
 
         One frame more on both sides, where blank and ▁ cost nothing: the audio's ends are boundaries of words.
         """
-        costs_TV = (log_probs_TV - log_probs_TV.max(axis=1, keepdims=True)).astype(np.float64)
-        edge_1V = np.full((1, costs_TV.shape[1]), -np.inf)
-        edge_1V[0, [BLANK] if self._space is None else [BLANK, self._space]] = 0.0
-        return np.concatenate([edge_1V, costs_TV, edge_1V])
+        edge_1V = None
+        for log_probs_TV in parts:
+            if not len(log_probs_TV):
+                continue
+            if edge_1V is None:
+                edge_1V = np.full((1, log_probs_TV.shape[1]), -np.inf)
+                edge_1V[0, [BLANK] if self._space is None else [BLANK, self._space]] = 0.0
+                yield edge_1V
+            yield (log_probs_TV - log_probs_TV.max(axis=1, keepdims=True)).astype(np.float64)
+        if edge_1V is not None:
+            yield edge_1V
 
 
-def _search(
-    graph: Graph, costs_TV: npt.NDArray[np.float64]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+class _Search:
     """Of each frame and phrase, the best path that ends there: its sum, first and last sounding frame."""
-    before_SP, units_S = graph.before_SP, np.array(graph.units_S)
-    enters_S, starts_S, sounds_S = (np.array(flags) for flags in (graph.enters_S, graph.starts_S, graph.sounds_S))
-    states = np.arange(len(units_S))
-    total = np.full(len(units_S) + 1, -np.inf)
-    start, end = (np.zeros(len(units_S) + 1, np.int64) for _ in range(2))
-    num_frames, finals = len(costs_TV), graph.finals
-    scores = np.full((num_frames, len(finals)), -np.inf)
-    spans = np.zeros((2, num_frames, len(finals)), np.int64)
-    for t in range(num_frames):
-        chosen_S = before_SP[states, total[before_SP].argmax(axis=1)]
-        best_S = total[chosen_S]
-        fresh_S = enters_S & (best_S < 0)
-        first_S = fresh_S | (starts_S & (chosen_S != states))
-        start[:-1] = np.where(first_S, t, start[chosen_S])
-        end[:-1] = np.where(sounds_S, t + 1, end[chosen_S])
-        total[:-1] = np.where(fresh_S, 0.0, best_S) + costs_TV[t, units_S]
-        for i, last in enumerate(finals):
-            state = max(last, key=lambda s: total[s])
-            scores[t, i], spans[0, t, i], spans[1, t, i] = total[state], start[state], end[state]
-    inside = (spans - 1).clip(0, num_frames - 2)  # without the frame before the first
-    return scores, inside[0], inside[1]
+
+    def __init__(self, graph: Graph) -> None:
+        self.frames = 0
+        self._before_SP, self._units_S, self._finals = graph.before_SP, np.array(graph.units_S), graph.finals
+        self._enters_S, self._starts_S, self._sounds_S = (
+            np.array(flags) for flags in (graph.enters_S, graph.starts_S, graph.sounds_S)
+        )
+        self._total = np.full(len(self._units_S) + 1, -np.inf)
+        self._start, self._end = (np.zeros(len(self._units_S) + 1, np.int64) for _ in range(2))
+
+    def push(
+        self, costs_TV: npt.NDArray[np.float64]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Frames counted from the edge before the audio."""
+        total, start, end, states = self._total, self._start, self._end, np.arange(len(self._units_S))
+        scores = np.full((len(costs_TV), len(self._finals)), -np.inf)
+        spans = np.zeros((2, len(costs_TV), len(self._finals)), np.int64)
+        for row, cost_V in enumerate(costs_TV):
+            t = self.frames + row
+            chosen_S = self._before_SP[states, total[self._before_SP].argmax(axis=1)]
+            best_S = total[chosen_S]
+            fresh_S = self._enters_S & (best_S < 0)
+            first_S = fresh_S | (self._starts_S & (chosen_S != states))
+            start[:-1] = np.where(first_S, t, start[chosen_S])
+            end[:-1] = np.where(self._sounds_S, t + 1, end[chosen_S])
+            total[:-1] = np.where(fresh_S, 0.0, best_S) + cost_V[self._units_S]
+            for i, last in enumerate(self._finals):
+                state = max(last, key=lambda s: total[s])
+                scores[row, i], spans[0, row, i], spans[1, row, i] = total[state], start[state], end[state]
+        self.frames += len(costs_TV)
+        return scores, spans[0], spans[1]
+
+
+def _inside(hit: Hit, num_frames: int) -> Hit:
+    """In frames of the audio, of which there are so many."""
+    start, end = (min(max(0, frame - 1), num_frames) for frame in (hit.start, hit.end))
+    return replace(hit, start=start, end=end)
 
 
 def _best_of_overlapping(hits: list[Hit]) -> list[Hit]:
-    kept: list[Hit] = []
+    kept: list[tuple[int, int]] = []
+    best: list[Hit] = []
     for hit in sorted(hits, key=lambda hit: (-hit.score, hit.start, hit.end)):
-        if all(hit.end <= other.start or hit.start >= other.end for other in kept):
-            kept.append(hit)
-    return kept
+        place = bisect(kept, (hit.start, hit.end))
+        before = kept[place - 1][1] <= hit.start if place else True
+        after = place == len(kept) or kept[place][0] >= hit.end
+        if before and after:
+            insort(kept, (hit.start, hit.end))
+            best.append(hit)
+    return best

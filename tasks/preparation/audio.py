@@ -3,16 +3,15 @@
 Legend: N samples.
 """
 
-import math
 from pathlib import Path
 
 import numpy as np
-import soundfile
-import soxr
 from numpy.typing import NDArray
 
 from kd.runtime import audio
-from kd.runtime.errors import RefusedError
+from kd.runtime.decoder import Recording
+from kd.runtime.errors import AudioError, Fault
+from kd.runtime.resample import resample
 from tasks.preparation.quarantine import Reason, RejectedError
 
 Samples = NDArray[np.float32]
@@ -22,9 +21,15 @@ SILENT_PEAK = 0.001  # -60 dB of full scale; the quietest of 3,000 fsdd recordin
 CLIPPED_LEVEL = 0.99  # of full scale
 CLIPPED_SHARE = 0.005  # of samples at that level; the worst of 3,000 fsdd recordings has 0.0005
 PEAK_LIMIT = 0.99  # levelling stops there
-_SEGMENT_SLACK_S = 0.05  # tables round their times
 _TRIM_WINDOW_S, _TRIM_STEP_S = 0.025, 0.010
 _TRIM_MARGIN_S = 0.05  # kept on both sides, for quiet onsets
+_REASONS: dict[Fault, Reason] = {
+    "missing": Reason.MISSING_FILE,
+    "empty": Reason.EMPTY,
+    "unreadable": Reason.UNREADABLE,
+    "non_finite": Reason.NON_FINITE,
+    "stretch": Reason.BAD_SEGMENT,
+}
 
 
 def locate(root: Path, path: str | None) -> Path:
@@ -45,69 +50,28 @@ def locate(root: Path, path: str | None) -> Path:
 
 
 def decode(file: Path, start_s: float | None, end_s: float | None) -> tuple[Samples, int]:
-    """Mono samples of a file or of a stretch of it, and their rate in Hz. Channels are averaged."""
-    try:
-        if file.stat().st_size == 0:
-            raise RejectedError(Reason.EMPTY, "the file has no bytes")
-        with soundfile.SoundFile(file) as source:
-            rate_hz = source.samplerate
-            first, last = _stretch(len(source), rate_hz, start_s, end_s)
-            source.seek(first)
-            samples_NC = source.read(last - first, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise RejectedError(Reason.UNREADABLE, error.error_string) from None
-    except OSError as error:
-        raise RejectedError(Reason.UNREADABLE, error.strerror or type(error).__name__) from None
-    if len(samples_NC) < last - first:
-        raise RejectedError(
-            Reason.UNREADABLE, f"only {len(samples_NC)} of {last - first} samples can be read: is it cut off?"
-        )
-    if not np.isfinite(samples_NC).all():
-        raise RejectedError(Reason.NON_FINITE, "it holds samples that are infinite or no numbers")
-    return samples_NC.mean(axis=1, dtype=np.float32), rate_hz
+    """Mono samples of a file or of a stretch of it, and their rate in Hz, as the runtime decodes it."""
+    recording = _open(file, start_s, end_s)
+    if recording.duration_s > READ_LIMIT_S:
+        length = f"{recording.duration_s:.1f} s; above {READ_LIMIT_S:g} s"
+        raise RejectedError(Reason.TOO_LONG, f"{length}, give start and end of its utterances")
+    return np.concatenate(list(recording.mono())), recording.rate_hz
 
 
 def listen(file: Path, start_s: float | None, end_s: float | None, rate_hz: int) -> Samples:
     """Samples of a file, or of a stretch of it, as `kd transcribe` takes them: in 16 bits, not levelled."""
-    start = 0.0 if start_s is None else start_s
-    if not (math.isfinite(start) and 0 <= start < (math.inf if end_s is None else end_s)):
-        raise RejectedError(Reason.BAD_SEGMENT, f"{start:g} to {end_s} s is no stretch of a recording")
+    return np.concatenate(list(audio.blocks(_open(file, start_s, end_s), rate_hz)))
+
+
+def _open(file: Path, start_s: float | None, end_s: float | None) -> Recording:
+    """A recording that is all there: what is cut off does not hold what its transcript says."""
     try:
-        samples_N = audio.read(str(file), rate_hz, start_s, end_s)
-    except RefusedError as error:
-        reason = Reason.EMPTY if file.stat().st_size == 0 else Reason.UNREADABLE
-        raise RejectedError(reason, str(error).removeprefix(f"{file} ").removeprefix(f"{file}: ")) from None
-    length_s = len(samples_N) / rate_hz
-    if end_s is not None and length_s < end_s - start - _SEGMENT_SLACK_S:
-        raise RejectedError(Reason.BAD_SEGMENT, f"{start:g} to {end_s:g} s: only {length_s:.3f} s of it are there")
-    if not np.isfinite(samples_N).all():
-        raise RejectedError(Reason.NON_FINITE, "it holds samples that are infinite or no numbers")
-    if not len(samples_N):
-        raise RejectedError(Reason.EMPTY if start_s is None else Reason.BAD_SEGMENT, "it holds no samples")
-    return samples_N
-
-
-def _stretch(num_samples: int, rate_hz: int, start_s: float | None, end_s: float | None) -> tuple[int, int]:
-    """First sample, and the one after the last."""
-    if num_samples == 0:
-        raise RejectedError(Reason.EMPTY, "it holds no samples")
-    length_s = num_samples / rate_hz
-    start = 0.0 if start_s is None else start_s
-    end = length_s if end_s is None else end_s
-    if not (math.isfinite(start) and math.isfinite(end)):
-        raise RejectedError(Reason.BAD_SEGMENT, "start or end is no number")
-    if not 0 <= start < end or end > length_s + _SEGMENT_SLACK_S:
-        raise RejectedError(
-            Reason.BAD_SEGMENT, f"{start:g} to {end:g} s is no stretch of a recording of {length_s:.3f} s"
-        )
-    if end - start > READ_LIMIT_S:
-        raise RejectedError(
-            Reason.TOO_LONG, f"{end - start:.1f} s; above {READ_LIMIT_S:g} s, give start and end of its utterances"
-        )
-    first, last = round(start * rate_hz), min(round(end * rate_hz), num_samples)
-    if first >= last:
-        raise RejectedError(Reason.BAD_SEGMENT, f"{start:g} to {end:g} s holds no sample at {rate_hz} Hz")
-    return first, last
+        recording = Recording.open(file, start_s, end_s)
+    except AudioError as error:
+        raise RejectedError(_REASONS[error.fault], error.detail) from None
+    if recording.short is not None:
+        raise RejectedError(Reason.UNREADABLE, recording.short)
+    return recording
 
 
 def check_sound(samples_N: Samples) -> None:
@@ -121,10 +85,7 @@ def check_sound(samples_N: Samples) -> None:
 
 
 def to_rate(samples_N: Samples, from_hz: int, to_hz: int) -> Samples:
-    if from_hz == to_hz:
-        return samples_N
-    resampled_N: Samples = soxr.resample(samples_N, from_hz, to_hz).astype(np.float32, copy=False)
-    return resampled_N
+    return resample(samples_N, from_hz, to_hz)
 
 
 def trim(samples_N: Samples, rate_hz: int, below_peak_db: float) -> Samples:
@@ -146,10 +107,11 @@ def trim(samples_N: Samples, rate_hz: int, below_peak_db: float) -> Samples:
 
 
 def level(samples_N: Samples, rms_dbfs: float) -> Samples:
-    """At this root-mean-square level, or less where the peak would pass PEAK_LIMIT."""
-    rms = float(np.sqrt(np.mean(np.square(samples_N, dtype=np.float64))))
-    peak = float(np.abs(samples_N).max())
-    return samples_N * np.float32(min(10 ** (rms_dbfs / 20) / rms, PEAK_LIMIT / peak))
+    """At this root-mean-square level without its mean, or less where the peak would pass PEAK_LIMIT."""
+    centred_N: Samples = samples_N - np.float32(samples_N.mean(dtype=np.float64))
+    rms = float(np.sqrt(np.mean(np.square(centred_N, dtype=np.float64))))
+    peak = float(np.abs(centred_N).max())
+    return centred_N * np.float32(min(10 ** (rms_dbfs / 20) / rms, PEAK_LIMIT / peak))
 
 
 def to_int16(samples_N: Samples) -> NDArray[np.int16]:
