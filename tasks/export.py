@@ -1,6 +1,7 @@
 """Stage `export NAME`: models/NAME as an ONNX file that equals the PyTorch model, and its table of tokens."""
 
 import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,12 @@ def _write_reference(module: Exported, file: Path, properties: dict[str, str]) -
     return parity(module, file)
 
 
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file that stands in the folder, by which the runtime knows that it is whole."""
+    files = sorted(file for file in folder.iterdir() if file.is_file() and file.name != "export.json")
+    return {file.name: sha256(file.read_bytes()).hexdigest() for file in files}
+
+
 def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -> dict[str, float]:
     """Export models/NAME to exports/NAME and prove parity; gives the file's size and the difference."""
     checkpoint, folder = load_checkpoint(paths.model(name)), paths.export(name)
@@ -103,6 +110,7 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
         "size_bytes": size,
         "parity": {"max_abs_difference": found.difference, "allowed": found.allowed, "frames": PARITY_FRAMES},
         "forms": forms,
+        "files": digests(folder),
     }
     (folder / "export.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
     watch.say(f"{name}: {size / 1e6:.2f} MB of ONNX, log-probabilities within {found.difference:.1e} of PyTorch's")

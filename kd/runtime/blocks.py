@@ -1,5 +1,6 @@
 """Frames of a file, block by block, for as long as the decoder gives any."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -28,7 +29,8 @@ def blocks(file: Path, first: int, count: int | None) -> Iterator[Block]:
 def opened(file: Path, patch: dict[int, bytes]) -> Iterator[Any]:
     """As soundfile.SoundFile."""
     if not patch:
-        with _sequential()(file) as source:
+        name = str(file) if os.name == "nt" else os.fsencode(file)  # which may not be UTF-8
+        with _sequential()(name) as source:
             yield source
         return
     with Patched(file, patch) as raw, _sequential()(raw) as source:

@@ -3,11 +3,12 @@
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 from kd.runtime.errors import RefusedError
+from kd.runtime.files import read_text
 
 START, END, UNKNOWN = "<s>", "</s>", "<unk>"
 UNSEEN_LOG10 = -10.0  # of a word that the file knows nothing of, where it has no <unk>
@@ -26,12 +27,31 @@ class NGram:
     @classmethod
     def read(cls, file: Path) -> Self:
         """Raises RefusedError where the file is no ARPA file."""
-        if not file.is_file():
-            raise RefusedError(f"{file}: no such file; a language model in ARPA format is expected")
-        entries = dict(_entries(file))
+        text = read_text(file, "a language model in ARPA format")
+        entries = dict(_entries(file, text))
         if not entries:
             raise RefusedError(f"{file} holds no n-gram: is it a text file in ARPA format, beginning with \\data\\?")
+        if not re.search(r"^\\end\\\s*$", text, re.MULTILINE):
+            raise RefusedError(f"{file} does not end with \\end\\: is it cut off? Copy it again")
         return cls(max(map(len, entries)), entries)
+
+    @property
+    def words(self) -> list[str]:
+        """Without marks."""
+        return sorted({word for words in self.entries for word in words if _mark(word) is None})
+
+    def spelled(self, forms: dict[str, str]) -> Self:
+        """With words written in other forms; what has none stays. Entries that become one add up."""
+        entries: dict[Ngram, tuple[float, float]] = {}
+        for words, (log10, backoff) in self.entries.items():
+            new = tuple(_mark(word) or forms.get(word, word) for word in words)
+            if new in entries:
+                other, its_backoff = entries[new]
+                high, low = max(log10, other), min(log10, other)
+                entries[new] = (high + math.log10(1 + 10 ** (low - high)), backoff if log10 > other else its_backoff)
+            else:
+                entries[new] = (log10, backoff)
+        return replace(self, entries=entries)
 
     def log_prob(self, word: str, history: Ngram) -> float:
         """ln P(word | history), by Katz's back-off; an unknown word is <unk>, or has UNSEEN_LOG10."""
@@ -46,15 +66,33 @@ class NGram:
             words = words[1:]
 
 
-def _entries(file: Path) -> Iterator[tuple[Ngram, tuple[float, float]]]:
+def _mark(word: str) -> str | None:
+    """<s>, </s> or <unk>, however they are written; None for a word."""
+    return next((mark for mark in (START, END, UNKNOWN) if word.lower() == mark), None)
+
+
+def _entries(file: Path, text: str) -> Iterator[tuple[Ngram, tuple[float, float]]]:
     order = 0
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-        if section := re.fullmatch(r"\\(\d+)-grams:\s*", line):
+    for number, line in enumerate(text.splitlines(), 1):
+        if section := re.fullmatch(r"\\(\d{1,3})-grams:\s*", line):
             order = int(section[1])
         elif line.startswith("\\"):
             order = 0
         elif order and line.strip():
             cells = line.split()
             if len(cells) not in (order + 1, order + 2):
-                raise RefusedError(f"{file}:{number}: {order} words between two numbers are expected, found '{line}'")
-            yield tuple(cells[1 : order + 1]), (float(cells[0]), float(cells[order + 1]) if cells[order + 1 :] else 0.0)
+                raise RefusedError(
+                    f"{file}:{number}: {order} words between two numbers are expected, found '{line[:80]}'"
+                )
+            log10, backoff = (_number(file, number, cell) for cell in (cells[0], (*cells, "0")[order + 1]))
+            yield tuple(cells[1 : order + 1]), (log10, backoff)
+
+
+def _number(file: Path, line: int, cell: str) -> float:
+    try:
+        value = float(cell)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise RefusedError(f"{file}:{line}: '{cell[:40]}' is no finite number; a logarithm to base 10 is expected")
+    return value

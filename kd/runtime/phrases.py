@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kd.runtime.errors import RefusedError
+from kd.runtime.files import read_text
+from kd.runtime.lexicon import Lexicon
 from kd.runtime.words import BLANK, SPACE
 
 
@@ -52,14 +54,17 @@ class Graph:
 
 
 def read_phrases(file: Path, tokens: Sequence[str]) -> list[Phrase]:
-    """One phrase a line; empty lines and those that begin with # are none. Raises RefusedError."""
-    if not file.is_file():
-        raise RefusedError(f"{file}: no such file; a list with one phrase a line is expected")
-    lines = (" ".join(line.split()) for line in file.read_text(encoding="utf-8").splitlines())
+    """One phrase a line, in the model's case; empty lines and those that begin with # are none. Raises RefusedError."""
+    lines = (" ".join(line.split()) for line in read_text(file, "a list with one phrase a line").splitlines())
     texts = list(dict.fromkeys(line for line in lines if line and not line.startswith("#")))
     if not texts:
         raise RefusedError(f"{file} holds no phrase: write one a line")
-    return [spell(text, tokens) for text in texts]
+    lexicon = Lexicon(tokens)
+    found: dict[str, Phrase] = {}
+    for text in texts:
+        phrase = spell(" ".join(lexicon.fit(word) or word for word in text.split()), tokens)
+        found.setdefault(phrase.letters, phrase)
+    return list(found.values())
 
 
 def spell(text: str, tokens: Sequence[str]) -> Phrase:

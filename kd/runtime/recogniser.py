@@ -123,7 +123,13 @@ class Recogniser:
         inputs = self.session.get_inputs()
         kind = np.float16 if "float16" in inputs[0].type else np.float32
         feeds = {inputs[0].name: x[None].astype(kind, copy=False), inputs[1].name: np.array([len(x)], np.int64)}
-        log_probs = np.asarray(self.session.run(None, feeds)[0], np.float32)
+        try:
+            log_probs = np.asarray(self.session.run(None, feeds)[0], np.float32)
+        except Exception as error:  # ONNX Runtime has a class for each kind, and none for all
+            raise RefusedError(
+                f"the model does not take {len(x)} rows of input: {str(error).strip().splitlines()[0][:160]}. Is its "
+                "file of another export?"
+            ) from None
         return log_probs if self.bundle.problem == "keyword" else log_probs[0]
 
     def _sizes(self) -> tuple[int, int, int]:

@@ -1,11 +1,13 @@
 """What beam search knows about words: a list of them, an n-gram, both or neither."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from kd.runtime.errors import RefusedError
+from kd.runtime.files import read_text
+from kd.runtime.lexicon import Lexicon
 from kd.runtime.ngram import END, START, NGram
 from kd.runtime.words import SPACE, spelling
 
@@ -33,16 +35,24 @@ class Scorer:
         object.__setattr__(self, "_prefixes", prefixes)
 
     @classmethod
-    def read(cls, arpa: Path | None, word_list: Path | None, weight: float, bonus: float) -> Self:
-        """From an ARPA file and a file with one word a line; either may be missing."""
-        words = None
+    def read(
+        cls, arpa: Path | None, word_list: Path | None, weight: float, bonus: float, tokens: Sequence[str] | None = None
+    ) -> Self:
+        """From an ARPA file and a file with one word a line; either may be missing.
+
+        tokens: of the model, to whose case and normal form words are brought. Says how many it cannot spell. Raises
+        RefusedError.
+        """
+        lexicon, words, ngram = None if tokens is None else Lexicon(tokens), None, None
         if word_list is not None:
-            if not word_list.is_file():
-                raise RefusedError(f"{word_list}: no such file; a list with one word a line is expected")
-            words = frozenset(word_list.read_text(encoding="utf-8").split())
+            words = frozenset(read_text(word_list, "a list with one word a line").split())
             if not words:
                 raise RefusedError(f"{word_list} holds no word: nothing could be recognised")
-        return cls(NGram.read(arpa) if arpa else None, words, weight, bonus)
+            words = frozenset(lexicon.fit_all(sorted(words), word_list).values()) if lexicon else words
+        if arpa is not None:
+            ngram = NGram.read(arpa)
+            ngram = ngram.spelled(lexicon.fit_all(ngram.words, arpa)) if lexicon else ngram
+        return cls(ngram, words, weight, bonus)
 
     @property
     def start(self) -> State:

@@ -111,7 +111,7 @@ def decoder_of(options: Namespace, tokens: tuple[str, ...]) -> Callable[[tuple[s
         if options.lm or options.words:
             raise RefusedError("--lm and --words are for beam search: say --beam 16 as well")
         return lambda tokens: Greedy()
-    scorer = Scorer.read(options.lm, options.words, options.lm_weight, options.word_bonus)
+    scorer = Scorer.read(options.lm, options.words, options.lm_weight, options.word_bonus, tokens)
     return partial(_beam, options.beam, scorer)
 
 

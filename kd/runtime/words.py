@@ -36,6 +36,11 @@ def spelling(token: str) -> str:
     return "" if token in _MARKS else token
 
 
+def is_byte(token: str) -> bool:
+    """Whether a token is one byte of a letter, as SentencePiece writes what it has no unit for."""
+    return _BYTE.fullmatch(token) is not None
+
+
 def join(tokens: Iterable[str]) -> str:
     """The text of tokens: bytes put together, ▁ turned into single spaces."""
     text, pending = "", b""

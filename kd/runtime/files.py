@@ -1,0 +1,43 @@
+"""Files that are read whole: text in UTF-8 and what an export wrote, checked before anything is made of them."""
+
+import hashlib
+from pathlib import Path
+
+from kd.runtime.containers import POINTER
+from kd.runtime.errors import RefusedError
+
+
+def read_text(file: Path, expected: str) -> str:
+    """Without a byte-order mark. Raises RefusedError where there is no such file, or not in UTF-8."""
+    data = _bytes(file, expected)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise RefusedError(f"{file}:{line}: not UTF-8, in which {expected} is expected. Save it as UTF-8") from None
+
+
+def check_whole(file: Path, digest: str | None) -> None:
+    """Raises RefusedError where a file of an export is not the one that was written. digest: SHA-256 in hex."""
+    with file.open("rb") as source:
+        if source.read(len(POINTER)) == POINTER:
+            raise RefusedError(f"{file} is a pointer of Git LFS, not the file: run `git lfs pull` first")
+        source.seek(0)
+        found = hashlib.file_digest(source, "sha256").hexdigest() if digest is not None else None
+    if found != digest:
+        raise RefusedError(
+            f"{file} of {file.stat().st_size} bytes is not the file that export.json speaks of: it is cut off, damaged "
+            "or of another export. Copy the whole folder again"
+        )
+
+
+def _bytes(file: Path, expected: str) -> bytes:
+    try:
+        if not file.is_file():
+            raise RefusedError(f"{file}: no such file; {expected} is expected")
+        data = file.read_bytes()
+    except OSError as error:
+        raise RefusedError(f"{file} cannot be read: {error.strerror or error}") from None
+    if data.startswith(POINTER):
+        raise RefusedError(f"{file} is a pointer of Git LFS, not the file: run `git lfs pull` first")
+    return data
