@@ -1,5 +1,6 @@
-"""What params.yaml names and is not there: files and folders that nobody makes but the user."""
+"""What params.yaml names and is not there, or cannot be named: files and folders that nobody makes but the user."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,12 +14,42 @@ MADE_HERE = Path("models")
 
 def missing_inputs(params: Params, project: Path) -> list[str]:
     """One line for each, with the key that names it; paths are relative to the project's folder."""
-    named = [*_of_corpus(params.corpus, "corpus"), *_of_teachers(params)]
-    return [
-        f"{key}: {path} is not there (looked for in {project.resolve()})"
-        for key, path in named
+    corpora = list(_of_corpus(params.corpus, "corpus"))
+    missing = [
+        f"{key}: {path} is not there (looked for in {shown(project.resolve())})"
+        for key, path in [*corpora, *_of_teachers(params)]
         if not (project / path).exists()
     ]
+    roots = [(key, path) for key, path in corpora if key.endswith(".root")][:1]  # parts lie within it
+    return missing + [line for key, path in roots for line in _odd_names(key, project, path)]
+
+
+def shown(path: Path) -> str:
+    """A path as any terminal can print it: bytes that are not UTF-8 as escapes."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
+
+
+def _odd_names(key: str, project: Path, root: Path) -> Iterator[str]:
+    """Files within whose names no table can hold; DVC, which reads the folder, cannot either."""
+    odd = [
+        os.path.relpath(os.path.join(folder, name), project)  # noqa: PTH118  # a path of a file may be of any bytes
+        for folder, folders, files in os.walk(project / root)
+        for name in (*folders, *files)
+        if not _is_utf_8(name)
+    ]
+    if odd:
+        yield (
+            f"{key}: {len(odd)} names within {root} are not UTF-8, such as {shown(Path(min(odd)))}: neither DVC nor a "
+            "table can hold them. Rename them, for example by `convmv -r -f latin1 -t utf8 --notest`"
+        )
+
+
+def _is_utf_8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _of_corpus(corpus: CorpusParams, key: str) -> Iterator[tuple[str, Path]]:

@@ -1,5 +1,6 @@
 """Inputs that params.yaml names: said before anything runs, each by its key."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +55,15 @@ def test_which_teachers_are_adopted(tmp_path: Path) -> None:
     assert [line for line in missing_inputs(params, tmp_path) if line not in corpus] == [
         f"teachers.crowd.path: my/heard.csv is not there (looked for in {tmp_path.resolve()})"
     ]
+
+
+def test_names_that_are_not_utf_8_are_refused_before_anything_runs(tmp_path: Path) -> None:
+    """Neither DVC nor a table can hold them; bytes that are not UTF-8 stand in the message as escapes."""
+    folder = tmp_path / "digits" / os.fsdecode(b"f\xfcr")
+    folder.mkdir(parents=True)
+    (folder / "0_a_0.wav").touch()
+    (tmp_path / "digits" / "naïve 語.wav").touch()
+    params = stage_params("transcription", corpus={"kind": "fsdd", "root": "digits"}, students=STUDENTS)
+    (line,) = missing_inputs(params, tmp_path)
+    assert line.startswith(r"corpus.root: 1 names within digits are not UTF-8, such as digits/f\udcfcr")
+    line.encode()
