@@ -34,7 +34,7 @@ class Block(nn.Module):
         """mask_BT: 1 on valid frames, else 0, as x_BTD is there."""
         x_BDT = x_BTD.transpose(1, 2)
         y_BTD = self.depthwise(F.pad(x_BDT, (self.past, 0)) if self.past else x_BDT).transpose(1, 2)
-        y_BTD = self.contract(F.relu(self.expand(self.norm(y_BTD, mask_BT)), inplace=True))
+        y_BTD = self.contract(F.relu(self.expand(self.norm(y_BTD, mask_BT))))
         return added(x_BTD, y_BTD, mask_BT[..., None], self.dropout)
 
     def step(self, x_BTD: Tensor, memory: Memory, name: str) -> Tensor:
