@@ -67,6 +67,17 @@ def test_equals_kaldi(front: FrontEndSettings, num_samples: int) -> None:
     torch.testing.assert_close(features_BTF[0], expected_TF, atol=5e-4, rtol=0)
 
 
+@pytest.mark.parametrize("front", SHAPES.values(), ids=SHAPES)
+def test_the_fast_transform_gives_what_the_matrices_give(front: FrontEndSettings) -> None:
+    """In a batch of one length and another, with a length of 0, and what is shorter than a frame."""
+    waveform_BN, lengths_B = batch([4_000, 3, 90, 2_345, 1, 700], padding=float("nan"))
+    lengths_B[1] = 0
+    given = waveform_BN, lengths_B
+    (fast_BTF, fast_B), (slow_BTF, slow_B) = LogMel(front)(*given), LogMel(front, as_exported=True)(*given)
+    assert torch.equal(fast_B, slow_B)
+    torch.testing.assert_close(fast_BTF, slow_BTF, atol=1e-3, rtol=0)
+
+
 def test_digital_silence_is_the_logarithm_of_the_floor() -> None:
     features_BTF, _ = LogMel(FrontEndSettings())(torch.zeros(1, 1_600), torch.tensor([1_600]))
     torch.testing.assert_close(features_BTF, torch.full((1, 10, 80), FLOOR).log())
