@@ -1,9 +1,13 @@
 """A folder as the pipeline leaves it after training: tiny data, tiny models with random weights, histories."""
 
+import atexit
 import csv
 import json
+import shutil
 from collections import Counter
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -51,15 +55,28 @@ def make_params(problem: str = "transcription", **changes: Any) -> Params:
 
 
 def make_workspace(root: Path, problem: str = "transcription", utterances: int = 24) -> Paths:
-    """Prepared data and trained models under `root`."""
-    paths = Paths(root)
+    """Prepared data and trained models under `root`: a copy of what is made once in a process.
+
+    Torch's random numbers go on from where making the models left them.
+    """
+    template, random_state = _template(problem, utterances)
+    shutil.copytree(template, root, dirs_exist_ok=True)
+    torch.set_rng_state(random_state)
+    return Paths(root)
+
+
+@cache
+def _template(problem: str, utterances: int) -> tuple[Path, torch.Tensor]:
+    folder = TemporaryDirectory(prefix="workspace-")
+    atexit.register(folder.cleanup)
+    paths = Paths(Path(folder.name))
     vocabulary = (
         Vocabulary.characters("enowtrhu '") if problem == "transcription" else Vocabulary.labels(TEXTS["keyword"])
     )
     _write_prepared(paths.prepared, TEXTS[problem], vocabulary, utterances)
     for seed, (name, encoder) in enumerate(ENCODERS.items()):
         _write_model(paths.model(name), name, encoder, problem, vocabulary, seed)
-    return paths
+    return paths.root, torch.get_rng_state()
 
 
 def _write_prepared(folder: Path, texts: tuple[str, ...], vocabulary: Vocabulary, count: int) -> None:
