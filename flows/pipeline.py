@@ -88,6 +88,7 @@ def _run_recorded(session: Session, run: Recording, retries: int) -> None:
     status = "KILLED"
     try:
         with session.display:
+            session.remark_on_the_rest()
             _drive(session, retries)
         status = "FAILED" if session.failures else "FINISHED"
     finally:

@@ -12,6 +12,7 @@ from flows.display import Display
 from flows.estimate import expected_seconds, seconds_left, stage_label, with_progress
 from flows.graph import State
 from flows.lock_file import keep_lock_file
+from flows.remarks import remarks
 from flows.stage import Job, Verdict, run_job
 from tasks.scratch import remove_scratch
 from tasks.spool import SpoolReader
@@ -61,6 +62,8 @@ class Session:
             self.failures.pop(name, None)
             keep_lock_file(self.root)
             remove_scratch(self.root, stage_label(name))
+            if verdict != "ran":  # which says them itself
+                self._remark(name)
         except Exception as error:
             self.failures[name] = error
             raise
@@ -71,6 +74,16 @@ class Session:
             self.verdicts[name] = how
             self._expected = expected_seconds(self.root, self.todo)  # this one's likes take as long
         return verdict
+
+    def remark_on_the_rest(self) -> None:
+        """Remarks on what is up to date."""
+        for name in self.graph.nodes:
+            if name not in self.todo:
+                self._remark(name)
+
+    def _remark(self, name: str) -> None:
+        for text in remarks(self.root, self.graph.nodes[name]):
+            self.display.line(text, name)
 
     def _ship(self, ship: Callable[[], None]) -> None:
         """MLflow's troubles are no reason to lose a training."""

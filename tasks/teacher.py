@@ -9,6 +9,7 @@ from kd.frontend import LogMel
 from kd.models import build
 from kd.settings.models import EncoderSettings, ModelSettings
 from kd.text import Vocabulary
+from kd.training.convergence import unfinished
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tasks.data import PreparedData
 from tasks.hearing import heard, labelled
@@ -24,7 +25,7 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
     """Writes models/teacher/; returns the metrics of its best epoch."""
     data = PreparedData.load(paths.prepared, sample_rate_hz=params.frontend.sample_rate_hz)
     if isinstance(params.teacher, CheckpointTeacher):
-        return adopt(params, params.teacher, paths, data, "teacher")
+        return adopt(params, params.teacher, paths, data, "teacher", watch)
     return _train(params, params.teacher, paths, data, watch)
 
 
@@ -56,10 +57,19 @@ def _train(params: Params, teacher: TrainedTeacher, paths: Paths, data: Prepared
             role="teacher",
             init="random",
             objective=teacher.objective.describe(),
+            facts=_facts(unfinished(trained.history), watch),
         )
         save_checkpoint(paths.model("teacher"), checkpoint)
         write_history(paths.model("teacher"), trained.history)
     return best_metrics(trained.history)
+
+
+def _facts(doubt: str | None, watch: Watch) -> dict[str, str]:
+    """What config.json says of a training that ended too early, for the report and for `kd run`; and the line."""
+    if doubt is None:
+        return {}
+    watch.say(f"warning: {doubt}")
+    return {"unfinished": doubt}
 
 
 def best_metrics(history: Sequence[Mapping[Any, float]]) -> dict[str, float]:
@@ -69,7 +79,9 @@ def best_metrics(history: Sequence[Mapping[Any, float]]) -> dict[str, float]:
     return {**{k: v for k, v in best.items() if k != "epoch"}, "best_epoch": best["epoch"], "epochs": len(history)}
 
 
-def adopt(params: Params, teacher: CheckpointTeacher, paths: Paths, data: PreparedData, name: str) -> dict[str, float]:
+def adopt(
+    params: Params, teacher: CheckpointTeacher, paths: Paths, data: PreparedData, name: str, watch: Watch
+) -> dict[str, float]:
     """Copy a checkpoint that fits this pipeline to models/NAME/; returns its validation error."""
     checkpoint = load_checkpoint(paths.root / teacher.path)
     _require_fit(params, teacher, checkpoint, data, "teacher" if name == "teacher" else f"teachers.{name}")
@@ -84,6 +96,7 @@ def adopt(params: Params, teacher: CheckpointTeacher, paths: Paths, data: Prepar
         objective=checkpoint.objective,
         lineage=checkpoint.lineage,
         masks=checkpoint.masks,
+        facts=_facts(checkpoint.facts.get("unfinished"), watch),
     )
     metrics = dict(validate(checkpoint.model))
     save_checkpoint(paths.model(name), adopted)

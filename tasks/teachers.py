@@ -36,7 +36,7 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
     settings = params.teachers[name]
     data = PreparedData.load(paths.prepared, sample_rate_hz=params.frontend.sample_rate_hz)
     if isinstance(settings, CheckpointTeacher):
-        return adopt(params, settings, paths, data, name)
+        return adopt(params, settings, paths, data, name, watch)
     try:
         if isinstance(settings, BundleTeacher | ModelTeacher) and gives_frames(settings):
             return adopt_frames(params, settings, paths, data, name, watch)

@@ -16,6 +16,7 @@ from tasks.reporting.circumstances import seeds, versions
 from tasks.reporting.clips import clips
 from tasks.reporting.comparisons import Comparison
 from tasks.reporting.diagnosis import diagnose
+from tasks.reporting.doubts import teacher_doubts
 from tasks.reporting.figures import error_chart, learning_curves, marker_symbol, themed
 from tasks.reporting.forest import verdict_section
 from tasks.reporting.forms import FormRow
@@ -70,6 +71,7 @@ def render(sources: Sources) -> str:
         what=ERROR_WORDS[models[0].row["error_kind"]],
         confidence=sources.params.evaluation.confidence,
         verdict=verdict,
+        doubts=teacher_doubts(models),
         apart=len(apart) > 1,
         breakdowns=breakdowns(models, verdict.best),
         **robustness_section(models),

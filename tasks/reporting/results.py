@@ -23,7 +23,8 @@ class Model:
     """All that the report says of one model.
 
     row: COLUMNS to values; curve: its history, one row an epoch; utterances: its evaluation's table;
-    encoder: the settings of its shape; conditions: what it hears under each; num_units: its outputs, where known.
+    encoder: the settings of its shape; conditions: what it hears under each; num_units: its outputs, where known;
+    unfinished: what speaks for a training that ended too early.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Model:
     encoder: Mapping[str, Any] = field(default_factory=dict)
     conditions: pd.DataFrame = field(default_factory=pd.DataFrame)
     num_units: int | None = None
+    unfinished: str | None = None
 
     @property
     def test(self) -> pd.DataFrame:
@@ -72,6 +74,7 @@ def read_model(paths: Paths, name: str, timings: dict[str, Any]) -> Model:
         encoder=config["model"]["encoder"],
         conditions=pd.read_parquet(paths.evaluation(name) / "conditions.parquet"),
         num_units=config["model"]["num_outputs"],
+        unfinished=config["facts"].get("unfinished"),
     )
 
 

@@ -1,5 +1,6 @@
 """The lines and bars of a first run, of whose stages nothing is known yet."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -61,3 +62,29 @@ def test_work_without_an_end_or_after_another_label_is_counted_by_itself(session
 def test_with_all_known_it_is_about(session, capsys):
     session.display.expect(70.0, {"teacher": 70.0, "distil@a": 10.0})
     assert "about 1:10 left" in capsys.readouterr().out
+
+
+def test_remarks_on_models_are_told_unless_their_stage_has_just_run(tmp_path, monkeypatch, capsys):
+    """Of what is up to date before anything runs, of what is restored with it; a stage that runs says its own."""
+    graph = Graph([Node("teacher", frozenset(), ("models/teacher",)), Node("distil@a", frozenset({"teacher"}))])
+    folder = tmp_path / "models" / "teacher"
+    folder.mkdir(parents=True)
+    told = "teacher: warning: train it longer"
+
+    def lines(todo, verdict):
+        (folder / "config.json").write_text(json.dumps({"facts": {"unfinished": "train it longer"}}))
+        monkeypatch.setattr("flows.session.run_job", lambda *_: verdict)
+        session = Session(tmp_path, State(graph, frozenset(todo)), None, 2, False, 60.0)
+        session.remark_on_the_rest()
+        before = capsys.readouterr().out
+        for name in todo:
+            session.run(name, print)
+        return before, capsys.readouterr().out
+
+    before, after = lines(["distil@a"], "ran")
+    assert told in before
+    assert told not in after
+    before, after = lines(["teacher", "distil@a"], "restored")
+    assert told not in before
+    assert told in after
+    assert told not in "".join(lines(["teacher", "distil@a"], "ran"))

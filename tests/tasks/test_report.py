@@ -157,6 +157,22 @@ def test_the_same_inputs_give_the_same_page(done: tuple[Params, Paths]) -> None:
     assert (paths.reports / "report.html").read_bytes() == before
 
 
+def test_a_teacher_that_had_not_converged_is_named_in_the_text_and_in_the_table(done: tuple[Params, Paths]) -> None:
+    params, paths = done
+    file = paths.model("teacher") / "config.json"
+    before = file.read_text(encoding="utf-8")
+    file.write_text(json.dumps({**json.loads(before), "facts": {"unfinished": "it fell & fell"}}), encoding="utf-8")
+    report.run(params, paths)
+    text = (paths.reports / "report.html").read_text(encoding="utf-8")
+    assert text.count("The teacher had not converged: it fell &amp; fell.") == 1
+    assert text.index("The teacher had not converged") < text.index("</header>")
+    (row,) = re.findall(r"<tr[^>]*>(?:(?!</tr>).)*had not converged(?:(?!</tr>).)*</tr>", text, re.DOTALL)
+    assert "teacher" in Page(row).text
+    file.write_text(before, encoding="utf-8")
+    report.run(params, paths)
+    assert "had not converged" not in (paths.reports / "report.html").read_text(encoding="utf-8")
+
+
 def test_transcripts_are_shown_as_text(tmp_path: Path) -> None:
     params, paths = finished(tmp_path)
     file = paths.evaluation("teacher") / "utterances.parquet"

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def test_a_killed_run_ends_as_if_never_killed(changes: dict[str, Any], tmp_path:
         assert same(weights(killed.model("teacher")), before), "nothing is written before the end"
     last = KillingWatch(tmp_path / "scratch")
     assert teacher.run(params, killed, watch=last)["epochs"] == 4
-    assert last.said == ["going on after epoch 3 of 4, where the last run stopped"]
+    assert last.said[0] == "going on after epoch 3 of 4, where the last run stopped"
     again = KillingWatch(tmp_path / "scratch")
     teacher.run(params, killed, watch=again)
     assert not again.curves, "a run that had finished when it was killed trains no more"
@@ -123,6 +124,24 @@ def test_adopts_a_checkpoint(problem: str, tmp_path: Path) -> None:
     assert same(weights(paths.model("teacher")), weights(paths.model("baseline")))
     assert metrics.keys() == {"valid_error", "valid_loss"}
     assert (paths.model("teacher") / "history.csv").read_text().splitlines()[0] == "epoch,valid_error,valid_loss"
+
+
+def test_a_training_that_ended_too_early_is_said_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the log and in config.json, also of a checkpoint that is adopted; the weights are the same."""
+    params, paths = stage_params("transcription"), make_workspace(tmp_path)
+    for doubt in (None, "it fell and fell: train it longer"):
+        monkeypatch.setattr("tasks.teacher.unfinished", lambda history, doubt=doubt: doubt)
+        watch = KillingWatch()
+        teacher.run(params, paths, watch=watch)
+        facts = {} if doubt is None else {"unfinished": doubt}
+        assert load_checkpoint(paths.model("teacher")).facts == facts
+        assert watch.said == [f"warning: {doubt}" for doubt in facts.values()]
+    shutil.move(paths.model("teacher"), paths.model("baseline").with_name("early"))
+    adopted = make_params("transcription", teacher={"source": "checkpoint", "path": "models/early"})
+    watch = KillingWatch()
+    teacher.run(adopted, paths, watch=watch)
+    assert load_checkpoint(paths.model("teacher")).facts == facts
+    assert watch.said == ["warning: it fell and fell: train it longer"]
 
 
 @pytest.mark.parametrize(
