@@ -160,7 +160,7 @@ def make_params(problem: str, utterances: int) -> Params:
 def untrained(params: Params, data: PreparedData, encoder: EncoderSettings) -> Checkpoint:
     torch.manual_seed(1)
     model = build(model_settings(params, encoder, data.vocabulary)).eval()
-    model.set_statistics(*feature_statistics(data, data.split("train"), LogMel(params.frontend), 60.0))
+    model.set_statistics(*feature_statistics(model, data, data.split("train"), LogMel(params.frontend), 60.0))
     return Checkpoint(model, params.frontend, data.vocabulary, role="teacher", init="random", objective="none")
 
 

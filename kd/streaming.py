@@ -7,7 +7,7 @@ block, F mel bins, V units.
 import torch
 from torch import Tensor, nn
 
-from kd.models import Recogniser
+from kd.models import Recogniser, level
 from kd.models.memory import Memory
 from kd.settings.frontend import FrontEndSettings
 
@@ -29,7 +29,9 @@ class Streaming(nn.Module):
         encoder = model.settings.encoder
         assert encoder.family != "patch_cnn"
         self.subsampling, self.block_frames = encoder.subsampling, encoder.block_frames
-        self.shapes = model.encoder.memory()  # type: ignore[operator]
+        self.shapes = dict(model.encoder.memory())  # type: ignore[operator]
+        if (frames := model.settings.level_frames) > 1:
+            self.shapes["level"] = 2, frames - 1
 
     def start(self, streams: int = 1) -> tuple[Tensor, ...]:
         """The position and the memory of streams that have heard nothing."""
@@ -41,12 +43,18 @@ class Streaming(nn.Module):
         memory, num_frames = Memory(dict(zip(self.shapes, past, strict=True))), features_BTF.shape[1]
         steps_T = torch.arange(num_frames, device=position_B.device)
         index_BT = position_B[:, None] * self.subsampling - (self.subsampling - 1) + steps_T
-        scaled_BTF = (features_BTF - self.model.mean_F) * self.model.scale_F
-        scaled_BTF = scaled_BTF.masked_fill((index_BT < 0)[..., None], 0.0)
+        scaled_BTF = self._scaled(features_BTF, index_BT >= 0, memory)
         x_BTD = self.model.encoder.step(scaled_BTF, position_B, memory)  # type: ignore[operator]
         log_probs_BTV = self.model.head(x_BTD).log_softmax(2)
         after = (memory.after[name] for name in self.shapes)
         return log_probs_BTV, position_B + num_frames // self.subsampling, *after
+
+    def _scaled(self, features_BTF: Tensor, there_BT: Tensor, memory: Memory) -> Tensor:
+        """As Recogniser.scaled, the level taken over the frames that were."""
+        x_BTF = features_BTF.masked_fill(~there_BT[..., None], 0.0)
+        if "level" in self.shapes:
+            x_BTF = level.relative(x_BTF, memory.extend("level", level.level_of(x_BTF, there_BT), 2))
+        return ((x_BTF - self.model.mean_F) * self.model.scale_F).masked_fill(~there_BT[..., None], 0.0)
 
 
 def why_not(model: Recogniser) -> str:

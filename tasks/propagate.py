@@ -61,7 +61,7 @@ def _fresh(params: Params, recipe: Recipe, name: str, data: PreparedData, fronte
     settings = params.training_of(name)
     torch.manual_seed(settings.seed)
     model = build(model_settings(params, recipe.model, data.vocabulary)).eval()
-    model.set_statistics(*feature_statistics(data, heard(data, recipe.hears), frontend, settings.batch_seconds))
+    model.set_statistics(*feature_statistics(model, data, heard(data, recipe.hears), frontend, settings.batch_seconds))
     return model
 
 

@@ -7,7 +7,7 @@ import torch
 
 from kd.frontend import LogMel
 from kd.models import build
-from kd.settings.models import EncoderSettings, ModelSettings
+from kd.settings.models import LEVEL_FRAMES, EncoderSettings, ModelSettings
 from kd.text import Vocabulary
 from kd.training.convergence import unfinished
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -36,6 +36,7 @@ def model_settings(params: Params, encoder: EncoderSettings, vocabulary: Vocabul
         num_features=params.frontend.num_mels,
         num_outputs=len(vocabulary),
         encoder=encoder,
+        level_frames=LEVEL_FRAMES,
     )
 
 
@@ -44,7 +45,7 @@ def _train(params: Params, teacher: TrainedTeacher, paths: Paths, data: Prepared
     utterances = labelled(heard(data, teacher.hears), "teacher")
     torch.manual_seed(teacher.training.seed)
     model = build(model_settings(params, teacher.model, data.vocabulary))
-    model.set_statistics(*feature_statistics(data, utterances, frontend, teacher.training.batch_seconds))
+    model.set_statistics(*feature_statistics(model, data, utterances, frontend, teacher.training.batch_seconds))
     trained = train(
         Run(model, frontend, data, teacher.objective, teacher.training, teacher.augment, utterances=utterances),
         watch,

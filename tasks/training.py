@@ -14,6 +14,7 @@ from torch import Tensor
 
 from kd.frontend import LogMel
 from kd.models import Recogniser, build
+from kd.models.parts import frame_mask
 from kd.settings.frontend import AugmentSettings
 from kd.settings.losses import ObjectiveSettings
 from kd.settings.models import ModelSettings
@@ -199,14 +200,16 @@ def write_history(folder: Path, history: list[dict[str, float]]) -> None:
 
 
 def feature_statistics(
-    data: PreparedData, utterances: Sequence[Utterance], frontend: LogMel, batch_seconds: float
+    model: Recogniser, data: PreparedData, utterances: Sequence[Utterance], frontend: LogMel, batch_seconds: float
 ) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of each mel bin over (at most 500 of) the utterances, (F,) each."""
+    """Mean and deviation of each mel bin, as the model levels it, over (at most 500 of) the utterances, (F,) each."""
     chosen = utterances[:: max(1, len(utterances) // 500)]
     total = square = torch.zeros(frontend.settings.num_mels, dtype=torch.float64)
     count = 0
     for batch in data.batches(chosen, batch_seconds):
         features_BTF, frames_B = frontend(batch.waveform_BN, batch.lengths_B)
+        mask_BT = frame_mask(frames_B, features_BTF.shape[1])
+        features_BTF = model.levelled(features_BTF, mask_BT).masked_fill(~mask_BT[..., None], 0.0)
         total = total + features_BTF.double().sum((0, 1))
         square = square + features_BTF.double().square().sum((0, 1))
         count += int(frames_B.sum())

@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from kd.models import level
 from kd.models.dimensions import Dimension, reads
 from kd.models.parts import frame_mask
 from kd.settings.models import ModelSettings
@@ -16,7 +18,8 @@ class Recogniser(nn.Module):
 
     For a keyword problem the encoder's frames are averaged, and T is 1: a keyword is a sequence of
     one frame. Independent of padding and, in evaluation, of batch-mates.
-    mean_F and scale_F hold fixed statistics of the training audio, which a stream can apply too.
+    mean_F and scale_F hold fixed statistics of the training audio, which a stream can apply too. With
+    `settings.level_frames` a gain of the audio changes nothing (kd.models.level).
     """
 
     mean_F: Tensor
@@ -36,13 +39,32 @@ class Recogniser(nn.Module):
         self.scale_F.copy_(1 / deviation_F.clamp(min=1e-3))
 
     def forward(self, features_BTF: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
-        mask_BT1 = frame_mask(lengths_B, features_BTF.shape[1])[..., None]
-        scaled_BTF = ((features_BTF - self.mean_F) * self.scale_F).masked_fill(~mask_BT1, 0.0)
-        x_BTD, lengths_B = self.encoder(scaled_BTF, lengths_B)
+        x_BTD, lengths_B = self.encoder(self.scaled(features_BTF, lengths_B), lengths_B)
         if self.settings.problem == "keyword":
             x_BTD = x_BTD.sum(1, keepdim=True) / lengths_B[:, None, None]
             lengths_B = torch.ones_like(lengths_B)
         return self.head(x_BTD), lengths_B
+
+    def scaled(self, features_BTF: Tensor, lengths_B: Tensor) -> Tensor:
+        """What the encoder takes: features less their level, by fixed statistics; zero beyond lengths_B."""
+        mask_BT = frame_mask(lengths_B, features_BTF.shape[1])
+        levelled_BTF = self.levelled(features_BTF.masked_fill(~mask_BT[..., None], 0.0), mask_BT)
+        return ((levelled_BTF - self.mean_F) * self.scale_F).masked_fill(~mask_BT[..., None], 0.0)
+
+    def levelled(self, features_BTF: Tensor, mask_BT: Tensor) -> Tensor:
+        """Features relative to the level around them; as they are where the settings know of no level."""
+        if self.settings.level_frames == 0:
+            return features_BTF
+        counted_B2T = level.level_of(features_BTF, mask_BT)
+        return level.relative(features_BTF, F.pad(counted_B2T, self.settings.level_sides))
+
+    def reach(self) -> tuple[int, int] | None:
+        """Feature frames that an output frame hears before and after its own, at most; None where it hears all."""
+        reached: tuple[int, int] | None = self.encoder.reach()  # type: ignore[operator]
+        if reached is None:
+            return None
+        before, after = self.settings.level_sides
+        return reached[0] + before, reached[1] + after
 
     def output_lengths(self, lengths_B: Tensor) -> Tensor:
         """Frames of the logits for that many feature frames."""

@@ -148,6 +148,10 @@ EncoderSettings = Annotated[
 ]
 
 
+LEVEL_FRAMES = 301
+"""Of new models: three seconds of 10 ms frames."""
+
+
 class ModelSettings(Strict):
     """All that is needed to rebuild a recogniser, apart from its weights."""
 
@@ -155,6 +159,18 @@ class ModelSettings(Strict):
     num_features: Size = Field(description="mel bins of the front end")
     num_outputs: Size = Field(description="units and blank, or keyword labels")
     encoder: EncoderSettings
+    level_frames: int = Field(
+        0,
+        ge=0,
+        description="feature frames over whose mean level each one is normalised; 0: not, as models before were",
+    )
+
+    @property
+    def level_sides(self) -> tuple[int, int]:
+        """Of these, the frames before and after the one that is normalised; of a causal model all are before."""
+        spread = max(0, self.level_frames - 1)
+        after = 0 if getattr(self.encoder, "causal", False) else spread // 2
+        return spread - after, after
 
     @model_validator(mode="after")
     def _patch_only_for_keywords(self) -> Self:

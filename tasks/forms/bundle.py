@@ -12,11 +12,11 @@ from tasks.checkpoint import Checkpoint
 
 def reach(checkpoint: Checkpoint) -> dict[str, Any]:
     """How output frames lie upon feature frames, which tells where long audio may be cut: see kd.runtime.bundle."""
-    encoder, settings = checkpoint.model.encoder, checkpoint.model.settings.encoder
+    settings = checkpoint.model.settings.encoder
     if settings.family == "patch_cnn":
         return {"subsampling": 1, "block_frames": 1, "reach_frames": None}
-    frames = encoder.reach()  # type: ignore[operator]
-    return {"subsampling": settings.subsampling, "block_frames": settings.block_frames, "reach_frames": frames}
+    frames = {"subsampling": settings.subsampling, "block_frames": settings.block_frames}
+    return {**frames, "reach_frames": checkpoint.model.reach()}
 
 
 def bundle(checkpoint: Checkpoint, folder: Path, frontend_included: bool) -> Bundle:

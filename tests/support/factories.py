@@ -13,6 +13,7 @@ from kd.settings.propagation import DataDriven
 
 NUM_FEATURES = 16
 NUM_OUTPUTS = 6
+LEVEL_FRAMES = 9
 
 ENCODERS: dict[str, dict[str, Any]] = {
     "cnn": {"family": "cnn", "stem": 8, "width": 12, "layers": 3, "hidden": [10, 7, 9], "kernel": 5},
@@ -48,9 +49,8 @@ CASES = [*((name, "transcription") for name in TRANSCRIBERS), *((name, "keyword"
 def make_model(name: str, problem: str = "transcription", seed: int = 0) -> Recogniser:
     """A model in evaluation mode, whose batch statistics and biases are not the trivial ones."""
     torch.manual_seed(seed)
-    settings = ModelSettings.model_validate(
-        {"problem": problem, "num_features": NUM_FEATURES, "num_outputs": NUM_OUTPUTS, "encoder": ENCODERS[name]}
-    )
+    sizes = {"num_features": NUM_FEATURES, "num_outputs": NUM_OUTPUTS, "level_frames": LEVEL_FRAMES}
+    settings = ModelSettings.model_validate({"problem": problem, "encoder": ENCODERS[name], **sizes})
     model = build(settings)
     with torch.no_grad():
         for key, tensor in model.state_dict().items():

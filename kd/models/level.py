@@ -1,0 +1,40 @@
+"""Log-mel features relative to the level around them, so that a recogniser does not care how loud it is spoken to.
+
+A gain adds one constant, in nats, to every bin of every frame; what is left after the mean of the frames around is
+taken away does not change. It is Kaldi's sliding-window mean normalisation (apply-cmvn-sliding) of the level alone:
+one mean over all bins, so that neither the spectrum of a short utterance nor its contour of energy is flattened.
+Digital silence has no level: such frames are left out of the mean, and what lies further than DEPTH below it is
+raised to there, wherever the floor of the front end may be.
+
+Legend: B utterances, T frames, F mel bins.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+SILENCE = -15.9
+"""Just above the logarithm of the front end's floor (kd.frontend.FLOOR): a frame with all bins below is silent."""
+DEPTH = 12.0
+"""In nats, 52 dB of power."""
+
+
+def level_of(features_BTF: Tensor, heard_BT: Tensor) -> Tensor:
+    """(B, 2, T): of each frame that is there and not silent its mean over bins, and 1; of all others zeros.
+
+    features_BTF: finite everywhere. heard_BT: true on frames that are there.
+    """
+    counts_BT = (heard_BT & (features_BTF > SILENCE).any(2)).to(features_BTF.dtype)
+    return torch.stack([features_BTF.mean(2) * counts_BT, counts_BT], dim=1)
+
+
+def relative(features_BTF: Tensor, counted_B2T: Tensor) -> Tensor:
+    """Features less the mean over each frame's window, and no more than DEPTH below it.
+
+    counted_B2T: what `level_of` gives, with the windows' sides: T + frames - 1 frames long. Where a window holds
+    nothing, the level is 0.
+    """
+    frames = counted_B2T.shape[2] - features_BTF.shape[1] + 1
+    sums_B2T = F.avg_pool1d(counted_B2T, frames, stride=1) * frames
+    level_BT = sums_B2T[:, 0] / sums_B2T[:, 1].clamp(min=1.0)
+    return (features_BTF - level_BT[..., None]).clamp(min=-DEPTH)

@@ -1,0 +1,83 @@
+"""No recogniser cares how loud it is spoken to."""
+
+import math
+
+import pytest
+import torch
+from factories import CASES, NUM_FEATURES, make_features, make_model
+from torch.nn import functional as F
+
+from kd.frontend import FLOOR, LogMel
+from kd.models import level
+from kd.settings.frontend import FrontEndSettings
+from kd.settings.models import ModelSettings
+
+every_case = pytest.mark.parametrize(("name", "problem"), CASES)
+
+
+@every_case
+@pytest.mark.parametrize("gain", [-4.6, 2.3])
+def test_a_gain_changes_nothing(name: str, problem: str, gain: float) -> None:
+    model, (features_BTF, lengths_B) = make_model(name, problem), make_features()
+    with torch.no_grad():
+        before, after = model(features_BTF, lengths_B)[0], model(features_BTF + gain, lengths_B)[0]
+    for row, length in enumerate(model.output_lengths(lengths_B).tolist()):
+        torch.testing.assert_close(after[row, :length], before[row, :length], atol=2e-4, rtol=1e-3)
+
+
+@every_case
+def test_without_level_frames_it_does(name: str, problem: str) -> None:
+    """The law above is no accident of the models: as they were before, they fail it."""
+    model, (features_BTF, lengths_B) = make_model(name, problem), make_features()
+    model.settings = model.settings.model_copy(update={"level_frames": 0})
+    with torch.no_grad():
+        before, after = model(features_BTF, lengths_B)[0], model(features_BTF + 2.3, lengths_B)[0]
+    assert not torch.allclose(before[0], after[0], atol=1e-2)
+
+
+def test_hand_worked() -> None:
+    """Three frames of two bins, a window of three: means 1, 4 and 7 give levels (1+4)/2, (1+4+7)/3 and (4+7)/2."""
+    features_BTF = torch.tensor([[[0.0, 2.0], [3.0, 5.0], [6.0, 8.0]]])
+    counted_B2T = F.pad(level.level_of(features_BTF, torch.ones(1, 3, dtype=torch.bool)), (1, 1))
+    expected = torch.tensor([[[-2.5, -0.5], [-1.0, 1.0], [0.5, 2.5]]])
+    torch.testing.assert_close(level.relative(features_BTF, counted_B2T), expected)
+
+
+def test_silent_frames_have_no_level_and_end_at_the_depth() -> None:
+    floor = math.log(FLOOR)
+    features_BTF = torch.full((1, 6, 4), floor)
+    features_BTF[0, 2:4] = -6.0
+    counted_B2T = F.pad(level.level_of(features_BTF, torch.ones(1, 6, dtype=torch.bool)), (5, 5))
+    found_BTF = level.relative(features_BTF, counted_B2T)
+    assert (found_BTF[0, 2:4] == 0).all()
+    assert (found_BTF[0, :2] == floor + 6.0).all()
+    features_BTF[0, 2:4] = 3.0
+    counted_B2T = F.pad(level.level_of(features_BTF, torch.ones(1, 6, dtype=torch.bool)), (5, 5))
+    assert (level.relative(features_BTF, counted_B2T)[0, :2] == -level.DEPTH).all()
+
+
+@every_case
+def test_audio_of_another_gain_gives_the_same(name: str, problem: str) -> None:
+    """Through the front end: 20 dB quieter and 10 dB louder, with a quiet room at both ends."""
+    settings = FrontEndSettings(num_mels=NUM_FEATURES)
+    model, generator = make_model(name, problem), torch.Generator().manual_seed(1)
+    waveform_BN = 0.02 * torch.randn(1, 12_000, generator=generator)
+    waveform_BN[:, 2000:10_000] += 0.2 * torch.randn(1, 8000, generator=generator)
+    with torch.no_grad():
+        outputs = [model(*LogMel(settings)(gain * waveform_BN, torch.tensor([12_000])))[0] for gain in (1.0, 0.1, 3.16)]
+    for other in outputs[1:]:
+        torch.testing.assert_close(other, outputs[0], atol=2e-3, rtol=1e-3)
+
+
+def test_a_causal_models_window_lies_before_it() -> None:
+    base = {"problem": "transcription", "num_features": 16, "num_outputs": 5, "level_frames": 301}
+    encoder = {"family": "cnn", "stem": 4, "width": 4, "layers": 1, "hidden": 4}
+    centred = ModelSettings.model_validate({**base, "encoder": encoder})
+    causal = ModelSettings.model_validate({**base, "encoder": {**encoder, "causal": True}})
+    assert (centred.level_sides, causal.level_sides) == ((150, 150), (300, 0))
+
+
+def test_a_model_made_before_has_no_level() -> None:
+    base = {"problem": "transcription", "num_features": 16, "num_outputs": 5}
+    encoder = {"family": "cnn", "stem": 4, "width": 4, "layers": 1, "hidden": 4}
+    assert ModelSettings.model_validate({**base, "encoder": encoder}).level_frames == 0
