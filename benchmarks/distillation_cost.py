@@ -45,7 +45,7 @@ from kd.training import Batches, Course, Objective, fit
 from tasks import corpus, preprocess
 from tasks.checkpoint import Checkpoint, save_checkpoint
 from tasks.data import PreparedData
-from tasks.features import FeatureCache, cacheable
+from tasks.features import FeatureCache, copies_of
 from tasks.inputs import TeacherOutputs, TrainingInputs
 from tasks.params.pipeline import Params, parse_params
 from tasks.paths import Paths
@@ -200,13 +200,14 @@ def epochs(
     changes = {"epochs": 10_000, "device": "cpu", "schedule": Constant(name="constant")}
     settings = TrainingSettings.model_validate({**given, **changes})
     utterances, front_end = job.data.split("train"), LogMel(job.params.frontend)
-    features = job.folder / "features.f16"
-    cache = FeatureCache.build(features, job.data, utterances, front_end) if cacheable(augment) else None
     inputs = TrainingInputs(
         job.data, utterances, front_end, augment, batch_seconds=settings.batch_seconds, seed=settings.seed,
-        device=torch.device("cpu"), teacher=teacher, two_views=objective.two_views, cache=cache,
+        device=torch.device("cpu"), teacher=teacher, two_views=objective.two_views,
         output_lengths=student.output_lengths,
     )  # fmt: skip
+    if copies := copies_of(augment):
+        folder, num_mels = job.folder / "features", front_end.settings.num_mels
+        inputs.cache = FeatureCache.shared(folder, inputs.key, inputs.copy, copies, num_mels)
     running = fit(student, Course(
         Objective(objective, job.params.problem.kind), Batches(inputs.epoch, inputs.per_epoch),
         lambda model: {"valid_error": 0.0, "valid_loss": 0.0}, settings, make_accelerator(settings),

@@ -34,7 +34,7 @@ from kd.settings.frontend import FrontEndSettings
 from kd.settings.models import ModelSettings, RNNSettings
 from kd.text import Vocabulary
 from tasks.data import Batch, PreparedData
-from tasks.features import FeatureCache
+from tasks.features import FeatureCache, unperturbed
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz' "
 BATCH_SECONDS = 60.0
@@ -53,7 +53,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = prepare(Path(folder), options.seconds)
         front_end = LogMel(FrontEndSettings())
-        cache = FeatureCache.build(Path(folder) / "features.f16", data, data.utterances, front_end)
+        source, num_mels = unperturbed(data, data.utterances, front_end), front_end.settings.num_mels
+        cache = FeatureCache.build(Path(folder) / "features", source, 1, num_mels)
         plan = [batch.indices for batch in batches(data)]
         feeds: dict[str, Callable[[], Iterator[object]]] = {
             "waveform alone": lambda: batches(data),

@@ -111,20 +111,20 @@ def register(folder: Path, settings: dict[str, Any]) -> Any:
     from kd.frontend import LogMel
     from tasks.checkpoint import load_checkpoint
     from tasks.data import PreparedData, plan
-    from tasks.features import FeatureCache
+    from tasks.features import FeatureCache, unperturbed
 
     data = PreparedData.load(folder / "data" / "prepared")
     utterances = data.split("train")
-    cache = FeatureCache.build(
-        folder / "features.f16", data, utterances, LogMel(load_checkpoint(folder / "student").frontend)
-    )
+    front_end = LogMel(load_checkpoint(folder / "student").frontend)
+    source = unperturbed(data, utterances, front_end)
+    cache = FeatureCache.build(folder / "plain-features", source, 1, front_end.settings.num_mels)
 
     class Recordings(torch.utils.data.Dataset):  # type: ignore[type-arg]
         def __len__(self) -> int:
             return len(utterances)
 
         def __getitem__(self, index: int) -> Any:
-            features_1TF, length_1 = cache.read([index])
+            features_1TF, length_1, _ = cache.read([index])
             return (features_1TF[0], length_1[0]), utterances[index].units[0]
 
     @register_batch_sampler

@@ -1,4 +1,4 @@
-"""What training adds to its inputs: speed and noise on waveforms; level, filter and masks on features.
+"""What training adds to its inputs: speed, rooms, noise and telephones on waveforms; level, filter, masks on features.
 
 All is drawn from a given generator.
 
@@ -7,28 +7,71 @@ padding at what it was (zero where lengths change), and returns its very input w
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 from torchaudio.functional import resample
 
+from kd.conditions import Samples, reverberate, telephone
 from kd.frontend import FLOOR
+from kd.settings.conditions import Reverberation
 from kd.settings.frontend import AugmentSettings
 
 AS_RECORDED = Fraction(1)
 FILTER_KNOTS = 5
+TELEPHONE_LEVELS_DB = (-25.0, 0.0)
+"""Peaks of calls, against full scale: how coarse the code is depends on it."""
+TINY = 1e-9
 NATS_PER_DB = math.log(10) / 10
 LOG_FLOOR = float(torch.tensor(FLOOR).log())
 
 
 def perturb(
-    waveform_BN: Tensor, lengths_B: Tensor, *, settings: AugmentSettings, generator: Generator
-) -> tuple[Tensor, Tensor]:
-    """Another speed, then noise, as the settings say; returns waveforms and their new lengths in samples."""
-    waveform_BN, lengths_B = change_speed(waveform_BN, lengths_B, settings=settings, generator=generator)
-    return add_noise(waveform_BN, lengths_B, settings=settings, generator=generator), lengths_B
+    waveform_BN: Tensor, lengths_B: Tensor, sample_rate_hz: int, *, settings: AugmentSettings, generator: Generator
+) -> Tensor:
+    """A room, then noise, then a telephone, as the settings say and in the order in which sound meets them.
+
+    Lengths stay, and so does time: a teacher's frames of the clean audio fit the result.
+    """
+    waveform_BN = add_rooms(waveform_BN, lengths_B, sample_rate_hz, settings=settings, generator=generator)
+    waveform_BN = add_noise(waveform_BN, lengths_B, settings=settings, generator=generator)
+    return through_telephones(waveform_BN, lengths_B, sample_rate_hz, settings=settings, generator=generator)
+
+
+def add_rooms(
+    waveform_BN: Tensor, lengths_B: Tensor, sample_rate_hz: int, *, settings: AugmentSettings, generator: Generator
+) -> Tensor:
+    """Echoes for a share of the utterances (kd.conditions.reverberate), the room's size and distance drawn evenly."""
+    if settings.room_share == 0:
+        return waveform_BN
+    chosen_B, rt60_B, direct_B = _uniform(generator, 3, len(lengths_B)).tolist()
+
+    def in_room(samples_N: Samples, row: int, rng: np.random.Generator) -> Samples:
+        rt60_s, direct_db = _between(settings.rt60_s, rt60_B[row]), _between(settings.direct_to_echo_db, direct_B[row])
+        room = Reverberation(kind="reverberation", rt60_s=rt60_s, direct_to_echo_db=direct_db)
+        return reverberate(samples_N, sample_rate_hz, room, rng)
+
+    rows = [row for row, drawn in enumerate(chosen_B) if drawn < settings.room_share]
+    return _each(waveform_BN, lengths_B, rows, in_room, generator)
+
+
+def through_telephones(
+    waveform_BN: Tensor, lengths_B: Tensor, sample_rate_hz: int, *, settings: AugmentSettings, generator: Generator
+) -> Tensor:
+    """A share of the utterances in a telephone's band and code (kd.conditions.telephone), levels drawn evenly in dB."""
+    if settings.telephone_share == 0:
+        return waveform_BN
+    chosen_B, level_B = _uniform(generator, 2, len(lengths_B)).tolist()
+
+    def called(samples_N: Samples, row: int, rng: np.random.Generator) -> Samples:
+        gain = 10 ** (_between(TELEPHONE_LEVELS_DB, level_B[row]) / 20) / max(float(np.abs(samples_N).max()), TINY)
+        return telephone(samples_N * gain, sample_rate_hz) / gain
+
+    rows = [row for row, drawn in enumerate(chosen_B) if drawn < settings.telephone_share]
+    return _each(waveform_BN, lengths_B, rows, called, generator)
 
 
 def change_speed(
@@ -153,6 +196,30 @@ def change_filter(
     gain_B1F = (gain_db_B1F * NATS_PER_DB).to(features_BTF)
     inside_BT = _inside(lengths_B, features_BTF.shape[1])
     return torch.where(inside_BT[..., None], features_BTF + gain_B1F, features_BTF)
+
+
+def _each(
+    waveform_BN: Tensor,
+    lengths_B: Tensor,
+    rows: Sequence[int],
+    change: Callable[[Samples, int, np.random.Generator], Samples],
+    generator: Generator,
+) -> Tensor:
+    """The waveforms, these rows of them changed, each by what it draws from a generator of its own."""
+    seeds_B = torch.randint(2**31, lengths_B.shape, generator=generator, device=generator.device).tolist()
+    changed_BN = waveform_BN.clone() if rows else waveform_BN
+    for row in rows:
+        length = int(lengths_B[row])
+        if length and bool(waveform_BN[row, :length].any()):
+            samples_N = waveform_BN[row, :length].double().cpu().numpy()
+            other_N = change(samples_N, row, np.random.default_rng(seeds_B[row]))
+            changed_BN[row, :length] = torch.from_numpy(other_N).to(waveform_BN)
+    return changed_BN
+
+
+def _between(low_high: tuple[float, float], share: float) -> float:
+    low, high = low_high
+    return low + (high - low) * share
 
 
 def _masks(sizes_B: Tensor, longest_B: Tensor, num_masks: int, width: int, generator: Generator) -> Tensor:

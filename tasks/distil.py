@@ -60,6 +60,7 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
                 by_outputs=by_outputs,
                 by_text=() if labels is None else labels.rows,
             ),
+            paths.features,
             _loop(params, name, data, frontend),
         ),
         watch,

@@ -1,93 +1,148 @@
-"""Features computed once and read in every epoch, where nothing is done to the waveform. See docs/adr/0003.
+"""Features of perturbed copies of a training part, computed once and read in turn, an epoch each. See docs/adr/0003.
 
 Legend: B utterances of a batch, T frames, F mel bins.
 """
 
-from collections.abc import Sequence
-from itertools import accumulate
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from fractions import Fraction
+from hashlib import blake2b
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from filelock import FileLock
 from torch import Tensor
 
+from kd.augment import AS_RECORDED
 from kd.frontend import LogMel
 from kd.settings.frontend import AugmentSettings
-from tasks.data import PreparedData, Utterance
+from tasks.data import Batch, PreparedData, Utterance
+
+COPIES_KEPT = 2
+"""Caches of other data or settings that stay beside the one in use; older ones are deleted."""
+
+Source = Callable[[int], Iterator[tuple[Batch, Sequence[Fraction], Tensor, Tensor]]]
+"""Copy i of all utterances, batch by batch: the batch, its utterances' speeds, features_BTF and frames_B."""
 
 
-def cacheable(settings: AugmentSettings) -> bool:
-    """Whether every epoch has the same features before masking: no speed and no noise is drawn."""
-    return set(settings.speeds) <= {1.0} and settings.noise_share == 0
+def copies_of(settings: AugmentSettings) -> int:
+    """How many copies are kept: one where all would be alike, 0 where every epoch draws anew."""
+    return 1 if settings.leaves_waveforms else settings.copies
+
+
+class _Copy(NamedTuple):
+    frames_TF: npt.NDArray[np.float16]
+    starts: list[int]
+    lengths: list[int]
+    speeds: list[Fraction]
 
 
 class FeatureCache:
-    """Log-mel features of some utterances, one after another in a float16 file, read through a memory map.
+    """Log-mel features of some utterances in float16 files, read through memory maps.
 
-    Half precision moves a feature by at most 0.004 where its size is below 16, and the file is half as large as
-    the audio.
+    Half precision moves a feature by at most 0.004 where its size is below 16; a copy is half as large as the audio.
     """
 
-    def __init__(self, file: Path, lengths: Sequence[int], num_mels: int) -> None:
-        """Map a file that is there; raises ValueError where its size is another than these lengths (in frames) need."""
-        expected, found = 2 * sum(lengths) * num_mels, file.stat().st_size
-        if found != expected:
-            raise ValueError(
-                f"{file} has {found} bytes, but {len(lengths)} utterances need {expected}. "
-                "It belongs to other utterances: delete it, and it is made anew"
-            )
-        self.lengths = list(lengths)
-        self.starts = [0, *accumulate(lengths)]
-        self.frames_TF = np.memmap(file, dtype=np.float16, mode="r").reshape(-1, num_mels)
+    def __init__(self, folder: Path, num_mels: int) -> None:
+        """Map what `build` wrote; raises ValueError where a file is not as long as its index says."""
+        self.copies = [_mapped(index, num_mels) for index in sorted(folder.glob("copy-*.json"))]
 
     @classmethod
-    def build(
-        cls,
-        file: Path,
-        data: PreparedData,
-        utterances: Sequence[Utterance],
-        front_end: LogMel,
-        *,
-        batch_seconds: float = 60.0,
-    ) -> Self:
-        """Compute and write the features, unless the file is there: it is renamed into place when it is whole."""
-        num_mels = front_end.settings.num_mels
-        num_samples_B = torch.tensor([u.num_samples for u in utterances])
-        lengths: list[int] = front_end.output_lengths(num_samples_B).tolist()
-        if not file.is_file():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            part = file.with_name(file.name + ".part")
-            _write(part, data, utterances, front_end, [0, *accumulate(lengths)], batch_seconds)
-            part.replace(file)
-        return cls(file, lengths, num_mels)
+    def build(cls, folder: Path, source: Source, copies: int, num_mels: int) -> Self:
+        """Compute and write the copies, unless the folder is there: it is renamed into place when it is whole."""
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_name(f"{folder.name}.lock")):
+            if not folder.is_dir():
+                part = folder.with_name(f"{folder.name}.part")
+                shutil.rmtree(part, ignore_errors=True)
+                part.mkdir()
+                for copy in range(copies):
+                    _write(part / f"copy-{copy:03d}", source(copy), num_mels)
+                part.rename(folder)
+        return cls(folder, num_mels)
 
-    def read(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """float32 features_BTF, zero beyond their lengths_B, of these utterances of the sequence that was built."""
-        lengths = [self.lengths[i] for i in indices]
-        features_BTF = torch.zeros(len(indices), max(lengths), self.frames_TF.shape[1])
-        for row, i in enumerate(indices):
-            stored_TF: npt.NDArray[np.float32] = self.frames_TF[self.starts[i] : self.starts[i + 1]].astype(np.float32)
-            features_BTF[row, : lengths[row]] = torch.from_numpy(stored_TF)
-        return features_BTF, torch.tensor(lengths)
+    @classmethod
+    def shared(cls, folder: Path, key: str, source: Source, copies: int, num_mels: int) -> Self:
+        """The same below a folder that trainings share, by a key of all that decides; forgets the oldest of others."""
+        found = cls.build(folder / key, source, copies, num_mels)
+        (folder / key).touch()
+        caches = sorted(filter(Path.is_dir, folder.iterdir()), key=lambda place: place.stat().st_mtime)
+        for old in caches[: -1 - COPIES_KEPT]:  # a mapped file outlives its name
+            shutil.rmtree(old, ignore_errors=True)
+            with suppress(FileNotFoundError):
+                old.with_name(f"{old.name}.lock").unlink()
+        return found
+
+    def read(self, indices: Sequence[int], epoch: int = 0) -> tuple[Tensor, Tensor, list[Fraction]]:
+        """float32 features_BTF, zero beyond their lengths_B, of these utterances in the epoch's copy; their speeds."""
+        copy = self.copies[epoch % len(self.copies)]
+        lengths = [copy.lengths[i] for i in indices]
+        features_BTF = torch.zeros(len(indices), max(lengths), copy.frames_TF.shape[1])
+        for row, (i, length) in enumerate(zip(indices, lengths, strict=True)):
+            stored_TF: npt.NDArray[np.float32] = copy.frames_TF[copy.starts[i] :][:length].astype(np.float32)
+            features_BTF[row, :length] = torch.from_numpy(stored_TF)
+        return features_BTF, torch.tensor(lengths), [copy.speeds[i] for i in indices]
 
 
-def _write(
-    file: Path,
-    data: PreparedData,
-    utterances: Sequence[Utterance],
-    front_end: LogMel,
-    starts: Sequence[int],
-    batch_seconds: float,
-) -> None:
-    num_mels = front_end.settings.num_mels
-    frames_TF = np.memmap(file, dtype=np.float16, mode="w+", shape=(starts[-1], num_mels))
-    device = front_end.mel_RF.device
-    for batch in data.batches(utterances, batch_seconds):
-        moved = batch.to(device)
-        features_BTF, lengths_B = front_end(moved.waveform_BN, moved.lengths_B)
-        halves_BTF = features_BTF.half().cpu().numpy()
-        for row, (index, length) in enumerate(zip(batch.indices, lengths_B.tolist(), strict=True)):
-            frames_TF[starts[index] : starts[index + 1]] = halves_BTF[row, :length]
-    frames_TF.flush()
+def cache_key(
+    utterances: Sequence[Utterance], frames_B: Tensor, needed_B: Tensor, settings: AugmentSettings, front_end: LogMel
+) -> str:
+    """A hash of all that decides the features: audio, what may not be sped up, what is drawn from, the front end.
+
+    frames_B: output frames of the model at each utterance's own speed; needed_B: fewest that CTC needs.
+    """
+    rooms = {"room_share", "rt60_s", "direct_to_echo_db"}
+    others = {"speeds", "noise_share", "noise_snr_db", "telephone_share", "copies"}
+    drawn = settings.model_dump(mode="json", include=rooms | others)
+    facts = [
+        [u.audio_hash for u in utterances],
+        frames_B.tolist(),
+        needed_B.tolist() if set(settings.speeds) - {1.0} else [],
+        drawn,
+        front_end.settings.model_dump(mode="json"),
+    ]
+    return blake2b(json.dumps(facts).encode(), digest_size=12).hexdigest()
+
+
+def unperturbed(
+    data: PreparedData, utterances: Sequence[Utterance], front_end: LogMel, batch_seconds: float = 60.0
+) -> Source:
+    """Copies of the utterances as they are."""
+
+    def batches(_: int) -> Iterator[tuple[Batch, Sequence[Fraction], Tensor, Tensor]]:
+        for batch in data.batches(utterances, batch_seconds):
+            yield batch, [AS_RECORDED] * len(batch.ids), *front_end(batch.waveform_BN, batch.lengths_B)
+
+    return batches
+
+
+def _write(file: Path, batches: Iterator[tuple[Batch, Sequence[Fraction], Tensor, Tensor]], num_mels: int) -> None:
+    places: dict[int, tuple[int, int, str]] = {}
+    written = 0
+    with file.with_suffix(".f16").open("wb") as frames:
+        for batch, speeds, features_BTF, frames_B in batches:
+            halves_BTF = features_BTF.half().cpu().numpy()
+            for row, (index, speed) in enumerate(zip(batch.indices, speeds, strict=True)):
+                length = int(frames_B[row])
+                frames.write(np.ascontiguousarray(halves_BTF[row, :length]).tobytes())
+                places[index] = (written, length, str(speed))
+                written += length
+    text = json.dumps([places[index] for index in sorted(places)])
+    file.with_suffix(".json").write_text(text, encoding="utf-8")
+
+
+def _mapped(index: Path, num_mels: int) -> _Copy:
+    starts, lengths, speeds = zip(*json.loads(index.read_text(encoding="utf-8")), strict=True)
+    file, expected = index.with_suffix(".f16"), 2 * sum(lengths) * num_mels
+    if file.stat().st_size != expected:
+        raise ValueError(
+            f"{file} has {file.stat().st_size} bytes, but its {len(lengths)} utterances need {expected}. "
+            f"It was cut short: delete {file.parent}, and it is made anew"
+        )
+    frames_TF = np.memmap(file, dtype=np.float16, mode="r").reshape(-1, num_mels)
+    return _Copy(frames_TF, list(starts), list(lengths), [Fraction(speed) for speed in speeds])

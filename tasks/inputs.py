@@ -7,6 +7,7 @@ Legend: B utterances, N samples, T frames, V units.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import NamedTuple, Protocol, Self
 
 import torch
@@ -21,8 +22,11 @@ from kd.text import frames_needed
 from kd.training import Inputs
 from kd.training.states import States
 from tasks.data import Batch, PreparedData, Utterance
-from tasks.features import FeatureCache
+from tasks.features import FeatureCache, cache_key
 from tasks.teaching.hypothesis_table import HypothesisTable
+
+COPY_SECONDS = 60.0
+"""Audio of a batch in which features of a copy are computed: part of what is drawn, so the same for every training."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +41,20 @@ class Share:
 class Heard:
     """A batch as a teacher hears it: at the student's speeds, so that frames stay together, but without its noise."""
 
+    batch: Batch
     utterances: Sequence[Utterance]
     speeds: Sequence[Fraction]
-    waveform_BN: Tensor
-    lengths_B: Tensor
 
     @classmethod
-    def as_recorded(cls, batch: Batch, utterances: Sequence[Utterance]) -> Self:
-        """A batch of these utterances at its own speed."""
+    def of(cls, batch: Batch, utterances: Sequence[Utterance], speeds: Sequence[Fraction] | None = None) -> Self:
+        """A batch of these utterances, at these speeds or as recorded."""
         chosen = [utterances[index] for index in batch.indices]
-        return cls(chosen, (augment.AS_RECORDED,) * len(chosen), batch.waveform_BN, batch.lengths_B)
+        return cls(batch, chosen, (augment.AS_RECORDED,) * len(chosen) if speeds is None else speeds)
+
+    @cached_property
+    def audio(self) -> tuple[Tensor, Tensor]:
+        """waveform_BN and lengths_B in samples, at the batch's speeds; made where somebody asks for it."""
+        return augment.at_speeds(self.batch.waveform_BN, self.batch.lengths_B, self.speeds)
 
 
 class Taught(NamedTuple):
@@ -74,7 +82,7 @@ class TrainingInputs:
 
     hypotheses: what a teacher believes was said, for losses that ask for it; speed does not change it.
     two_views: each batch is masked twice, as these settings say; None: once.
-    cache: features of the utterances, for settings that leave the waveform as it is.
+    cache: features of perturbed copies of the utterances, of which an epoch reads one; None: computed in every epoch.
     """
 
     def __init__(
@@ -116,20 +124,37 @@ class TrainingInputs:
             world_size=self.share.world_size,
         )
         for batch in batches:
-            yield self._augmented(batch, generator) if self.cache is None else self._masked(batch, generator)
+            if self.cache is None:
+                heard, features, frames_B = self._perturbed(batch, generator)
+            else:
+                features, frames_B, speeds = self.cache.read(batch.indices, index)
+                heard = Heard.of(batch, self.utterances, speeds)
+            yield self._inputs(self._views(features, frames_B, generator), frames_B, batch, heard)
 
-    def _masked(self, batch: Batch, generator: torch.Generator) -> Inputs:
-        """Stored features of unmoved audio; only masks are drawn."""
-        assert self.cache is not None
-        features, frames_B = self.cache.read(batch.indices)
-        views = self._views(features, frames_B, generator)
-        return self._inputs(views, frames_B, batch, Heard.as_recorded(batch, self.utterances))
+    @property
+    def key(self) -> str:
+        """Of what `copy` gives: equal where the features are."""
+        samples_B = torch.tensor([u.num_samples for u in self.utterances])
+        frames_B = self.output_lengths(self.frontend.output_lengths(samples_B))
+        return cache_key(self.utterances, frames_B, self.needed, self.settings, self.frontend)
 
-    def _augmented(self, batch: Batch, generator: torch.Generator) -> Inputs:
+    @property
+    def batches_of_a_copy(self) -> int:
+        return self.data.num_batches(self.utterances, COPY_SECONDS)
+
+    def copy(self, index: int) -> Iterator[tuple[Batch, Sequence[Fraction], Tensor, Tensor]]:
+        """All batches of a perturbed copy of the utterances: batch, speeds, features_BTF and frames_B."""
+        generator = torch.Generator().manual_seed(index)
+        for batch in self.data.batches(self.utterances, COPY_SECONDS):
+            heard, features, frames_B = self._perturbed(batch, generator)
+            yield batch, heard.speeds, features, frames_B
+
+    def _perturbed(self, batch: Batch, generator: torch.Generator) -> tuple[Heard, Tensor, Tensor]:
         heard = self._moved(batch, generator)
-        noisy = augment.add_noise(heard.waveform_BN, heard.lengths_B, settings=self.settings, generator=generator)
-        features, frames_B = self.frontend(noisy.to(self.device), heard.lengths_B.to(self.device))
-        return self._inputs(self._views(features, frames_B, generator), frames_B, batch, heard)
+        waveform_BN, lengths_B = heard.audio
+        rate_hz = self.data.sample_rate_hz
+        changed_BN = augment.perturb(waveform_BN, lengths_B, rate_hz, settings=self.settings, generator=generator)
+        return heard, *self.frontend(changed_BN.to(self.device), lengths_B.to(self.device))
 
     def _views(self, features: Tensor, frames_B: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
         """One masked view of the same features, or two."""
@@ -162,8 +187,7 @@ class TrainingInputs:
         frames_B = self.output_lengths(self.frontend.output_lengths(augment.lengths_at(batch.lengths_B, drawn)))
         fits_B = frames_B >= self.needed[list(batch.indices)]
         speeds = [speed if fits else augment.AS_RECORDED for speed, fits in zip(drawn, fits_B.tolist(), strict=True)]
-        chosen = [self.utterances[index] for index in batch.indices]
-        return Heard(chosen, speeds, *augment.at_speeds(batch.waveform_BN, batch.lengths_B, speeds))
+        return Heard.of(batch, self.utterances, speeds)
 
 
 def _frames_needed(utterance: Utterance, hypotheses: HypothesisTable | None) -> int:

@@ -46,5 +46,10 @@ class Paths:
         return self.reports / "cards"
 
     @property
+    def features(self) -> Path:
+        """Of perturbed copies of the training part, which trainings share: nothing that a stage depends on."""
+        return self.scratch / "features"
+
+    @property
     def scratch(self) -> Path:
         return self.root / "scratch"

@@ -46,10 +46,8 @@ def _train(params: Params, teacher: TrainedTeacher, paths: Paths, data: Prepared
     torch.manual_seed(teacher.training.seed)
     model = build(model_settings(params, teacher.model, data.vocabulary))
     model.set_statistics(*feature_statistics(model, data, utterances, frontend, teacher.training.batch_seconds))
-    trained = train(
-        Run(model, frontend, data, teacher.objective, teacher.training, teacher.augment, utterances=utterances),
-        watch,
-    )
+    how = teacher.objective, teacher.training, teacher.augment
+    trained = train(Run(model, frontend, data, *how, utterances=utterances, features=paths.features), watch)
     if trained.writes:
         checkpoint = Checkpoint(
             trained.model,

@@ -4,6 +4,7 @@ import csv
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,14 +22,13 @@ from kd.settings.models import ModelSettings
 from kd.settings.training import TrainingSettings
 from kd.training import Batches, Course, Epoch, Objective, fit
 from tasks.data import Batch, PreparedData, Utterance
-from tasks.features import FeatureCache, cacheable
+from tasks.features import FeatureCache, copies_of
 from tasks.inputs import Heard, Share, TeacherOutputs, TrainingInputs
 from tasks.teaching.hypothesis_table import HypothesisTable, search
 from tasks.validation import Validation
 from tasks.watch import Watch
 
 RESUME_FILE = "resume.pt"
-FEATURES_FILE = "features.f16"
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class Run:
     """What is trained, on what, and how.
 
     teacher: opens what its teacher says of the training part; hypotheses: those of a teacher that gives text alone.
-    utterances: what is heard; None: the whole training part. fit: the loop, or one of its signature around it.
+    utterances: what is heard; None: the whole training part. features: a folder in which trainings share the features
+    of perturbed copies; None: each computes its own. fit: the loop, or one of its signature around it.
     """
 
     model: Recogniser
@@ -49,6 +50,7 @@ class Run:
     masks: Mapping[str, Tensor] | None = None
     hypotheses: HypothesisTable | None = None
     utterances: Sequence[Utterance] | None = None
+    features: Path | None = None
     fit: Callable[..., Iterator[Epoch]] = fit
 
     @property
@@ -126,10 +128,10 @@ def _course(run: Run, model: Recogniser, frontend: LogMel, accelerator: Accelera
         teacher=teacher,
         hypotheses=hypotheses,
         two_views=run.objective.two_views,
-        cache=_feature_cache(run, utterances, accelerator, watch),
         share=Share(accelerator.process_index, accelerator.num_processes),
         output_lengths=model.output_lengths,
     )
+    inputs.cache = _feature_cache(run, inputs, accelerator, watch)
     hours = sum(u.num_samples for u in utterances) / run.data.sample_rate_hz / 3600
     return Course(
         objective,
@@ -153,25 +155,27 @@ def _teaching(
     utterances = run.heard
 
     def logits(batch: Batch) -> tuple[Tensor, Tensor]:
-        taught = outputs.of(Heard.as_recorded(batch, utterances))
+        taught = outputs.of(Heard.of(batch, utterances))
         return taught.log_probs_BTV, taught.lengths_B
 
     table = search(logits, run.data, utterances, asked, run.settings.batch_seconds, watch)
     return outputs if objective.needs - {"hypotheses"} else None, table
 
 
-def _feature_cache(
-    run: Run, utterances: Sequence[Utterance], accelerator: Accelerator, watch: Watch
-) -> FeatureCache | None:
-    """Stored features where augmentation leaves waveforms alone (docs/adr/0003); the first process writes them."""
-    if not cacheable(run.augment):
+def _feature_cache(run: Run, inputs: TrainingInputs, accelerator: Accelerator, watch: Watch) -> FeatureCache | None:
+    """Features of perturbed copies (docs/adr/0003), shared by all trainings on them; the first process writes them."""
+    copies, num_mels = copies_of(run.augment), run.frontend.settings.num_mels
+    if copies == 0:
         return None
-    frontend = LogMel(run.frontend.settings)
-    if watch.scratch is None:
+
+    def source(copy: int) -> Iterator[tuple[Batch, Sequence[Fraction], Tensor, Tensor]]:
+        return watch.progress(inputs.copy(copy), inputs.batches_of_a_copy, f"features of copy {copy + 1} of {copies}")
+
+    if run.features is None:
         with TemporaryDirectory(prefix="features-") as folder:  # a mapped file outlives its name
-            return FeatureCache.build(Path(folder) / FEATURES_FILE, run.data, utterances, frontend)
+            return FeatureCache.build(Path(folder) / "features", source, copies, num_mels)
     with accelerator.main_process_first():
-        return FeatureCache.build(watch.scratch / FEATURES_FILE, run.data, utterances, frontend)
+        return FeatureCache.shared(run.features, inputs.key, source, copies, num_mels)
 
 
 def make_accelerator(settings: TrainingSettings) -> Accelerator:

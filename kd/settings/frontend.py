@@ -17,6 +17,9 @@ def _in_order(low_high: tuple[float, float]) -> tuple[float, float]:
     return low_high
 
 
+Range = Annotated[tuple[float, float], AfterValidator(_in_order)]
+
+
 class FrontEndSettings(Strict):
     """Kaldi log-mel filter banks. The defaults are what sherpa-onnx computes for a zipformer CTC model.
 
@@ -91,13 +94,34 @@ class AugmentSettings(Strict):
     time_mask_share: float = Field(0.1, ge=0, le=1, description="longest time mask, as a share of the utterance")
     frequency_masks: int = Field(2, ge=0)
     frequency_mask_bins: int = Field(20, ge=0, description="widest frequency mask, in mel bins")
-    speeds: tuple[Speed, ...] = Field((), description="speed perturbation: factors drawn evenly, such as 0.9, 1.0, 1.1")
-    noise_share: float = Field(0.0, ge=0, le=1, description="share of the utterances that get noise")
+    speeds: tuple[Speed, ...] = Field(
+        (0.85, 1.0, 1.15), description="speed perturbation: factors drawn evenly; also views of a teacher's outputs"
+    )
+    room_share: float = Field(0.3, ge=0, le=1, description="share of the utterances that get a room's echoes")
+    rt60_s: Range = Field((0.2, 0.9), description="range of the time in which echoes fall by 60 dB")
+    direct_to_echo_db: Range = Field((-3.0, 9.0), description="range of the direct sound over its echoes")
+    noise_share: float = Field(0.3, ge=0, le=1, description="share of the utterances that get noise")
+    telephone_share: float = Field(0.3, ge=0, le=1, description="share of the utterances that go through a telephone")
+    copies: int = Field(
+        4,
+        ge=0,
+        description="perturbed copies of the training part (speed, room, noise, telephone) whose features are kept and "
+        "read in turn, an epoch each; 0: drawn anew in every epoch, for corpora that are large or GPUs that are fast",
+    )
     level_db: float = Field(0.0, ge=0, le=60, description="largest gain or loss of a whole utterance")
     filter_db: float = Field(0.0, ge=0, description="FilterAugment: largest gain or loss at any frequency")
-    noise_snr_db: Annotated[tuple[float, float], AfterValidator(_in_order)] = Field(
-        (5.0, 25.0), description="range of the noise's SNR"
-    )
+    noise_snr_db: Range = Field((5.0, 30.0), description="range of the noise's SNR")
+
+    @property
+    def leaves_waveforms(self) -> bool:
+        """Whether every epoch has the same features before masking: no speed, room, noise or telephone is drawn."""
+        return set(self.speeds) <= {1.0} and self.room_share == self.noise_share == self.telephone_share == 0
+
+    @model_validator(mode="after")
+    def _rooms_echo(self) -> Self:
+        if self.rt60_s[0] <= 0:
+            raise ValueError(f"rt60_s begins at {self.rt60_s[0]:g}: a room's echoes take some time, such as 0.2 s")
+        return self
 
     def with_time_masking(self, times: float) -> Self:
         """The same with so many times as much time masked: by more masks, each of a suitable length."""

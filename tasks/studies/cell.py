@@ -143,11 +143,14 @@ def _run_cell(cell: Cell) -> None:
 def _prepare(cell: Cell, paths: Paths) -> None:
     studies = cell.root.parent.parent
     link_corpus_and_teacher(cell.params, cell.root, studies, partial(_watch, cell))
-    shared = cell.root.parent / "heard"  # no two cells ask a recogniser about the same audio
-    shared.mkdir(exist_ok=True)
     paths.scratch.mkdir(exist_ok=True)
-    with suppress(FileExistsError):
-        (paths.scratch / "heard").symlink_to(Path("..", "..", "heard"))
+    for name in (
+        "heard",
+        "features",
+    ):  # no two cells ask a recogniser about the same audio, or compute features twice
+        (cell.root.parent / name).mkdir(exist_ok=True)
+        with suppress(FileExistsError):
+            (paths.scratch / name).symlink_to(Path("..", "..", name))
 
 
 def _score(cell: Cell, paths: Paths, model: str) -> dict[str, Any]:

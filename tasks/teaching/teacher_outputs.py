@@ -37,7 +37,7 @@ class LiveOutputs:
         self.teacher = teacher
 
     def of(self, heard: Heard) -> Taught:
-        return Taught(*self.teacher.posteriors(heard.waveform_BN, heard.lengths_B))
+        return Taught(*self.teacher.posteriors(*heard.audio))
 
 
 def open_stored(

@@ -33,7 +33,7 @@ class LiveStates:
     @torch.no_grad()
     def of(self, heard: Heard) -> Taught:
         model = self.teacher.model
-        features_BTF, frames_B = self.teacher.features(heard.waveform_BN, heard.lengths_B)
+        features_BTF, frames_B = self.teacher.features(*heard.audio)
         with tapped(model, self.layers) as caught:
             logits_BTV, lengths_B = model(features_BTF, frames_B)
         return Taught(logits_BTV.float().log_softmax(-1), lengths_B, states_of(model, caught, frames_B))

@@ -23,7 +23,9 @@ from kd.augment import (
 from kd.frontend import LogMel
 from kd.settings.frontend import AugmentSettings, FrontEndSettings
 
-OFF = AugmentSettings(time_masks=0, frequency_masks=0)
+OFF = AugmentSettings(
+    time_masks=0, frequency_masks=0, speeds=(), room_share=0, noise_share=0, telephone_share=0, noise_snr_db=(5.0, 25.0)
+)
 SPEEDS = OFF.model_copy(update={"speeds": (0.9, 1.0, 1.1)})
 NOISE = OFF.model_copy(update={"noise_share": 1.0, "noise_snr_db": (5.0, 25.0)})
 MASKS = AugmentSettings()

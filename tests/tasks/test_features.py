@@ -8,13 +8,15 @@ import pandas as pd
 import pytest
 import torch
 
+from kd.augment import AS_RECORDED
 from kd.frontend import LogMel
 from kd.settings.frontend import AugmentSettings, FrontEndSettings
 from kd.text import Vocabulary
 from tasks.data import PreparedData
-from tasks.features import FeatureCache, cacheable
+from tasks.features import FeatureCache, copies_of, unperturbed
 
 RATE = 16_000
+STILL = {"speeds": (1.0,), "room_share": 0, "noise_share": 0, "telephone_share": 0}
 
 
 @pytest.fixture
@@ -33,46 +35,61 @@ def data(tmp_path: Path) -> PreparedData:
     return PreparedData.load(tmp_path)
 
 
+def built(folder: Path, data: PreparedData, mels: int = 80, **changes: float) -> FeatureCache:
+    front_end = LogMel(FrontEndSettings(num_mels=mels))
+    return FeatureCache.build(folder, unperturbed(data, data.utterances, front_end, **changes), 1, mels)
+
+
 def test_gives_what_the_front_end_gives(data: PreparedData, tmp_path: Path) -> None:
-    front_end, utterances = LogMel(FrontEndSettings()), data.utterances[1:]
-    cache = FeatureCache.build(tmp_path / "new" / "features.f16", data, utterances, front_end, batch_seconds=0.5)
-    for batch in data.batches(utterances, 0.8, shuffle=(1, 2)):
-        features_BTF, lengths_B = cache.read(batch.indices)
+    front_end, cache = LogMel(FrontEndSettings()), built(tmp_path / "new" / "features", data, batch_seconds=0.5)
+    for batch in data.batches(data.utterances, 0.8, shuffle=(1, 2)):
+        features_BTF, lengths_B, speeds = cache.read(batch.indices, epoch=7)
         expected_BTF, expected_B = front_end(batch.waveform_BN, batch.lengths_B)
         assert features_BTF.dtype == torch.float32
         assert lengths_B.tolist() == expected_B.tolist()
+        assert set(speeds) == {AS_RECORDED}
         torch.testing.assert_close(features_BTF, expected_BTF, atol=0.0045, rtol=0)
         for row, length in enumerate(lengths_B.tolist()):
             assert not features_BTF[row, length:].any()
 
 
-def test_takes_a_whole_file_as_it_is_and_ignores_a_part(data: PreparedData, tmp_path: Path) -> None:
-    file, front_end = tmp_path / "features.f16", LogMel(FrontEndSettings(num_mels=32))
-    (tmp_path / "features.f16.part").write_bytes(b"left by a run that was killed")
-    first, lengths_B = FeatureCache.build(file, data, data.utterances, front_end).read(range(6))
+def test_takes_a_whole_folder_as_it_is_and_ignores_a_part(data: PreparedData, tmp_path: Path) -> None:
+    (tmp_path / "features.part").mkdir()
+    (tmp_path / "features.part" / "copy-000.f16").write_bytes(b"left by a run that was killed")
+    first, lengths_B, _ = built(tmp_path / "features", data, 32).read(range(6))
     assert lengths_B.tolist() == [(u.num_samples + 80) // 160 for u in data.utterances]
-    assert [f.name for f in tmp_path.glob("features*")] == ["features.f16"]
-    written = file.stat().st_mtime_ns
-    again, _ = FeatureCache.build(file, data, data.utterances, front_end).read(range(6))
-    assert file.stat().st_mtime_ns == written
+    assert not (tmp_path / "features.part").exists()
+    written = (tmp_path / "features" / "copy-000.f16").stat().st_mtime_ns
+    again, _, _ = built(tmp_path / "features", data, 32).read(range(6))
+    assert (tmp_path / "features" / "copy-000.f16").stat().st_mtime_ns == written
     assert torch.equal(first, again)
 
 
-def test_refuses_the_file_of_other_utterances(data: PreparedData, tmp_path: Path) -> None:
-    file, front_end = tmp_path / "features.f16", LogMel(FrontEndSettings())
-    FeatureCache.build(file, data, data.utterances, front_end)
-    with pytest.raises(ValueError, match=r"but 5 utterances need \d+\. .*delete it"):
-        FeatureCache.build(file, data, data.utterances[1:], front_end)
+def test_refuses_a_file_that_was_cut(data: PreparedData, tmp_path: Path) -> None:
+    built(tmp_path / "features", data)
+    file = tmp_path / "features" / "copy-000.f16"
+    file.write_bytes(file.read_bytes()[:-2])
+    with pytest.raises(ValueError, match=r"its 6 utterances need \d+\. It was cut short: delete"):
+        built(tmp_path / "features", data)
+
+
+def test_only_the_newest_caches_stay(data: PreparedData, tmp_path: Path) -> None:
+    source = unperturbed(data, data.utterances, LogMel(FrontEndSettings(num_mels=16)))
+    opened = [FeatureCache.shared(tmp_path, key, source, 1, 16) for key in "abcdef"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["d", "e", "f"]
+    assert torch.equal(opened[0].read([0])[0], opened[-1].read([0])[0]), "what is in use outlives its folder"
 
 
 @pytest.mark.parametrize(
-    ("settings", "expected"),
+    ("settings", "copies"),
     [
-        (AugmentSettings(), True),
-        (AugmentSettings(speeds=(1.0,)), True),
-        (AugmentSettings(speeds=(0.9, 1.0)), False),
-        (AugmentSettings(noise_share=0.1), False),
+        (AugmentSettings(), 4),
+        (AugmentSettings(copies=0), 0),
+        (AugmentSettings(**STILL), 1),
+        (AugmentSettings(**STILL, copies=0), 1),
+        (AugmentSettings(**STILL | {"speeds": (0.9, 1.0)}, copies=0), 0),
+        (AugmentSettings(**STILL | {"room_share": 0.1}, copies=3), 3),
     ],
 )
-def test_only_an_unchanged_waveform_is_cached(settings: AugmentSettings, expected: bool) -> None:
-    assert cacheable(settings) is expected
+def test_as_many_copies_as_differ(settings: AugmentSettings, copies: int) -> None:
+    assert copies_of(settings) == copies

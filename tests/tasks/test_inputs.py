@@ -14,7 +14,7 @@ from kd.settings.itself import ConsistencyCTC
 from kd.text import frames_needed
 from tasks.checkpoint import load_checkpoint
 from tasks.data import PreparedData
-from tasks.features import FeatureCache
+from tasks.features import FeatureCache, unperturbed
 from tasks.inputs import Inputs, Share, TrainingInputs
 from tasks.teaching.frame_teacher import ModelTeacher
 from tasks.teaching.output_store import OutputStore
@@ -23,6 +23,8 @@ from tasks.teaching.teacher_pass import fill, views
 from tasks.watch import Silent
 
 OFF = {"time_masks": 0, "frequency_masks": 0}
+STILL = {"speeds": [], "room_share": 0, "noise_share": 0, "telephone_share": 0, "noise_snr_db": [5, 25]}
+"""Where a test does not say otherwise, waveforms are left as they are."""
 
 
 class Setup:
@@ -43,12 +45,12 @@ class Setup:
             **changes,
         }
         return TrainingInputs(
-            self.data, self.utterances, self.frontend, AugmentSettings.model_validate(augment), **arguments
+            self.data, self.utterances, self.frontend, AugmentSettings.model_validate(STILL | augment), **arguments
         )
 
     def stored(self, augment: dict[str, Any]) -> StoredOutputs:
         """All outputs that a student needs under this augmentation, and no others."""
-        speeds = views(AugmentSettings.model_validate(augment))
+        speeds = views(AugmentSettings.model_validate(STILL | augment))
         codec = Codec.of(len(self.data.vocabulary), None)
         store = OutputStore.begin(self.folder / "stores" / str(speeds), codec)
         fill(store, self.teacher, self.data, self.utterances, speeds, Silent())
@@ -180,7 +182,8 @@ def test_an_utterance_that_would_not_fit_keeps_its_speed(setup: Setup) -> None:
 
 
 def test_stored_features_are_masked_as_fresh_ones(setup: Setup, tmp_path: Path) -> None:
-    cache = FeatureCache.build(tmp_path / "features.f16", setup.data, setup.utterances, setup.frontend)
+    source = unperturbed(setup.data, setup.utterances, setup.frontend)
+    cache = FeatureCache.build(tmp_path / "features", source, 1, setup.frontend.settings.num_mels)
     masks = {"time_masks": 1, "frequency_masks": 1}
     batches = zip(*(setup.inputs(masks, cache=c).epoch(0) for c in (None, cache)), strict=True)
     for fresh, stored in batches:
@@ -191,7 +194,8 @@ def test_stored_features_are_masked_as_fresh_ones(setup: Setup, tmp_path: Path) 
 def test_two_views_differ_in_their_masks_alone(setup: Setup, tmp_path: Path) -> None:
     """Of the same speed and noise, stored or fresh; outside of masks they are the same features."""
     two = ConsistencyCTC(name="cr_ctc", time_masking=2.0)
-    cache = FeatureCache.build(tmp_path / "features.f16", setup.data, setup.utterances, setup.frontend)
+    source = unperturbed(setup.data, setup.utterances, setup.frontend)
+    cache = FeatureCache.build(tmp_path / "features", source, 1, setup.frontend.settings.num_mels)
     noisy = {"speeds": [0.9, 1.1], "noise_share": 1.0, "time_masks": 1, "frequency_masks": 0}
     for augment, stored in ((noisy, None), ({"time_masks": 1, "frequency_masks": 0}, cache)):
         inputs = setup.inputs(augment, two_views=two, cache=stored)
