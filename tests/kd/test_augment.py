@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 from kd.augment import (
     LOG_FLOOR,
     add_noise,
+    add_rooms,
     as_fraction,
     at_speeds,
     change_filter,
@@ -19,6 +20,7 @@ from kd.augment import (
     lengths_at,
     perturb,
     spec_augment,
+    through_telephones,
 )
 from kd.frontend import LogMel
 from kd.settings.frontend import AugmentSettings, FrontEndSettings
@@ -29,6 +31,10 @@ OFF = AugmentSettings(
 SPEEDS = OFF.model_copy(update={"speeds": (0.9, 1.0, 1.1)})
 NOISE = OFF.model_copy(update={"noise_share": 1.0, "noise_snr_db": (5.0, 25.0)})
 MASKS = AugmentSettings()
+ROOMS = OFF.model_copy(update={"room_share": 1.0})
+TELEPHONES = OFF.model_copy(update={"telephone_share": 1.0})
+CHANNEL = NOISE.model_copy(update={"room_share": 1.0, "telephone_share": 1.0})
+RATE = 16_000
 FILTER = OFF.model_copy(update={"filter_db": 6.0})
 LEVEL = OFF.model_copy(update={"level_db": 15.0})
 LENGTHS = torch.tensor([4_000, 1, 2_511, 0, 1_600])
@@ -56,6 +62,14 @@ def noisy(settings: AugmentSettings, generator: Generator) -> Tensor:
     return add_noise(tones(padding=0.0), LENGTHS, settings=settings, generator=generator)
 
 
+def in_rooms(settings: AugmentSettings, generator: Generator) -> Tensor:
+    return add_rooms(tones(padding=0.0), LENGTHS, RATE, settings=settings, generator=generator)
+
+
+def called(settings: AugmentSettings, generator: Generator) -> Tensor:
+    return through_telephones(tones(padding=0.0), LENGTHS, RATE, settings=settings, generator=generator)
+
+
 def faster(settings: AugmentSettings, generator: Generator) -> Tensor:
     return change_speed(tones(padding=0.0), LENGTHS, settings=settings, generator=generator)[0]
 
@@ -74,6 +88,8 @@ def scaled(settings: AugmentSettings, generator: Generator) -> Tensor:
 
 ALL: dict[str, tuple[Callable[[AugmentSettings, Generator], Tensor], AugmentSettings]] = {
     "noise": (noisy, NOISE),
+    "rooms": (in_rooms, ROOMS),
+    "telephones": (called, TELEPHONES),
     "speed": (faster, SPEEDS),
     "masks": (masked, MASKS),
     "filter": (filtered, FILTER),
@@ -92,9 +108,8 @@ def test_drawn_from_the_generator_alone(augment: Callable[..., Tensor], settings
 def test_off_is_identity_and_draws_nothing() -> None:
     waveform_BN, features_BTF, generator = tones(padding=0.0), features(LENGTHS // 10), seeded()
     before = generator.get_state()
-    got_BN, lengths_B = perturb(waveform_BN, LENGTHS, settings=OFF, generator=generator)
-    assert got_BN is waveform_BN
-    assert lengths_B is LENGTHS
+    assert change_speed(waveform_BN, LENGTHS, settings=OFF, generator=generator) == (waveform_BN, LENGTHS)
+    assert perturb(waveform_BN, LENGTHS, RATE, settings=OFF, generator=generator) is waveform_BN
     assert spec_augment(features_BTF, LENGTHS // 10, settings=OFF, generator=generator) is features_BTF
     assert change_filter(features_BTF, LENGTHS // 10, settings=OFF, generator=generator) is features_BTF
     assert change_level(features_BTF, LENGTHS // 10, settings=OFF, generator=generator) is features_BTF
@@ -104,18 +119,24 @@ def test_off_is_identity_and_draws_nothing() -> None:
 def test_inputs_are_left_as_they_are() -> None:
     waveform_BN, features_BTF = tones(padding=0.0), features(LENGTHS // 10)
     copies = waveform_BN.clone(), features_BTF.clone()
-    perturb(waveform_BN, LENGTHS, settings=SPEEDS.model_copy(update={"noise_share": 1.0}), generator=seeded())
+    change_speed(waveform_BN, LENGTHS, settings=SPEEDS, generator=seeded())
+    perturb(waveform_BN, LENGTHS, RATE, settings=CHANNEL, generator=seeded())
     spec_augment(features_BTF, LENGTHS // 10, settings=MASKS, generator=seeded())
     assert torch.equal(waveform_BN, copies[0])
     assert torch.equal(features_BTF, copies[1])
 
 
 def test_what_the_padding_holds_does_not_matter() -> None:
-    settings = SPEEDS.model_copy(update={"noise_share": 1.0})
-    clean_BN, lengths_B = perturb(tones(padding=0.0), LENGTHS, settings=settings, generator=seeded(3))
-    dirty_BN, _ = perturb(tones(padding=float("nan")), LENGTHS, settings=settings, generator=seeded(3))
+    clean_BN, lengths_B = change_speed(tones(padding=0.0), LENGTHS, settings=SPEEDS, generator=seeded(3))
+    dirty_BN, _ = change_speed(tones(padding=float("nan")), LENGTHS, settings=SPEEDS, generator=seeded(3))
     assert torch.equal(clean_BN, dirty_BN)
     assert not clean_BN[~inside(clean_BN, lengths_B)].any()
+    clean_BN, dirty_BN = (
+        perturb(tones(padding=padding), LENGTHS, RATE, settings=CHANNEL, generator=seeded(3)) for padding in (0.0, 7.0)
+    )
+    valid_BN = inside(clean_BN, LENGTHS)
+    assert torch.equal(clean_BN[valid_BN], dirty_BN[valid_BN])
+    assert not clean_BN[~valid_BN].any()
     masked_BTF = masked(MASKS, seeded(3))
     assert not masked_BTF[~inside(masked_BTF, LENGTHS // 10)].any()
 
@@ -293,3 +314,41 @@ def test_changing_speed_is_drawing_and_moving() -> None:
     found_BN, found_B = change_speed(waveform_BN, LENGTHS, settings=SPEEDS, generator=seeded(4))
     assert torch.equal(found_BN, expected_BN)
     assert torch.equal(found_B, expected_B)
+
+
+def test_rooms_keep_length_and_level_and_add_echoes() -> None:
+    """The level is that of before, and half a second of sound rings on in a quarter second of silence."""
+    waveform_BN = torch.zeros(2, 12_000)
+    waveform_BN[:, :8_000] = torch.randn(2, 8_000, generator=seeded(1)) * 0.1
+    lengths_B = torch.tensor([12_000, 12_000])
+    wet_BN = add_rooms(waveform_BN, lengths_B, RATE, settings=ROOMS, generator=seeded(2))
+    assert wet_BN.shape == waveform_BN.shape
+    torch.testing.assert_close(wet_BN.square().mean(1), waveform_BN.square().mean(1), rtol=1e-3, atol=0)
+    assert (wet_BN[:, 8_100:9_000].square().mean(1) > 1e-3 * wet_BN[:, :8_000].square().mean(1)).all()
+
+
+def test_telephones_keep_their_band_their_time_and_about_the_level() -> None:
+    times_N = torch.arange(16_000) / RATE
+    inside_N, outside_N = torch.sin(2 * math.pi * 1_000 * times_N) * 0.1, torch.sin(2 * math.pi * 6_000 * times_N) * 0.1
+    lengths_B = torch.tensor([16_000, 16_000])
+    waveform_BN = torch.stack([inside_N, inside_N + outside_N])
+    heard_BN = through_telephones(waveform_BN, lengths_B, RATE, settings=TELEPHONES, generator=seeded(4))
+    spectrum_BK = torch.fft.rfft(heard_BN).abs() / 8_000
+    assert (spectrum_BK[:, 1_000] - 0.1).abs().max() < 0.01
+    assert spectrum_BK[:, 5_000:].max() < 0.001
+
+
+@pytest.mark.parametrize(("change", "settings"), [(add_rooms, ROOMS), (through_telephones, TELEPHONES)])
+def test_a_share_of_the_utterances_meets_a_channel(change: Callable[..., Tensor], settings: AugmentSettings) -> None:
+    shares = {name: 0.3 * getattr(settings, name) for name in ("room_share", "telephone_share")}
+    share = settings.model_copy(update=shares)
+    lengths_B = torch.full((400,), 400)
+    waveform_BN = torch.randn(400, 400, generator=seeded(5))
+    changed_BN = change(waveform_BN, lengths_B, RATE, settings=share, generator=seeded(6))
+    assert 0.22 < float((changed_BN != waveform_BN).any(1).float().mean()) < 0.38
+
+
+@pytest.mark.parametrize(("change", "settings"), [(add_rooms, ROOMS), (through_telephones, TELEPHONES)])
+def test_silence_stays_silent_in_every_channel(change: Callable[..., Tensor], settings: AugmentSettings) -> None:
+    silence_BN = torch.zeros(3, 900)
+    assert not change(silence_BN, torch.tensor([900, 0, 300]), RATE, settings=settings, generator=seeded()).any()
