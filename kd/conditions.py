@@ -10,7 +10,7 @@ import numpy as np
 import scipy  # its parts are imported where they are first used
 from numpy.typing import NDArray
 
-from kd.settings.conditions import Condition, Level, Noise, Rate, Reverberation
+from kd.settings.conditions import Clipping, Condition, Level, Noise, Rate, Reverberation
 
 Samples = NDArray[np.float64]
 
@@ -33,7 +33,9 @@ def degrade(
     elif isinstance(condition, Rate):
         heard_M = change_rate(given_N, condition.factor)
     elif isinstance(condition, Level):
-        heard_M = given_N * 10 ** (condition.gain_db / 20)
+        heard_M = given_N * min(10 ** (condition.gain_db / 20), max(1.0, _to_full_scale(given_N)))
+    elif isinstance(condition, Clipping):
+        heard_M = given_N * _to_full_scale(given_N) * 10 ** (condition.over_db / 20)
     else:
         heard_M = telephone(given_N, sample_rate_hz)
     return np.clip(np.round(heard_M * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
@@ -86,6 +88,12 @@ def mu_law(samples_N: Samples) -> Samples:
     pressed_N = np.sign(samples_N) * np.log1p(MU * np.abs(samples_N)) / np.log1p(MU)
     levels_N = np.round(pressed_N * (MU // 2)) / (MU // 2)
     return np.asarray(np.sign(levels_N) * np.expm1(np.abs(levels_N) * np.log1p(MU)) / MU)
+
+
+def _to_full_scale(samples_N: Samples) -> float:
+    """The gain that brings the peak to full scale; 1 of silence."""
+    peak = float(np.abs(samples_N).max(initial=0.0))
+    return (FULL_SCALE - 1) / FULL_SCALE / peak if peak else 1.0
 
 
 def rms(samples_N: Samples) -> float:

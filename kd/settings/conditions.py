@@ -41,7 +41,7 @@ class Rate(Strict):
 
 
 class Level(Strict):
-    """Louder or quieter in 16 bits: what is too loud is clipped, what is too quiet loses bits."""
+    """Louder or quieter in 16 bits: louder at most until the peak is at full scale; what is too quiet loses bits."""
 
     kind: Literal["level"]
     gain_db: float = Field(ge=-90, le=60)
@@ -49,6 +49,17 @@ class Level(Strict):
     @property
     def name(self) -> str:
         return f"{abs(self.gain_db):g} dB {'louder' if self.gain_db > 0 else 'quieter'}"
+
+
+class Clipping(Strict):
+    """Overdriven: the peak is brought so far beyond full scale, and what is beyond is cut off."""
+
+    kind: Literal["clipping"]
+    over_db: float = Field(10.0, gt=0, le=40)
+
+    @property
+    def name(self) -> str:
+        return f"clipped by {self.over_db:g} dB"
 
 
 class Telephone(Strict):
@@ -61,4 +72,4 @@ class Telephone(Strict):
         return "telephone"
 
 
-Condition = Annotated[Noise | Reverberation | Rate | Level | Telephone, Field(discriminator="kind")]
+Condition = Annotated[Noise | Reverberation | Rate | Level | Clipping | Telephone, Field(discriminator="kind")]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from kd.settings.base import Strict
-from kd.settings.conditions import Condition, Level, Noise, Rate, Reverberation, Telephone
+from kd.settings.conditions import Clipping, Condition, Level, Noise, Rate, Reverberation, Telephone
 
 
 class AbsoluteMargin(Strict):
@@ -52,12 +52,13 @@ CONDITIONS: tuple[Condition, ...] = (
     Rate(kind="rate", factor=0.85),
     Rate(kind="rate", factor=1.15),
     Level(kind="level", gain_db=-20),
+    Level(kind="level", gain_db=10),
+    Clipping(kind="clipping", over_db=10),
     Telephone(kind="telephone"),
 )
 
 
 class EvaluationParams(Strict):
-    batch_seconds: float = Field(120.0, gt=0)
     confidence: float = Field(0.95, gt=0.5, lt=1, description="of each interval, and of all claims together")
     margin: Margin = AbsoluteMargin(kind="absolute", value=0.01)
     others: dict[str, OtherTable] = Field({}, description="further recognisers to be judged in the same table")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from kd.conditions import FULL_SCALE, add_noise, change_rate, degrade, mu_law, reverberate, rms, telephone
-from kd.settings.conditions import Condition, Level, Noise, Rate, Reverberation, Telephone
+from kd.settings.conditions import Clipping, Condition, Level, Noise, Rate, Reverberation, Telephone
 
 RATE_HZ = 16_000
 EVERY: list[Condition] = [
@@ -11,6 +11,8 @@ EVERY: list[Condition] = [
     Reverberation(kind="reverberation"),
     Rate(kind="rate", factor=1.15),
     Level(kind="level", gain_db=-20),
+    Level(kind="level", gain_db=10),
+    Clipping(kind="clipping"),
     Telephone(kind="telephone"),
 ]
 IDS = [condition.name for condition in EVERY]
@@ -90,12 +92,23 @@ def test_faster_is_shorter_and_higher() -> None:
     assert peak_hz(heard) == pytest.approx(500, abs=2)
 
 
-def test_too_loud_is_clipped_and_too_quiet_loses_bits() -> None:
+def test_a_level_never_clips_and_what_is_too_quiet_loses_bits() -> None:
     given = np.round(tone(440, level=0.5) * FULL_SCALE).astype(np.int16)
+    louder = degrade(given, RATE_HZ, Level(kind="level", gain_db=3), rng())
+    assert np.abs(louder - given * 10**0.15).max() <= 0.5
     loud = degrade(given, RATE_HZ, Level(kind="level", gain_db=12), rng())
-    assert (loud.min(), loud.max()) == (-FULL_SCALE, FULL_SCALE - 1)
+    assert int(np.abs(loud.astype(int)).max()) == FULL_SCALE - 1
+    assert np.corrcoef(loud, given)[0, 1] > 0.9999
     quiet = degrade(given, RATE_HZ, Level(kind="level", gain_db=-80), rng())
     assert set(quiet.tolist()) <= set(range(-3, 4))
+
+
+def test_clipping_cuts_off_what_is_beyond_full_scale() -> None:
+    """A sine whose peak is 6 dB over is cut wherever it passes half of it: in two thirds of its samples."""
+    given = np.round(tone(440, level=0.01) * FULL_SCALE).astype(np.int16)
+    heard = degrade(given, RATE_HZ, Clipping(kind="clipping", over_db=20 * np.log10(2)), rng())
+    assert (heard.min(), heard.max()) == (-FULL_SCALE, FULL_SCALE - 1)
+    assert np.mean((heard == heard.min()) | (heard == heard.max())) == pytest.approx(2 / 3, abs=0.02)
 
 
 @pytest.mark.parametrize(("freq_hz", "passes"), [(100, False), (1000, True), (3000, True), (5000, False)])
