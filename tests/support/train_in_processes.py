@@ -52,7 +52,7 @@ def train_student(
     settings = {"problem": problem, "num_features": 16, "num_outputs": len(data.vocabulary), "encoder": encoder}
     torch.manual_seed(5)
     model = build(ModelSettings.model_validate(settings))
-    model.set_statistics(*feature_statistics(data, data.split("train"), frontend, 2.0))
+    model.set_statistics(*feature_statistics(model, data, data.split("train"), frontend, 2.0))
     training = {
         "epochs": 3, "batch_seconds": 2.0, "device": "cpu", "clip_norm": 1.0,
         "optimiser": {"name": "sgd", "rate": 0.05}, "schedule": {"name": "constant"}, **changes,

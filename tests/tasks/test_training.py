@@ -18,6 +18,7 @@ from workspace import FRONTEND, make_workspace
 
 from kd.frontend import LogMel
 from kd.settings.training import TrainingSettings
+from tasks.checkpoint import load_checkpoint
 from tasks.data import PreparedData
 from tasks.training import feature_statistics, make_accelerator, write_history
 
@@ -25,14 +26,18 @@ SUPPORT = Path(__file__).parents[1] / "support"
 REPO = Path(__file__).parents[2]
 
 
-def test_statistics_are_those_of_all_valid_frames(tmp_path: Path) -> None:
-    data, frontend = PreparedData.load(make_workspace(tmp_path).prepared), LogMel(FRONTEND)
-    frames = []
+@pytest.mark.parametrize("level_frames", [0, 7])
+def test_statistics_are_those_of_all_valid_frames(tmp_path: Path, level_frames: int) -> None:
+    """As the model levels them."""
+    paths, frontend, frames = make_workspace(tmp_path), LogMel(FRONTEND), []
+    data, model = PreparedData.load(paths.prepared), load_checkpoint(paths.model("teacher")).model
+    model.settings = model.settings.model_copy(update={"level_frames": level_frames})
     for utterance in data.split("train"):
         waveform = torch.from_numpy(data.waveform(utterance))[None]
-        frames.append(frontend(waveform, torch.tensor([waveform.shape[1]]))[0][0])
+        features_1TF, _ = frontend(waveform, torch.tensor([waveform.shape[1]]))
+        frames.append(model.levelled(features_1TF, torch.ones(features_1TF.shape[:2], dtype=torch.bool))[0])
     everything = torch.cat(frames).double()
-    mean, deviation = feature_statistics(data, data.split("train"), frontend, 2.5)
+    mean, deviation = feature_statistics(model, data, data.split("train"), frontend, 2.5)
     torch.testing.assert_close(mean.double(), everything.mean(0), rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(deviation.double(), everything.std(0, correction=0), rtol=1e-3, atol=1e-4)
 
