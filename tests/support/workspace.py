@@ -34,6 +34,11 @@ ENCODERS: dict[str, dict[str, Any]] = {
 }
 
 
+TRAINING = {"epochs": 3, "batch_seconds": 60}
+STILL = {"speeds": [], "room_share": 0.0, "noise_share": 0.0, "telephone_share": 0.0}
+"""Augmentation that leaves waveforms as they are."""
+
+
 def make_params(problem: str = "transcription", **changes: Any) -> Params:
     """Params of a teacher, a baseline and a distilled student; `changes` replace top-level keys."""
     units = {"units": {"kind": "characters"}} if problem == "transcription" else {}
@@ -44,10 +49,10 @@ def make_params(problem: str = "transcription", **changes: Any) -> Params:
         "corpus": {"kind": "manifest", "root": "corpora", "file": "m.csv"},
         "preprocess": {},
         "frontend": FRONTEND.model_dump(),
-        "teacher": {"source": "train", "model": ENCODERS["teacher"], "training": {"epochs": 3, "batch_seconds": 60}},
-        "student_training": {"epochs": 3, "batch_seconds": 60},
+        "teacher": {"source": "train", "model": ENCODERS["teacher"], "training": TRAINING, "augment": STILL},
+        "student_training": TRAINING,
         "students": {"baseline": labels, "distilled": taught},
-        "student_augment": {},
+        "student_augment": STILL,
         "export": {"forms": ["float32"]},
         "evaluation": {"timing_utterances": 5, "timing_repeats": 2},
         **changes,

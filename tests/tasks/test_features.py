@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from workspace import STILL
 
 from kd.augment import AS_RECORDED
 from kd.frontend import LogMel
@@ -16,7 +17,6 @@ from tasks.data import PreparedData
 from tasks.features import FeatureCache, copies_of, unperturbed
 
 RATE = 16_000
-STILL = {"speeds": (1.0,), "room_share": 0, "noise_share": 0, "telephone_share": 0}
 
 
 @pytest.fixture

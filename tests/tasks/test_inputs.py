@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from workspace import FRONTEND, make_workspace
+from workspace import FRONTEND, STILL, make_workspace
 
 from kd.frontend import LogMel
 from kd.posteriors import Codec
@@ -23,8 +23,7 @@ from tasks.teaching.teacher_pass import fill, views
 from tasks.watch import Silent
 
 OFF = {"time_masks": 0, "frequency_masks": 0}
-STILL = {"speeds": [], "room_share": 0, "noise_share": 0, "telephone_share": 0, "noise_snr_db": [5, 25]}
-"""Where a test does not say otherwise, waveforms are left as they are."""
+NOISE_DB = {"noise_snr_db": [5, 25]}
 
 
 class Setup:
@@ -45,12 +44,16 @@ class Setup:
             **changes,
         }
         return TrainingInputs(
-            self.data, self.utterances, self.frontend, AugmentSettings.model_validate(STILL | augment), **arguments
+            self.data,
+            self.utterances,
+            self.frontend,
+            AugmentSettings.model_validate(STILL | NOISE_DB | augment),
+            **arguments,
         )
 
     def stored(self, augment: dict[str, Any]) -> StoredOutputs:
         """All outputs that a student needs under this augmentation, and no others."""
-        speeds = views(AugmentSettings.model_validate(STILL | augment))
+        speeds = views(AugmentSettings.model_validate(STILL | NOISE_DB | augment))
         codec = Codec.of(len(self.data.vocabulary), None)
         store = OutputStore.begin(self.folder / "stores" / str(speeds), codec)
         fill(store, self.teacher, self.data, self.utterances, speeds, Silent())
