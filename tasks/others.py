@@ -1,5 +1,6 @@
 """What somebody else's recogniser hears in the test part, as the table that evaluation.others names."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -23,7 +24,12 @@ def write_heard(params: Params, settings: WhisperTeacher, paths: Paths, file: Pa
     utterances = data.split("test")
     listener = LISTENERS[settings.source](settings, paths.root)
     heard = listen_once(listener, [clip_of(data, u, 1.0) for u in utterances], paths.scratch / "heard", watch)
-    rows = [{"id": u.id, "text": heard[u.id].texts[0][0] if heard[u.id].texts else ""} for u in utterances]
+    rows = [{"id": u.id, "text": _one_line(heard[u.id].texts)} for u in utterances]
     file.parent.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows).to_csv(file, index=False)
     return len(rows)
+
+
+def _one_line(texts: Sequence[tuple[str, float]]) -> str:
+    """The best text on one line; empty where nothing was heard."""
+    return " ".join(texts[0][0].split()) if texts else ""

@@ -25,6 +25,7 @@ from tasks.params.teachers import (
 from tasks.paths import Paths
 from tasks.preparation.quarantine import RejectedError
 from tasks.preparation.text import normalise
+from tasks.preparation.writing import Writing, replaced
 from tasks.teacher import adopt
 from tasks.teaching.adoption import adopt_frames
 from tasks.teaching.answers import Answer, Hypothesis, write_answers
@@ -112,12 +113,8 @@ def at_speed(waveform_N: npt.NDArray[np.float32], speed: float) -> npt.NDArray[n
 
 def in_units(text: str, params: Params, vocabulary: Vocabulary) -> str | None:
     """A foreign transcript as this pipeline writes its own; None where its units cannot."""
-    alphabet = None if params.problem.kind == "keyword" else params.problem.units.alphabet
-    settings = params.preprocess
     try:
-        plain = normalise(
-            text, lowercase=settings.lowercase, strip_punctuation=settings.strip_punctuation, alphabet=alphabet
-        )
+        plain = normalise(text, Writing.of(params))
         vocabulary.encode(plain)
     except (RejectedError, ValueError):
         return None
@@ -130,9 +127,9 @@ def _answer(
     main, *others = views
     hypotheses = []
     for raw, weight in main.texts:
-        said = _replaced(raw, replacements)
+        said = replaced(raw, replacements)
         hypotheses.append(Hypothesis(raw, write(said), weight))
-    opinions = [_replaced(view.texts[0][0], replacements) for view in others if view.texts]
+    opinions = [replaced(view.texts[0][0], replacements) for view in others if view.texts]
     return Answer(
         id=name,
         hypotheses=tuple(hypotheses),
@@ -141,9 +138,3 @@ def _answer(
         opinions=tuple(write(opinion) or opinion for opinion in opinions),
         refused=main.refused,
     )
-
-
-def _replaced(text: str, replacements: dict[str, str]) -> str:
-    for written, said in replacements.items():
-        text = text.replace(written, said)
-    return text

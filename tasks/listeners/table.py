@@ -1,21 +1,16 @@
 """Transcripts from a table: CSV, TSV, JSONL or Parquet, by id or by path."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
 
 from tasks.listeners.listener import Clip, Transcription
 from tasks.params.teachers import TableTeacher
+from tasks.tables import Columns, Row, read_table
 from tasks.watch import Watch
 
-READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
-    ".csv": lambda file: pd.read_csv(file, dtype=str, keep_default_na=False),
-    ".tsv": lambda file: pd.read_csv(file, dtype=str, keep_default_na=False, sep="\t"),
-    ".jsonl": lambda file: pd.read_json(file, lines=True, dtype=False, precise_float=True),
-    ".parquet": pd.read_parquet,
-}
+COLUMNS = Columns(
+    texts=("id", "path", "hypothesis"), numbers=("confidence", "weight"), needed=("hypothesis",), either=("id", "path")
+)
 EXPECTED = "expected id or path, hypothesis, and optionally confidence and weight"
 
 
@@ -33,11 +28,15 @@ class Table:
 
 def transcriptions(file: Path, clips: Sequence[Clip]) -> Iterator[tuple[str, Transcription]]:
     """What the table says of each clip. Raises ValueError where it cannot be read or knows none of them."""
-    table = _read(file)
-    key = "id" if "id" in table.columns else "path"
-    rows: dict[str, list[dict[str, Any]]] = {}
-    for record in table.to_dict("records"):
-        rows.setdefault(str(record[key]), []).append({str(k): v for k, v in record.items()})
+    if not file.is_file():
+        raise ValueError(f"{file}: no such table; {EXPECTED}")
+    rows: dict[str, list[Row]] = {}
+    key = ""
+    for row in read_table(file, COLUMNS):
+        key = key or ("id" if "id" in row.cells else "path")
+        if (name := row.text(key)) is None:
+            raise ValueError(f"{row.where}: {key} is empty: say which utterance the row is of")
+        rows.setdefault(name, []).append(row)
     known = [clip for clip in clips if _name(clip, key) in rows]
     if not known:
         raise ValueError(
@@ -56,43 +55,15 @@ def _name(clip: Clip, key: str) -> str:
     return clip.id if key == "id" else clip.source
 
 
-def _read(file: Path) -> pd.DataFrame:
-    if not file.is_file():
-        raise ValueError(f"{file}: no such table; {EXPECTED}")
-    if file.suffix.lower() not in READERS:
-        raise ValueError(f"{file}: a table ends in {', '.join(READERS)}, not in '{file.suffix}'")
-    try:
-        table: pd.DataFrame = READERS[file.suffix.lower()](file)
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{file} cannot be read as {file.suffix}: {error}") from None
-    if "hypothesis" not in table.columns or not {"id", "path"} & set(table.columns):
-        raise ValueError(f"{file} has the columns {', '.join(map(str, table.columns))}; {EXPECTED}")
-    return table
-
-
-def _transcription(rows: Sequence[Mapping[str, Any]], where: str) -> Transcription:
-    weights = [_number(row.get("weight"), where, "weight") for row in rows]
+def _transcription(rows: Sequence[Row], where: str) -> Transcription:
+    weights = [row.number("weight") for row in rows]
     if len(rows) > 1 and any(w is None or w <= 0 for w in weights):
         raise ValueError(f"{where}: {len(rows)} rows need a weight above 0 each, found {weights}")
-    texts = [
-        ("" if _empty(row["hypothesis"]) else str(row["hypothesis"]), w or 1.0)
-        for row, w in zip(rows, weights, strict=True)
-    ]
+    texts = [(row.text("hypothesis") or "", w or 1.0) for row, w in zip(rows, weights, strict=True)]
     order = sorted(range(len(rows)), key=lambda i: -texts[i][1])
-    confidence = _number(rows[order[0]].get("confidence"), where, "confidence")
+    confidence = rows[order[0]].number("confidence")
     if confidence is not None and not 0 <= confidence <= 1:
-        raise ValueError(f"{where}: confidence {confidence:g} is no probability: give it between 0 and 1")
+        raise ValueError(
+            f"{rows[order[0]].where}: confidence {confidence:g} is no probability: give it between 0 and 1"
+        )
     return Transcription(tuple(texts[i] for i in order), confidence)
-
-
-def _number(value: Any, where: str, column: str) -> float | None:
-    if _empty(value):
-        return None
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"{where}: {column} '{value}' is no number") from None
-
-
-def _empty(value: Any) -> bool:
-    return value is None or value == "" or bool(pd.isna(value))

@@ -16,6 +16,7 @@ from tasks.params.shrinking import shrink_problems
 from tasks.params.states import state_problems
 from tasks.params.teachers import CheckpointTeacher
 from tasks.params.teaching import teaching_problems
+from tasks.preparation.writing import Writing, lower, shown
 
 if TYPE_CHECKING:
     from tasks.params.pipeline import Params
@@ -94,16 +95,32 @@ def _text_problems(params: "Params") -> Iterator[str]:
         )
     if params.problem.kind != "transcription":
         return
-    alphabet = params.problem.units.alphabet
-    if params.preprocess.lowercase and alphabet != alphabet.lower():
-        yield (
-            "problem.units.alphabet: holds capitals, which preprocess.lowercase leaves in no transcript; "
-            "write them small, or set lowercase: false"
-        )
+    yield from _alphabet_problems(params.problem.units.alphabet, Writing.of(params))
     if params.preprocess.too_long != "quarantine":
         yield (
             f"preprocess.too_long: {params.preprocess.too_long} would part transcripts from their audio; "
             "use quarantine, or problem.kind: keyword"
+        )
+
+
+def _alphabet_problems(alphabet: str, writing: Writing) -> Iterator[str]:
+    """What no transcript could ever hold, so that a unit is learnt from nothing or all transcripts are put aside."""
+    never = writing.never_written()
+    capitals = [c for c in never if writing.lowercase and c != lower(c, writing.language)]
+    if capitals:
+        yield (
+            f"problem.units.alphabet: holds capitals, which preprocess.lowercase leaves in no transcript "
+            f"({shown(capitals)}); write them small, or set lowercase: false"
+        )
+    if others := [c for c in never if c not in capitals]:
+        yield (
+            f"problem.units.alphabet: {shown(others)} can never be written: invisible characters, tabs and line ends "
+            "are left out of transcripts, and what preprocess.replace replaces; remove them from it"
+        )
+    if writing.lowercase and writing.language is None and "\u0131" in alphabet:
+        yield (
+            "problem.units.alphabet: holds '\u0131', whose capital I becomes i unless preprocess.language says "
+            "otherwise; set it: tr or az, or another such as en where I shall become i"
         )
 
 

@@ -8,6 +8,8 @@ from pydantic import Field, field_validator, model_validator
 from kd.settings.base import Strict
 from kd.settings.conditions import Clipping, Condition, Level, Noise, Rate, Reverberation, Telephone
 
+TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
+
 
 class AbsoluteMargin(Strict):
     kind: Literal["absolute"]
@@ -34,13 +36,13 @@ class OtherTable(Strict):
     """Somebody else's recogniser, by a table of what it heard in every test utterance: columns id and text."""
 
     source: Literal["table"]
-    path: Path = Field(description="a .csv, .jsonl or .parquet file in the folder others, which DVC watches")
+    path: Path = Field(description="a .csv, .tsv, .jsonl or .parquet file in the folder others, which DVC watches")
 
     @field_validator("path")
     @classmethod
     def _lies_where_it_is_watched(cls, path: Path) -> Path:
-        if path.parts[:1] != ("others",) or ".." in path.parts or path.suffix not in (".csv", ".jsonl", ".parquet"):
-            raise ValueError(f"{path} is no .csv, .jsonl or .parquet file in the folder others: put it there")
+        if path.parts[:1] != ("others",) or ".." in path.parts or path.suffix.lower() not in TABLES:
+            raise ValueError(f"{path} is no .csv, .tsv, .jsonl or .parquet file in the folder others: put it there")
         return path
 
 

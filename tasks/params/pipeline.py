@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from unicodedata import normalize
 
 import yaml
 from pydantic import (
@@ -32,11 +33,17 @@ from tasks.params.teachers import NOTHING, CheckpointTeacher, Ensemble, OtherTea
 RESERVED_NAMES = ("teacher", "random", "none", "initial")
 
 
+Alphabet = Annotated[str, AfterValidator(lambda alphabet: normalize("NFC", alphabet)), Field(min_length=1)]
+"""Letters in their composed form, in which transcripts are compared with them, however the file writes them."""
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz' "
+
+
 class CharacterUnits(Strict):
     """CTC over characters; what is not in the alphabet goes to quarantine."""
 
     kind: Literal["characters"]
-    alphabet: str = Field("abcdefghijklmnopqrstuvwxyz' ", min_length=1)
+    alphabet: Alphabet = LETTERS
 
 
 class SentencePieceUnits(Strict):
@@ -44,7 +51,7 @@ class SentencePieceUnits(Strict):
 
     kind: Literal["sentencepiece"]
     size: int = Field(64, ge=8, description="units, without the blank")
-    alphabet: str = Field("abcdefghijklmnopqrstuvwxyz' ", min_length=1)
+    alphabet: Alphabet = LETTERS
 
 
 class Transcription(Strict):
@@ -77,12 +84,24 @@ class PreprocessParams(Strict):
     frame_ms: float = Field(40.0, gt=0, description="longest step of any model's frames: CTC must align at it")
     lowercase: bool = True
     strip_punctuation: bool = True
+    language: str | None = Field(
+        None,
+        pattern="^[a-z]{2,3}(-[A-Za-z0-9]+)*$",
+        description="how capitals become small: of tr and az İ becomes i and I becomes ı; null: as Unicode says",
+    )
+    replace: dict[Annotated[str, Field(min_length=1)], str] = Field(
+        {}, description="what is written to how it is read, such as '%': percent; signs without a reading are refused"
+    )
     max_quarantined_share: float = Field(0.1, ge=0, le=1, description="above it the stage stops")
     unlabelled: Literal["quarantine", "keep"] = Field(
         "quarantine", description="keep: audio without a transcript trains students that learn from a teacher"
     )
     workers: int = Field(0, ge=0, description="processes; 0: one for each core")
     splits: SplitParams = SplitParams()
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_unused(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in whole(self).items() if key not in ("language", "replace") or value}
 
     @model_validator(mode="after")
     def _limits_in_order(self) -> Self:

@@ -18,6 +18,7 @@ from tasks.params.pipeline import Params, PreprocessParams
 from tasks.preparation.audio import Samples, check_sound, decode, level, listen, locate, to_int16, to_rate, trim
 from tasks.preparation.quarantine import Quarantined, Reason, RejectedError
 from tasks.preparation.text import normalise, reference
+from tasks.preparation.writing import Writing
 
 _JOINT_S = 0.025  # windows in which the background of two joined recordings is measured
 
@@ -29,12 +30,11 @@ class Plan:
     project: Path
     settings: PreprocessParams
     sample_rate_hz: int
-    alphabet: str | None  # None: the whole text is a label
+    writing: Writing
 
     @classmethod
     def of(cls, params: Params, project: Path) -> "Plan":
-        alphabet = None if params.problem.kind == "keyword" else params.problem.units.alphabet
-        return cls(project, params.preprocess, params.frontend.sample_rate_hz, alphabet)
+        return cls(project, params.preprocess, params.frontend.sample_rate_hz, Writing.of(params))
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def _as_recorded(row: RawUtterance, plan: Plan) -> Prepared | Quarantined:
     """
     rate_hz = plan.sample_rate_hz
     try:
-        text = reference(row.text, lowercase=plan.settings.lowercase, strip_punctuation=plan.settings.strip_punctuation)
+        text = reference(row.text, plan.writing)
         heard = _joined(row, plan, lambda file, start_s, end_s: _Heard.of(listen(file, start_s, end_s, rate_hz)))
     except RejectedError as error:
         return _put_aside(row, row.id, error)
@@ -99,12 +99,7 @@ def _text(row: RawUtterance, plan: Plan) -> str | None:
     settings = plan.settings
     if settings.unlabelled == "keep" and row.split == "train" and not row.is_labelled:
         return None
-    return normalise(
-        row.text,
-        lowercase=settings.lowercase,
-        strip_punctuation=settings.strip_punctuation,
-        alphabet=plan.alphabet,
-    )
+    return normalise(row.text, plan.writing)
 
 
 def _finish(

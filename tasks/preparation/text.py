@@ -1,42 +1,29 @@
 """Normalisation of transcripts, and whether CTC can align them."""
 
-import unicodedata
-
 from kd.settings.frontend import FrontEndSettings
 from kd.text import Vocabulary, frames_needed
 from tasks.preparation.quarantine import Reason, RejectedError
+from tasks.preparation.writing import Writing, is_spoken, shown
 
-_APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "`": "'", "´": "'"})
 
-
-def normalise(text: str | None, *, lowercase: bool, strip_punctuation: bool, alphabet: str | None) -> str:
-    """Compatibility form (NFKC), straight apostrophes, single spaces; and as the settings say.
-
-    Punctuation that the alphabet holds is kept, other becomes a space. With an alphabet, raises
-    RejectedError naming each character that is not in it.
-    """
-    if text is None:
-        raise RejectedError(Reason.MISSING_TEXT, "no transcript is given")
-    plain = unicodedata.normalize("NFKC", text.translate(_APOSTROPHES))
-    if lowercase:
-        plain = plain.lower()
-    if strip_punctuation:
-        plain = "".join(" " if _is_punctuation(c) and c not in (alphabet or "'") else c for c in plain)
-    plain = " ".join(plain.split())
-    if not plain:
-        raise RejectedError(Reason.MISSING_TEXT, f"the transcript {text!r} holds no word")
-    if alphabet is not None and (unknown := sorted(set(plain) - set(alphabet))):
-        raise RejectedError(Reason.OUT_OF_ALPHABET, f"{' '.join(map(repr, unknown))} in {plain!r}")
+def normalise(text: str | None, writing: Writing) -> str:
+    """The transcript in its normal form. Raises RejectedError naming each character that the alphabet has not."""
+    plain = reference(text, writing)
+    if unknown := writing.strange(plain):
+        signs = [c for c in unknown if is_spoken(c)]
+        how = f"; preprocess.replace can say how {' '.join(signs)} is read" if signs else ""
+        raise RejectedError(Reason.OUT_OF_ALPHABET, f"{shown(unknown)} in {plain!r}{how}")
     return plain
 
 
-def reference(text: str | None, *, lowercase: bool, strip_punctuation: bool) -> str:
+def reference(text: str | None, writing: Writing) -> str:
     """A transcript of the test part: normalised like any other, but signs that no unit can write stay, as errors."""
-    return normalise(text, lowercase=lowercase, strip_punctuation=strip_punctuation, alphabet=None)
-
-
-def _is_punctuation(character: str) -> bool:
-    return unicodedata.category(character)[0] in "PS"
+    if text is None:
+        raise RejectedError(Reason.MISSING_TEXT, "no transcript is given")
+    plain = writing.plain(text)
+    if not plain:
+        raise RejectedError(Reason.MISSING_TEXT, f"the transcript {text!r} holds no word")
+    return plain
 
 
 def output_frames(num_samples: int, frontend: FrontEndSettings, frame_ms: float) -> int:

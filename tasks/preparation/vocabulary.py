@@ -16,6 +16,11 @@ def build_vocabulary(problem: Transcription | Keyword, training_texts: Iterable[
             raise ValueError(
                 "no training utterance has a transcript, so there are no labels to learn: add some that have"
             )
+        if len(labels) == 1:
+            raise ValueError(
+                f"the training part has one class alone, {labels[0]!r}: whatever is heard, that is the answer, and "
+                "always right. Expected two or more; spellings that differ in case or punctuation are one class"
+            )
         return Vocabulary.labels(labels)
     match problem.units:
         case CharacterUnits(alphabet=alphabet):

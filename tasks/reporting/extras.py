@@ -1,7 +1,7 @@
 """What is judged beside the trained models: the teacher merely quantised, and somebody else's recognisers."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,16 +12,13 @@ from kd.stats import error_interval
 from tasks.params.evaluation import OtherTable
 from tasks.params.pipeline import Params
 from tasks.paths import Paths
-from tasks.preparation.quarantine import RejectedError
-from tasks.preparation.text import normalise
-from tasks.reporting.results import COLUMNS, Model
+from tasks.preparation.writing import Writing
+from tasks.reporting.results import COLUMNS as RESULT_COLUMNS
+from tasks.reporting.results import Model
+from tasks.tables import Columns, read_table
 
 FORM_FACTS = ("valid_error", "test_error", "test_error_low", "test_error_high", "size_bytes")
-READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
-    ".csv": pd.read_csv,
-    ".parquet": pd.read_parquet,
-    ".jsonl": lambda file: pd.read_json(file, lines=True),
-}
+COLUMNS = Columns(texts=("id", "text"), needed=("id", "text"))
 
 
 def quantised_teacher(paths: Paths, teacher: Model) -> Model | None:
@@ -51,12 +48,13 @@ def read_hypotheses(file: Path, ids: list[str]) -> list[str]:
     """The texts of these utterances. Raises ValueError where table, column or utterances are missing."""
     if not file.is_file():
         raise ValueError(f"{file} is missing: evaluation.others names it. It needs the columns id and text")
-    table = READERS[file.suffix](file)
-    if missing := {"id", "text"} - set(table.columns):
-        raise ValueError(f"{file} has the columns {', '.join(table.columns)}, but not {' and '.join(sorted(missing))}")
-    if table["id"].duplicated().any():
-        raise ValueError(f"{file} names utterance {table['id'][table['id'].duplicated()].iloc[0]} twice")
-    texts = dict(zip(table["id"].astype(str), table["text"].fillna("").astype(str), strict=True))
+    texts: dict[str, str] = {}
+    for row in read_table(file, COLUMNS):
+        if (name := row.text("id")) is None:
+            raise ValueError(f"{row.where}: id is empty: say which utterance the row is of")
+        if name in texts:
+            raise ValueError(f"{row.where} names utterance {name} twice: leave one row of it")
+        texts[name] = row.text("text") or ""
     if absent := [i for i in ids if i not in texts]:
         raise ValueError(
             f"{file} lacks {len(absent)} of {len(ids)} test utterances, {absent[0]} first. "
@@ -76,7 +74,7 @@ def _other(name: str, source: OtherTable, params: Params, root: Path, reference:
         errors, test["reference_units"].tolist(), speakers, confidence=params.evaluation.confidence
     )
     row = {
-        **dict.fromkeys(COLUMNS),
+        **dict.fromkeys(RESULT_COLUMNS),
         "model": name, "role": "other", "init": "elsewhere", "objective": "unknown",
         "error_kind": reference.row["error_kind"], "test_error": interval.estimate,
         "test_error_low": interval.low, "test_error_high": interval.high, "cer": chars / sum(len(r) for r, _ in pairs),
@@ -87,10 +85,4 @@ def _other(name: str, source: OtherTable, params: Params, root: Path, reference:
 
 def _plain(text: str, params: Params) -> str:
     """Normalised as transcripts are; what holds no word is nothing heard."""
-    settings = params.preprocess
-    try:
-        return normalise(
-            text, lowercase=settings.lowercase, strip_punctuation=settings.strip_punctuation, alphabet=None
-        )
-    except RejectedError:
-        return ""
+    return Writing.of(params, any_character=True).plain(text)

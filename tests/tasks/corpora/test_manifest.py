@@ -46,11 +46,20 @@ def test_all_forms_give_the_same_table(project):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("m.csv", "file,transcript\na.wav,one\n", "no column path and no column text; found file, transcript"),
-        ("m.csv", "path,speaker\na.wav,x\n", r"row 1: no column text; found path, speaker\. Expected path and text"),
+        (
+            "m.csv",
+            "file,transcript\na.wav,one\n",
+            r"the header \(line 1\): column 'file' looks like our path, .*: call it path",
+        ),
+        ("m.csv", "a,b\na.wav,one\n", "no column path and no column text; found a, b"),
+        ("m.csv", "path,speaker\na.wav,x\n", r"no column text; found path, speaker\. Expected path and text"),
         ("m.csv", "path,text\na.wav,one, two\n", "more cells than the header"),
-        ("m.csv", "path,text,split\na.wav,one,learn\n", "row 1: split 'learn' is none of train, training, valid"),
-        ("m.csv", b"path,text\na.wav,caf\xe9\n", r"is not UTF-8 \(byte"),
+        (
+            "m.csv",
+            "path,text,split\na.wav,one,learn\n",
+            r"row 1 \(line 2\): split 'learn' is none of train, training, valid",
+        ),
+        ("m.csv", b"path,text\na.wav,caf\xe9\n", r"row 1 \(line 2\), column text: byte 0xe9 is not UTF-8"),
         ("m.csv", "path,text\n", "the corpus .* has no utterance"),
         ("m.jsonl", '{"path": "a.wav", "text": "one"}\n{"path": \n', "line 2 is not JSON"),
         ("m.jsonl", '["a.wav", "one"]\n', "line 1: expected an object"),

@@ -52,9 +52,11 @@ def test_paths_serve_where_there_is_no_id(tmp_path: Path, clips: list[Clip]) -> 
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([{"id": "a", "text": "one"}], "has the columns id, text; expected id or path, hypothesis"),
+        ([{"id": "a", "text": "one"}], "column 'text' looks like our hypothesis, .*: call it hypothesis"),
+        ([{"id": "a", "said": "one"}], "no column hypothesis; found id, said"),
+        ([{"name": "a", "hypothesis": "one"}], "no column id and no column path; found name, hypothesis"),
         ([{"id": "z", "hypothesis": "one"}], "names none of the 3 utterances by its column id.*such as 'z'"),
-        ([{"id": "a", "hypothesis": "one", "confidence": "high"}], "id a: confidence 'high' is no number"),
+        ([{"id": "a", "hypothesis": "one", "confidence": "high"}], r"row 1 \(line 2\): confidence 'high' is no number"),
         ([{"id": "a", "hypothesis": "one", "confidence": 90}], "confidence 90 is no probability"),
         ([{"id": "a", "hypothesis": x} for x in ("one", "two")], "2 rows need a weight above 0 each"),
     ],
@@ -72,5 +74,5 @@ def test_files_that_are_no_tables_are_refused(tmp_path: Path, clips: list[Clip])
     with pytest.raises(ValueError, match=r"ends in \.csv, \.tsv, \.jsonl, \.parquet"):
         listen(tmp_path / "t.xls", clips)
     (tmp_path / "t.jsonl").write_text("{")
-    with pytest.raises(ValueError, match=r"cannot be read as \.jsonl"):
+    with pytest.raises(ValueError, match="line 1 is not JSON"):
         listen(tmp_path / "t.jsonl", clips)

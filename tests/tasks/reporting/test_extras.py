@@ -65,7 +65,7 @@ def test_it_has_a_verdict_and_a_row(tmp_path: Path) -> None:
     ("rows", "message"),
     [
         (heard().iloc[1:], "lacks 1 of 24 test utterances"),
-        (heard().rename(columns={"text": "said"}), "but not text"),
+        (heard().rename(columns={"text": "said"}), "no column text; found id, said"),
         (pd.concat([heard(), heard().iloc[:1]]), "twice"),
     ],
 )
