@@ -17,6 +17,7 @@ _SPOKEN_CATEGORIES = ("Sc", "Sm")
 
 _VISIBLE_FORMATS = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd")
 _INVISIBLE_MARKS = frozenset("\u034f\u115f\u1160\u3164\uffa0\u180b\u180c\u180d\u180f")
+_JOINERS = frozenset("\u200c\u200d")
 _LETTERS_OF_THEIR_OWN = frozenset("\u0e33\u0eb3")
 """Thai and Lao AM: Unicode's compatibility form takes them apart, and nobody writes them so."""
 
@@ -74,6 +75,10 @@ class Writing:
     def _letters(self) -> frozenset[str]:
         return frozenset(self.alphabet or "")
 
+    @cached_property
+    def _joiners(self) -> frozenset[str]:
+        return self._letters & _JOINERS
+
     @property
     def _kept(self) -> frozenset[str]:
         return self._letters if self.alphabet is not None else frozenset("'")
@@ -81,7 +86,7 @@ class Writing:
     def _composed(self, text: str) -> str:
         """NFC, straight apostrophes, no invisible characters; what the alphabet has not, in its compatibility form."""
         kept = self._letters if self.alphabet is not None else _LETTERS_OF_THEIR_OWN
-        composed = unicodedata.normalize("NFC", "".join(c for c in text if c in self._letters or not is_invisible(c)))
+        composed = unicodedata.normalize("NFC", "".join(c for c in text if not is_invisible(c) or c in self._joiners))
         return unicodedata.normalize("NFC", "".join(c if c in kept else _compatible(c) for c in composed))
 
 
