@@ -31,6 +31,7 @@ PLUMBING = {
     "tasks.watch": "an interface",
     "tasks.params.errors": "the wording of errors",
     "tasks.params.checks": "refuses parameters, changes none",
+    "tasks.preparation.writing": "params check alphabets by it; the stages that normalise texts name it",
     "tasks.params.operators": "refuses parameters, changes none",
     "tasks.params.frames": "refuses parameters, changes none",
     "tasks.params.shrinking": "refuses parameters, changes none",
