@@ -3,8 +3,8 @@
     python benchmarks/with_words.py FOLDER MODEL
 
 FOLDER holds data/prepared/ and models/MODEL/ (a project's folder, or a study's cell). The model is exported afresh.
-Words and a Witten-Bell bigram come from the training transcripts alone; weight and bonus are chosen on the validation part,
-the test part is scored once with them, and once greedily. Intervals are over speakers.
+Words and a Witten-Bell bigram come from the training transcripts alone; weight and bonus are chosen on the validation
+part, the test part is scored once with them, and once greedily. Intervals are over speakers.
 """
 
 import argparse
