@@ -12,8 +12,18 @@ from kd.settings.propagation import Magnitude
 from tasks.params.pipeline import Params, TrainedTeacher, load_params
 
 REPO = Path(__file__).parents[2]
-OUTPUTS = {"keyword_classical": 10, "keyword_cnn": 35, "connected_digits": 17, "assistant": 29, "conformer": 29}
+OUTPUTS = {
+    "keyword_classical": 10,
+    "keyword_cnn": 35,
+    "connected_digits": 17,
+    "assistant": 29,
+    "conformer": 29,
+    "an4": 29,
+}
 """Digits, words of Speech Commands, letters of the digits, or all, with space and blank."""
+
+LARGEST_SHARES = {"an4": 1 / 3}
+"""Students are less than a tenth of their teacher, but where a megabyte, not a share, is what they are made for."""
 
 
 def sizes_stated(file: Path) -> dict[str, int]:
@@ -55,7 +65,7 @@ def test_a_preset_is_valid_and_its_models_are_as_large_as_it_says(preset: str) -
     assert sizes_stated(file) == sizes
     small = {sizes[name] for name in sizes if name not in ("teacher", "middle")}
     assert small == {sizes["baseline"]}
-    assert sizes["baseline"] < sizes["teacher"] / 10
+    assert sizes["baseline"] < sizes["teacher"] * LARGEST_SHARES.get(preset, 0.1)
     assert sizes["baseline"] < sizes.get("middle", sizes["teacher"]) <= sizes["teacher"]
 
 
