@@ -3,6 +3,8 @@
 Heavy imports are inside the functions, so that help comes at once.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,11 +16,19 @@ if TYPE_CHECKING:
 
 def checked_params(file: Path = Path("params.yaml")) -> "Params":
     """The parameters; where any is wrong, one line for each and exit code 2."""
-    from tasks.params.errors import ParamsError
     from tasks.params.pipeline import load_params
 
-    try:
+    with one_line_each():
         return load_params(file)
+
+
+@contextmanager
+def one_line_each() -> Iterator[None]:
+    """Wrong parameters, of a study or a search too, end in a line for each mistake and exit code 2."""
+    from tasks.params.errors import ParamsError
+
+    try:
+        yield
     except ParamsError as error:
         for line in error.lines:
             typer.echo(line, err=True)
@@ -33,6 +43,19 @@ def require_inputs(root: Path, params: "Params") -> None:
         for line in lines:
             typer.echo(line, err=True)
         raise typer.Exit(1)
+
+
+def require_server() -> None:
+    """Exit code 2, with one line, where PREFECT_API_URL names a server that does not answer."""
+    from flows.server import unreachable
+
+    if address := unreachable():
+        typer.echo(
+            f"PREFECT_API_URL: no Prefect server answers at {address}: start it, or unset the variable "
+            "(`unset PREFECT_API_URL`), and one is started here",
+            err=True,
+        )
+        raise typer.Exit(2)
 
 
 def say_what_cannot_be_claimed(root: Path, params: "Params") -> None:

@@ -1,5 +1,6 @@
 """`kd`: what people do by hand. Heavy imports are inside the commands, so that help comes at once."""
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.checks import checked_params, require_inputs, say_what_cannot_be_claimed
+from flows.checks import checked_params, one_line_each, require_inputs, require_server, say_what_cannot_be_claimed
 
 if TYPE_CHECKING:
     from tasks.params.pipeline import Params
@@ -66,6 +67,7 @@ def schedule(
     checked_params()
     from flows.environment import prepare_environment
 
+    require_server()
     prepare_environment(quiet=False)
     from flows.server import scheduling_server
 
@@ -135,12 +137,13 @@ def study(
     """
     from flows.study import detach, run_study, summary
 
-    if table_only:
-        typer.echo(summary(file, Path(), against=against))
-    elif background:
-        typer.echo(f"Running in the background. Log: {detach(file, Path(), jobs=jobs, screen=screen)}")
-    elif run_study(file, Path(), jobs=jobs, screen=screen):
-        raise typer.Exit(1)
+    with one_line_each():
+        if table_only:
+            typer.echo(summary(file, Path(), against=against))
+        elif background:
+            typer.echo(f"Running in the background. Log: {detach(file, Path(), jobs=jobs, screen=screen)}")
+        elif run_study(file, Path(), jobs=jobs, screen=screen):
+            raise typer.Exit(1)
 
 
 @app.command()
@@ -155,23 +158,19 @@ def search(
     Stop it at any time; the next call goes on. Its front is drawn as it grows, and the winner's recipe printed.
     """
     from flows.search import detach, search_and_tell
-    from tasks.params.errors import ParamsError
 
-    try:
-        if background:
-            typer.echo(f"Running in the background. Log: {detach(file, Path(), trials=trials, jobs=jobs)}")
-        else:
-            typer.echo(search_and_tell(file, Path(), trials=trials, jobs=jobs))
-    except ParamsError as error:
-        for line in error.lines:
-            typer.echo(line, err=True)
-        raise typer.Exit(2) from None
-    except RuntimeError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        typer.echo("Stopped. The next call goes on from here.", err=True)
-        raise typer.Exit(130) from None
+    with one_line_each():
+        try:
+            if background:
+                typer.echo(f"Running in the background. Log: {detach(file, Path(), trials=trials, jobs=jobs)}")
+            else:
+                typer.echo(search_and_tell(file, Path(), trials=trials, jobs=jobs))
+        except RuntimeError as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            typer.echo("Stopped. The next call goes on from here.", err=True)
+            raise typer.Exit(130) from None
 
 
 @app.command()
@@ -225,6 +224,9 @@ def _runtime(command: str, arguments: list[str]) -> None:
 
 
 def main() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # no terminal, and no name of a file, is too odd to be printed to
+            stream.reconfigure(errors="backslashreplace")
     app()
 
 
@@ -232,6 +234,7 @@ def _run_flow(root: Path, jobs: int, retries: int, timeout_s: float, force: bool
     """Run the flow; exit code 1 where a stage fails, 130 on Ctrl-C."""
     from flows.environment import prepare_environment
 
+    require_server()
     prepare_environment()
     typer.echo("Starting Prefect …")
     from flows.pipeline import PipelineError, pipeline

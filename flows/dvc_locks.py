@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 
+from tasks.fresh import write_whole
 from tasks.guard import alive
 
 
@@ -31,7 +32,7 @@ def release_dead_locks(repo: Any) -> None:
         writes = {path: owner for path, owner in locks.get("write", {}).items() if _runs(owner)}
         reads = {path: [owner for owner in owners if _runs(owner)] for path, owners in locks.get("read", {}).items()}
         kept = {"write": writes, "read": {path: owners for path, owners in reads.items() if owners}}
-        file.write_text(json.dumps(kept), encoding="utf-8")
+        write_whole(file, json.dumps(kept))
 
 
 def _runs(owner: dict[str, Any]) -> bool:

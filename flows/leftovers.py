@@ -6,27 +6,38 @@ from pathlib import Path
 
 from flows.estimate import stage_label
 from flows.graph import Graph, State
+from flows.lock_file import recorded_outs
 from tasks.scratch import remove_scratch
 
 PLACES = ("exports", "evaluation")
 
 
-def remove_leftovers(root: Path, graph: Graph) -> list[Path]:
-    """Remove what no stage makes any more (DVC's cache keeps it); gives the folders removed.
+def remove_leftovers(root: Path, graph: Graph) -> tuple[list[Path], list[Path]]:
+    """Remove what a stage made that is there no more (DVC's cache keeps it).
 
-    Only folders that the pipeline alone writes to are looked at: models/ may hold a user's own.
+    Gives the folders removed, and those left alone: no stage made them, or they hold something else than it left.
     """
     made = {Path(out).parts[:2] for node in graph.nodes.values() for out in node.outs}
-    gone = [
+    recorded = recorded_outs(root)
+    strangers = [
         child
         for place in PLACES
         if (root / place).is_dir()
         for child in sorted((root / place).iterdir())
         if child.is_dir() and (place, child.name) not in made
     ]
+    gone = [child for child in strangers if _as_recorded(child, recorded.get(child.relative_to(root).as_posix()))]
     for child in gone:
         shutil.rmtree(child)
-    return gone
+    return gone, [child for child in strangers if child not in gone]
+
+
+def _as_recorded(folder: Path, facts: tuple[int, int] | None) -> bool:
+    """Whether a folder is what a stage left, by size and number of files; a link is a user's own."""
+    if facts is None or folder.is_symlink():
+        return False
+    files = [file for file in folder.rglob("*") if not file.is_dir()]
+    return (sum(file.stat().st_size for file in files if file.exists()), len(files)) == facts
 
 
 def remove_spent_scratch(root: Path, state: State) -> None:

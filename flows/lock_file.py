@@ -50,6 +50,17 @@ def mend_lock_file(root: Path) -> str | None:
     return f"dvc.lock was not whole, as a kill or a full disk leaves it: {remedy}; the broken one is {aside}"
 
 
+def recorded_outs(root: Path) -> dict[str, tuple[int, int]]:
+    """What stages made and DVC recorded, whether the stage is still there or not: path -> bytes and number of files."""
+    found: dict[str, tuple[int, int]] = {}
+    for file in (_copy(root), root / "dvc.lock"):
+        if file.is_file() and _is_whole(content := file.read_bytes()):
+            stages = (yaml.load(content, Loader=LOADER) or {}).get("stages", {})
+            for out in (out for stage in stages.values() for out in stage.get("outs", ())):
+                found[str(out["path"])] = out.get("size", -1), out.get("nfiles", 1)
+    return found
+
+
 def _is_whole(content: bytes) -> bool:
     """Whether DVC would take this for a lock file, and its last line has an end.
 

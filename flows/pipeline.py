@@ -66,8 +66,11 @@ def pipeline(
     start_watchdog(os.getpid())
     with FileLock(lock):  # a run that is due while another goes on here waits for it
         state = look(folder, get_run_logger().info)
-        if gone := remove_leftovers(folder, state.graph):
-            get_run_logger().info("Removed %s, which no stage makes any more", ", ".join(map(str, gone)))
+        gone, left = remove_leftovers(folder, state.graph)
+        for child in left:
+            _say(f"{child} is left alone: no stage made it as it is. measure and report may read it")
+        if gone:
+            _say(f"Removed {', '.join(map(str, gone))}, which no stage makes any more")
             state = look(folder)
         remove_spent_scratch(folder, state)
         if not state.stale and not force:
@@ -81,6 +84,12 @@ def pipeline(
             raise PipelineError(_explain(session))
         register_best(folder)
         return session.verdicts
+
+
+def _say(line: str) -> None:
+    """To Prefect's log, and to the terminal, where that log is not shown."""
+    get_run_logger().info(line)
+    print(line, flush=True)
 
 
 def _run_recorded(session: Session, run: Recording, retries: int) -> None:

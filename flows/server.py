@@ -1,5 +1,6 @@
 """A Prefect server for schedules: the temporary one that a single run uses has no scheduler."""
 
+import http.client
 import os
 import subprocess
 import sys
@@ -41,6 +42,12 @@ def scheduling_server(port: int = PORT) -> Iterator[str]:
         server.wait()
 
 
+def unreachable() -> str | None:
+    """The address of PREFECT_API_URL if it is set and no server answers there, cut to what can be printed."""
+    given = os.environ.get("PREFECT_API_URL")
+    return ascii(given)[1:121] if given and not _healthy(given.rstrip("/")) else None
+
+
 def _wait_for(server: "subprocess.Popen[bytes]", address: str) -> None:
     deadline_s = time.monotonic() + START_S
     while not _healthy(address):
@@ -54,5 +61,5 @@ def _healthy(address: str) -> bool:
     try:
         with urllib.request.urlopen(f"{address}/health", timeout=2) as answer:
             return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
+    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError):
         return False

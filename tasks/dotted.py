@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from tasks.params.errors import shown
+
 
 def put(data: Any, key: str, value: Any) -> None:
     """Set a dotted key; list items go by their number. Raises KeyError with a sentence that names the key."""
@@ -14,12 +16,12 @@ def put(data: Any, key: str, value: Any) -> None:
     elif isinstance(data, dict):
         data[last] = value
     else:
-        raise KeyError(f"{key}: '{last}' lies in {data!r}, which has no keys")
+        raise KeyError(f"{key}: '{last}' lies in {shown(data)}, which has no keys")
 
 
 def _item(data: Any, part: str, key: str) -> Any:
     if not isinstance(data, list):
-        raise KeyError(f"{key}: '{part}' lies in {data!r}, which has no keys")
-    if not part.isdigit() or int(part) >= len(data):
+        raise KeyError(f"{key}: '{part}' lies in {shown(data)}, which has no keys")
+    if not (part.isascii() and part.isdigit() and len(part) < 9) or int(part) >= len(data):
         raise KeyError(f"{key}: there is no item {part} in a list of {len(data)}")
     return data[int(part)]

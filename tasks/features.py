@@ -22,6 +22,7 @@ from kd.augment import AS_RECORDED
 from kd.frontend import LogMel
 from kd.settings.frontend import AugmentSettings
 from tasks.data import Batch, PreparedData, Utterance
+from tasks.fresh import put_aside, sync
 
 COPIES_KEPT = 2
 """Caches of other data or settings that stay beside the one in use; older ones are deleted."""
@@ -57,14 +58,27 @@ class FeatureCache:
         """Compute and write the copies, unless the folder is there: it is renamed into place when it is whole."""
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(f"{folder.name}.lock")):
+            if why := cls._broken(folder, num_mels, copies):
+                put_aside(folder, why)
             if not folder.is_dir():
                 part = folder.with_name(f"{folder.name}.part")
                 shutil.rmtree(part, ignore_errors=True)
                 part.mkdir()
                 for copy in range(copies):
                     _write(part / f"copy-{copy:03d}", source(copy), num_mels)
+                for file in part.iterdir():
+                    sync(file)
                 part.rename(folder)
         return cls(folder, num_mels)
+
+    @classmethod
+    def _broken(cls, folder: Path, num_mels: int, copies: int) -> str:
+        """Why a folder that is there cannot be read; empty where it can, or is not there."""
+        try:
+            found = len(cls(folder, num_mels).copies) if folder.is_dir() else copies
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            return str(error) or type(error).__name__
+        return "" if found == copies else f"{found} of {copies} copies"
 
     @classmethod
     def shared(cls, folder: Path, key: str, source: Source, copies: int, num_mels: int) -> Self:

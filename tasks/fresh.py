@@ -1,9 +1,10 @@
-"""Outputs that are whole or absent: written beside their place, then renamed."""
+"""Outputs that are whole or absent: written beside their place, synced, then renamed; what is broken is put aside."""
 
 import errno
+import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,16 +28,52 @@ def fresh_folder(target: Path) -> Iterator[Path]:
                 error.errno, f"no space left for {target}: what was half written is removed. Free some and run again"
             ) from error
         raise
+    for file in partial.rglob("*"):
+        if file.is_file() and not file.is_symlink():
+            sync(file)
     if target.exists():
         shutil.rmtree(target)
     partial.rename(target)
+    sync(target.parent)
 
 
-def write_whole(target: Path, content: bytes) -> None:
-    """A file that holds all of this, or what it held before."""
-    partial = target.with_name(f".{target.name}.{threading.get_ident()}")
+@contextmanager
+def whole_file(target: Path) -> Iterator[Path]:
+    """A path beside `target` to write to; it takes `target`'s place when the block ends well.
+
+    It is on the disk before it is renamed, so that after a power cut `target` is the old file or the new one.
+    """
+    partial = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}")
     try:
-        partial.write_bytes(content)
+        yield partial
+        sync(partial)
         partial.replace(target)
+        sync(target.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_whole(target: Path, content: bytes | str) -> None:
+    """A file that holds all of this, or what it held before; text is written as UTF-8."""
+    with whole_file(target) as partial:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or a folder's list of names, is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def put_aside(path: Path, why: str, say: Callable[[str], None] = print) -> Path:
+    """Rename what cannot be read to `NAME.broken` (or `.broken-2`, …), say so in one line, and give the new path."""
+    aside, number = path.with_name(f"{path.name}.broken"), 2
+    while aside.exists():
+        aside, number = path.with_name(f"{path.name}.broken-{number}"), number + 1
+    path.rename(aside)
+    reason = " ".join(why.split())[:160]
+    say(f"{path} cannot be read ({reason}): it is put aside as {aside.name}, and begun anew")
+    return aside

@@ -34,7 +34,9 @@ def measure(model: Path, frontend: Path | None, samples: npt.NDArray[np.float32]
         file.flush()
         paths = [file.name, model.resolve(), *([frontend.resolve()] if frontend else [])]
         command = [sys.executable, "-m", "tasks.fresh_process", str(threads), *map(str, paths)]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="backslashreplace", cwd=Path(__file__).parents[1]
+        )
     if done.returncode:
         raise RuntimeError(f"{model} cannot be run in a fresh process:\n{done.stderr.strip()}")
     return {str(key): float(value) for key, value in json.loads(done.stdout).items()}

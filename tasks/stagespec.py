@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from tasks.strict_yaml import read_yaml
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ def read_spec(root: Path, command: str, name: str = "") -> StageSpec:
 
     Raises ValueError if dvc.yaml has no such stage.
     """
-    graph = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))
-    params = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    graph = read_yaml(root / "dvc.yaml")
+    params = read_yaml(root / "params.yaml")
     params = {key: value for default in graph.get("vars", ()) for key, value in default.items()} | params
     wanted = f"python -m tasks {command} {name}".strip()
     for stage in graph["stages"].values():

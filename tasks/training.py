@@ -1,13 +1,14 @@
 """One training run with its files: resume state, history, progress. Teacher and students share it."""
 
 import csv
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from pickle import UnpicklingError
 from tempfile import TemporaryDirectory
 from typing import Any
+from zipfile import BadZipFile
 
 import torch
 from accelerate import Accelerator
@@ -23,6 +24,7 @@ from kd.settings.training import TrainingSettings
 from kd.training import Batches, Course, Epoch, Objective, fit
 from tasks.data import Batch, PreparedData, Utterance
 from tasks.features import FeatureCache, copies_of
+from tasks.fresh import put_aside, whole_file
 from tasks.inputs import Heard, Share, TeacherOutputs, TrainingInputs
 from tasks.teaching.hypothesis_table import HypothesisTable, search
 from tasks.validation import Validation
@@ -224,15 +226,22 @@ def feature_statistics(
 def _load_resume(scratch: Path | None) -> dict[str, Any] | None:
     if scratch is None or not (scratch / RESUME_FILE).is_file():
         return None
-    state: dict[str, Any] = torch.load(scratch / RESUME_FILE, weights_only=True, map_location="cpu")
+    file = scratch / RESUME_FILE
+    try:
+        state = torch.load(file, weights_only=True, map_location="cpu")
+    except (RuntimeError, ValueError, EOFError, OSError, UnpicklingError, KeyError, BadZipFile) as error:
+        put_aside(file, str(error) or type(error).__name__)
+        return None
+    if not isinstance(state, dict):
+        put_aside(file, f"it holds a {type(state).__name__}, and no state of a training")
+        return None
     return state
 
 
 def _save_resume(scratch: Path | None, state: dict[str, Any]) -> None:
-    """Whole or not at all: written beside, then renamed."""
+    """Whole or not at all."""
     if scratch is None:
         return
     scratch.mkdir(parents=True, exist_ok=True)
-    beside = scratch / f"{RESUME_FILE}.{os.getpid()}"
-    torch.save(state, beside)
-    beside.replace(scratch / RESUME_FILE)
+    with whole_file(scratch / RESUME_FILE) as beside:
+        torch.save(state, beside)

@@ -39,13 +39,14 @@ def _key(clip: Clip) -> str:
 
 
 def _read(file: Path) -> Iterator[tuple[str, Transcription]]:
-    """Lines of the cache; one that a kill cut short is left out."""
+    """Lines of the cache; one that is cut short or damaged is left out, and heard again."""
     if not file.is_file():
         return
-    for line in filter(None, file.read_text(encoding="utf-8").split("\n")):
+    for line in filter(None, file.read_bytes().split(b"\n")):
         try:
             key, fields = json.loads(line)
-        except json.JSONDecodeError:
+            texts = tuple((text, weight) for text, weight in fields.pop("texts"))
+            heard = Transcription(texts, **fields)
+        except (ValueError, TypeError, KeyError, AttributeError):
             continue
-        texts = tuple((text, weight) for text, weight in fields.pop("texts"))
-        yield key, Transcription(texts, **fields)
+        yield str(key), heard

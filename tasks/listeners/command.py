@@ -37,10 +37,13 @@ class Command:
         watch.say(f"running {' '.join(self.settings.command)}")
         try:
             done = subprocess.run(
-                words, cwd=self.root, capture_output=True, text=True, check=False, timeout=self.settings.timeout_s
-            )
+                words, cwd=self.root, capture_output=True, check=False, timeout=self.settings.timeout_s,
+                text=True, encoding="utf-8", errors="backslashreplace",
+            )  # fmt: skip
         except FileNotFoundError:
             raise ValueError(f"command: there is no program '{words[0]}'") from None
+        except OSError as error:
+            raise ValueError(f"command: '{words[0]}' cannot be started: {error.strerror}") from None
         except subprocess.TimeoutExpired:
             raise ValueError(f"command: {words[0]} did not end within timeout_s {self.settings.timeout_s:g}") from None
         if done.returncode or not table.is_file():

@@ -7,14 +7,25 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 MISSING = "missing: this key is required"
+MOST_LINES, LINE_CHARACTERS, VALUE_CHARACTERS = 40, 480, 100
 
 
 class ParamsError(ValueError):
-    """Wrong parameters; `lines` has one line for each mistake."""
+    """Wrong parameters; `lines` has one line for each mistake, of at most 480 characters, and at most 40 of them."""
 
     def __init__(self, lines: list[str]) -> None:
-        self.lines = lines
-        super().__init__("\n".join(lines))
+        self.lines = [shown(line, LINE_CHARACTERS, plain=True) for line in lines[:MOST_LINES]]
+        if len(lines) > MOST_LINES:
+            self.lines.append(f"and {len(lines) - MOST_LINES} more")
+        super().__init__("\n".join(self.lines))
+
+
+def shown(value: Any, most: int = VALUE_CHARACTERS, *, plain: bool = False) -> str:
+    """A value as one line of print of at most so many characters; plain: text without quotes around it."""
+    text = value if plain and isinstance(value, str) else repr(value)
+    if len(text) > most:
+        text = f"{text[: most - 24]} … ({len(text):,} characters)"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)[:most]
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
@@ -40,10 +51,10 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
             path, message = _wrong_tag(path, detail["ctx"])
         elif detail["type"] == "boolean_number":
             key = detail["ctx"]["key"]
-            path, message = f"{path}.{key}".lstrip("."), f"{message}, found {detail['input'][key]!r}"
+            path, message = f"{path}.{key}".lstrip("."), f"{message}, found {shown(detail['input'][key])}"
         elif detail["type"] != "value_error":
-            message = f"{_in_yaml_terms(message)}, found {detail['input']!r}"
-        lines.append(f"{path}: {message}")
+            message = f"{_in_yaml_terms(message)}, found {shown(detail['input'])}"
+        lines.append(f"{shown(path, 200, plain=True)}: {message}" if path else f"the file: {message}")
     return [line for line in dict.fromkeys(lines) if line not in misspelt]
 
 
@@ -55,7 +66,7 @@ def _wrong_tag(path: str, context: dict[str, Any]) -> tuple[str, str]:
     found, valid = context["tag"], [tag.strip("' ") for tag in context["expected_tags"].split(",")]
     near = get_close_matches(found, valid, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'? " if near else ""
-    return f"{path}.{key}", f"'{found}' is unknown; {hint}there are {', '.join(valid)}"
+    return f"{path}.{key}", f"'{shown(found, plain=True)}' is unknown; {hint}there are {', '.join(valid)}"
 
 
 def _in_yaml_terms(message: str) -> str:

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from unicodedata import normalize
 
-import yaml
 from pydantic import (
     AfterValidator,
     Field,
@@ -29,6 +28,7 @@ from tasks.params.evaluation import EvaluationParams
 from tasks.params.export import ExportParams
 from tasks.params.graph import gives_text
 from tasks.params.teachers import NOTHING, CheckpointTeacher, Ensemble, OtherTeacher
+from tasks.strict_yaml import read_yaml
 
 RESERVED_NAMES = ("teacher", "random", "none", "initial")
 
@@ -246,14 +246,7 @@ def parse_params(data: Any) -> Params:
 
 def load_params(path: Path) -> Params:
     """Read and check params.yaml; raises ParamsError with one line for each mistake."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ParamsError([f"{path}: no such file. Run from the project's folder, or pass its path"]) from None
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ParamsError([f"{path} is not valid YAML: {' '.join(str(error).split())}"]) from None
+    data = read_yaml(path)
     params = parse_params(data)
     if "path" not in data["teacher"]:  # has a default, but DVC reads the file alone
         raise ParamsError([f"teacher.path: missing: dvc.yaml depends on it; write {NOTHING} for source: train"])

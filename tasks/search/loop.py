@@ -16,6 +16,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 from optuna.trial import Trial, TrialState
 
+from tasks.fresh import write_whole
 from tasks.search.candidate import check_space
 from tasks.search.picture import draw_front
 from tasks.search.record import Record
@@ -24,7 +25,6 @@ from tasks.search.sampling import OVER, draw, open_study, repeat_interrupted, va
 from tasks.search.settings import Search, check_jobs, load_search
 from tasks.search.trial import EVENTS, POINT, read_result, search_folder, trial_folder
 from tasks.spool import SpoolReader
-from tasks.studies.cell import write_whole
 
 ATTEMPTS = 10
 """For each trial wanted: so many points may be invalid, too large or failed before the search gives up."""
@@ -205,7 +205,7 @@ def write_results(search: Search, study: optuna.Study, project: Path) -> pd.Data
     """The table under docs/results/ and the picture in the search's folder, as they are now."""
     table, file = collect(search, study), results_file(search, project)
     file.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(file, index=False)
+    write_whole(file, table.to_csv(index=False))
     draw_front(search, table, search_folder(search, project))
     return table
 

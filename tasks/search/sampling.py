@@ -12,6 +12,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from tasks.kept_files import cut_to_whole_lines
 from tasks.search.settings import Knob, Scalar, Search, active
 
 OVER = "over_goal"
@@ -44,6 +45,7 @@ def open_study(search: Search, folder: Path) -> optuna.Study:
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder.mkdir(parents=True, exist_ok=True)
+    cut_to_whole_lines(folder / "journal.log")
     storage = JournalStorage(JournalFileBackend(str(folder / "journal.log")))
     study = optuna.create_study(
         study_name=search.name,

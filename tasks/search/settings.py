@@ -7,11 +7,12 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal, Self
 
-import yaml
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from kd.settings.base import Strict
-from tasks.params.errors import ParamsError, explain
+from tasks.params.errors import ParamsError, explain, shown
+from tasks.params.shape import require_shape
+from tasks.strict_yaml import read_yaml
 
 Scalar = bool | int | float | str | None
 Point = Mapping[str, Scalar]
@@ -149,16 +150,10 @@ def load_search(file: Path) -> Search:
 
     A path in `params` is read from the project's folder, from which the command is called.
     """
-    try:
-        data = yaml.safe_load(file.read_text(encoding="utf-8"))
-        if isinstance(data, dict) and isinstance(data.get("params"), str):
-            data["params"] = yaml.safe_load(Path(data["params"]).read_text(encoding="utf-8"))
-        search = _with_overrides(data)
-    except FileNotFoundError as error:
-        raise ParamsError([f"{error.filename}: no such file"]) from None
-    except yaml.YAMLError as error:
-        raise ParamsError([f"{file} is not valid YAML: {' '.join(str(error).split())}"]) from None
-    return search
+    data = read_yaml(file)
+    if isinstance(data, dict) and isinstance(data.get("params"), str):
+        data["params"] = read_yaml(Path(data["params"]))
+    return _with_overrides(data)
 
 
 def _with_overrides(data: Any) -> Search:
@@ -166,8 +161,12 @@ def _with_overrides(data: Any) -> Search:
 
     try:
         if isinstance(data, dict) and isinstance(data.get("params"), dict):
-            for key, value in data.get("overrides", {}).items():
+            overrides = data.get("overrides", {})
+            for key, value in overrides.items() if isinstance(overrides, dict) else ():
                 put(data["params"], key, value)
+            require_shape(data["params"])
+        elif isinstance(data, dict) and "params" in data:
+            raise ParamsError([f"params: should be a mapping, or the path of one, found {shown(data['params'])}"])
         return Search.model_validate(data)
     except ValidationError as error:
         raise ParamsError(explain(error, Search)) from None

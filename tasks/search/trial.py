@@ -19,7 +19,9 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock
 
+from tasks.fresh import write_whole
 from tasks.guard import end_with
+from tasks.kept_files import read_whole_json
 from tasks.params.errors import ParamsError
 from tasks.params.graph import needs
 from tasks.params.pipeline import Params
@@ -27,7 +29,7 @@ from tasks.paths import Paths
 from tasks.search.candidate import candidate_params, settle
 from tasks.search.settings import Point, Search, load_search
 from tasks.spool import SpoolWriter
-from tasks.studies.cell import commit, steps_in_order, write_whole
+from tasks.studies.cell import commit, steps_in_order
 from tasks.studies.sharing import link_corpus_and_teacher
 from tasks.watch import Lines
 
@@ -77,8 +79,7 @@ def run_trial(search: Search, folder: Path, project: Path, label: str = "trial")
 
 def read_result(folder: Path) -> dict[str, Any] | None:
     """What came of a trial; None where it is not over."""
-    file = folder / RESULT
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+    return read_whole_json(folder / RESULT)
 
 
 def _result(search: Search, point: Point, folder: Path, project: Path, spool: SpoolWriter) -> dict[str, Any]:

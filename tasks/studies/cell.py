@@ -15,19 +15,23 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
-import yaml
 from filelock import FileLock
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from kd.settings.base import Strict
 from tasks.dotted import put
+from tasks.fresh import write_whole
 from tasks.guard import end_with
+from tasks.kept_files import read_whole_json
+from tasks.params.errors import ParamsError, explain
 from tasks.params.graph import MODELS, names, needs
 from tasks.params.pipeline import Params, parse_params
+from tasks.params.shape import require_shape
 from tasks.paths import Paths
+from tasks.strict_yaml import read_yaml
 from tasks.studies.sharing import link_corpus_and_teacher
 from tasks.watch import Lines
 
@@ -35,9 +39,9 @@ from tasks.watch import Lines
 class Study(Strict):
     """A full design: every fold with every seed. `params` is a whole params.yaml."""
 
-    name: str
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]+$", description="names its folder and its tables")
     fold_key: str = Field(description="dotted key of params that the folds set, such as corpus.test_speaker")
-    folds: tuple[str, ...] = Field(min_length=1)
+    folds: tuple[Annotated[str, Field(pattern=r"^[^/\\s][^/]*$")], ...] = Field(min_length=1)
     seeds: tuple[int, ...] = Field(min_length=1)
     params: dict[str, Any]
 
@@ -56,8 +60,11 @@ class Cell:
 
 
 def load_study(file: Path) -> Study:
-    """Read and check a study; wrong parameters raise ParamsError, a wrong study ValueError."""
-    return Study.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+    """Read and check a study; raises ParamsError with one line for each mistake."""
+    try:
+        return Study.model_validate(read_yaml(file))
+    except ValidationError as error:
+        raise ParamsError(explain(error, Study)) from None
 
 
 def cells(study: Study, project: Path) -> Iterator[Cell]:
@@ -69,14 +76,18 @@ def cells(study: Study, project: Path) -> Iterator[Cell]:
 
 def make_cell(study: Study, fold: str, seed: int, project: Path) -> Cell:
     """The cell's parameters: the study's, with the fold's value, the seed, and absolute paths of what it reads."""
+    require_shape(study.params)
     data = json.loads(json.dumps(study.params))
-    put(data, study.fold_key, fold)
-    put(data, "student_training.seed", seed)
-    if data["teacher"]["source"] == "train":
-        put(data, "teacher.training.seed", seed)
-    for recipe in data["students"].values():
-        if recipe.get("training"):
-            put(recipe, "training.seed", seed)
+    try:
+        put(data, study.fold_key, fold)
+        put(data, "student_training.seed", seed)
+    except KeyError as error:
+        raise ParamsError([f"fold_key: {error.args[0]}"]) from None
+    require_shape(data)
+    recipes = [*data["students"].values(), *([data["teacher"]] if data["teacher"].get("source") == "train" else [])]
+    for recipe in recipes:
+        if isinstance(recipe.get("training"), dict):
+            recipe["training"]["seed"] = seed
     digest = blake2b(json.dumps(data, sort_keys=True).encode(), digest_size=4).hexdigest()
     make_absolute(data, project)
     root = project / "scratch" / "studies" / study.name / f"{fold}-{seed}-{digest}"
@@ -132,7 +143,7 @@ def _run_cell(cell: Cell) -> None:
             if not paths.outputs(model).exists():
                 outputs.run(cell.params, paths, model, _watch(cell, f"outputs-{model}"))
             continue
-        if file.is_file():
+        if read_whole_json(file) is not None:
             continue
         if model != "teacher":
             propagate.run(cell.params, paths, model, _watch(cell, f"initial-{model}"))
@@ -210,19 +221,13 @@ def commit() -> str:
     """The code's commit, with a plus where files differ from it; empty without git."""
     command = ["git", "describe", "--always", "--dirty=+", "--abbrev=10"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(command, capture_output=True, text=True, errors="replace", check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
 
 
 def _watch(cell: Cell, step: str) -> Lines:
     return Lines(cell.root / "scratch" / step, f"{cell.fold}-{cell.seed} {step}")
-
-
-def write_whole(file: Path, text: str) -> None:
-    beside = file.with_suffix(".part")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(file)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ from typing import Any
 
 import pandas as pd
 
+from tasks.fresh import write_whole
+from tasks.kept_files import read_whole_csv, read_whole_json
 from tasks.paths import Paths
 from tasks.studies.cell import Cell, Study, cells, models_in_order
 
@@ -60,15 +62,15 @@ def write_results(study: Study, project: Path) -> Path:
     out = results_file(study, project)
     out.parent.mkdir(parents=True, exist_ok=True)
     rows, curves = collect(study, project), collect_curves(study, project)
-    rows.to_csv(out, index=False)
-    curves.to_csv(curves_file(study, project), index=False)
+    for table, file in ((rows, out), (curves, curves_file(study, project))):
+        write_whole(file, table.to_csv(index=False))
     return out
 
 
 def _scored(study: Study, project: Path) -> Iterator[tuple[Cell, str]]:
     for cell in cells(study, project):
         for model in models_in_order(cell.params):
-            if (cell.rows / f"{model}.json").is_file():
+            if read_whole_json(cell.rows / f"{model}.json") is not None:
                 yield cell, model
 
 
@@ -82,12 +84,11 @@ def _in_order(study: Study, project: Path, file: Path, rows: list[Any]) -> pd.Da
     """Rows of this folder, and for models that have none those of the committed file, in the design's order."""
     order = {cell.root.name: i for i, cell in enumerate(cells(study, project))}
     tables = [pd.DataFrame(rows)] if rows else []
-    if file.is_file():
-        committed = pd.read_csv(file, dtype={"fold": str, "commit": str}, keep_default_na=False, na_values=[""])
-        if "cell" in committed:
-            known = {f"{row['cell']} {row['model']}" for row in rows}
-            new = ~(committed["cell"] + " " + committed["model"]).isin(known)
-            tables.append(committed[committed["cell"].isin(order) & new])
+    committed = read_whole_csv(file, ("cell", "model"))
+    if committed is not None and "cell" in committed:
+        known = {f"{row['cell']} {row['model']}" for row in rows}
+        new = ~(committed["cell"] + " " + committed["model"]).isin(known)
+        tables.append(committed[committed["cell"].isin(order) & new])
     if all(table.empty for table in tables):
         return pd.DataFrame()
     whole = pd.concat([table for table in tables if not table.empty], ignore_index=True)

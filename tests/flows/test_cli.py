@@ -4,8 +4,10 @@ import subprocess
 import sys
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
+from flows.checks import require_server
 from flows.cli import app
 
 COMMANDS = ("run", "schedule", "ui", "check", "table")
@@ -69,3 +71,50 @@ def test_a_table_that_is_not_there_is_an_error_that_says_what_makes_it(toy, monk
     result = CliRunner().invoke(app, ["table"])
     assert result.exit_code == 1
     assert "kd run" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "damage", [b"name: \xff\n", b"name: a\nname: b\n", b"name: !!python/name:os.system x\n", b"[["]
+)
+@pytest.mark.parametrize("command", [["run"], ["check"], ["ui"], ["study", "params.yaml"], ["search", "params.yaml"]])
+def test_a_file_that_yaml_cannot_build_is_one_line_for_every_command(tmp_path, monkeypatch, command, damage):
+    (tmp_path / "params.yaml").write_bytes(damage)
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("params.yaml: line ")
+    assert not (tmp_path / "scratch").exists()
+
+
+@pytest.mark.parametrize(
+    ("params", "line"),
+    [
+        ("3", "found 3"),
+        ("{students: 3}", "params.students: should be a mapping, found 3"),
+        ("{teacher: {}, students: {a: []}}", "params.students.a: should be a mapping, found []"),
+        ("{corpus: {parts: {a: 1}}}", "params.corpus.parts.a: should be a mapping, found 1"),
+    ],
+)
+def test_parameters_inside_a_study_or_a_search_are_looked_at_before_they_are_reached_into(tmp_path, params, line):
+    study = tmp_path / "study.yaml"
+    study.write_text(f"name: s\nfold_key: corpus.test_speaker\nfolds: [a]\nseeds: [1]\nparams: {params}\n")
+    search = tmp_path / "search.yaml"
+    search.write_text(
+        f"name: s\nstudent: a\ntrials: 1\nspace: {{students.a.init: {{choices: [x]}}}}\nparams: {params}\n"
+    )
+    for command in (["study", str(study)], ["search", str(search)]):
+        result = CliRunner().invoke(app, command)
+        assert result.exit_code == 2
+        assert line in result.stderr
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9/api", "nonsense", "http://", "http://[::1", "x" * 900])
+def test_a_dead_prefect_server_is_one_line_that_names_the_variable(monkeypatch, capsys, address):
+    monkeypatch.setenv("PREFECT_API_URL", address)
+    with pytest.raises(typer.Exit) as raised:
+        require_server()
+    assert raised.value.exit_code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("PREFECT_API_URL: no Prefect server answers at ")
+    assert len(line) <= 500

@@ -53,3 +53,10 @@ def test_failures_are_told(
 def test_a_command_must_say_where_it_reads_and_writes() -> None:
     with pytest.raises(ValueError, match=r"has no \{table\}"):
         CommandTeacher(source="command", path=Path("x"), command=("x", "{files}"))
+
+
+def test_bytes_that_are_no_utf8_cost_no_table_and_are_told_escaped(tmp_path: Path, clips: list[Clip]) -> None:
+    noise = "import sys; sys.stdout.buffer.write(b'caf\\xe9 '); sys.stderr.buffer.write(b'\\xff\\n')\n"
+    assert set(dict(command(noise + PROGRAM, tmp_path).listen(clips, Silent()))) == {"a", "b", "c"}
+    with pytest.raises(ValueError, match=r"caf\\xe9"):
+        list(command(noise + "raise SystemExit(1)", tmp_path).listen(clips, Silent()))
