@@ -7,6 +7,7 @@ or are of base 60, anchors that lead back to themselves or expand without end.
 
 import math
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -103,7 +104,8 @@ def _scan(text: str) -> dict[int, str]:
     """Tags by where they stand; raises where lists and mappings lie too deep for anything to read."""
     tags: dict[int, str] = {}
     depth = 0
-    for event in yaml.parse(text, Loader=LOADER):
+    events: Iterator[Any] = yaml.parse(text, Loader=LOADER)
+    for event in events:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
@@ -145,6 +147,7 @@ class _Walk:
         if isinstance(node, ScalarNode):
             _check_scalar(node, path)
             return []
+        assert isinstance(node, MappingNode | SequenceNode)
         _check_words_between_brackets(node, path)
         if isinstance(node, SequenceNode):
             return [self.visit(item, f"{path}.{i}".lstrip(".")) for i, item in enumerate(node.value)]
@@ -171,7 +174,7 @@ def _key(key: Node, path: str) -> str:
     return str(key.value)
 
 
-def _check_words_between_brackets(node: Node, path: str) -> None:
+def _check_words_between_brackets(node: MappingNode | SequenceNode, path: str) -> None:
     """Inside [] and {} a plain word with : or ? ends in one parser and goes on in another."""
     words = [word for item in node.value for word in (item if isinstance(item, tuple) else (item,))]
     for word in words if node.flow_style else ():
