@@ -6,6 +6,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 
 
@@ -42,7 +43,9 @@ def whole_file(target: Path) -> Iterator[Path]:
     """A path beside `target` to write to; it takes `target`'s place when the block ends well.
 
     It is on the disk before it is renamed, so that after a power cut `target` is the old file or the new one.
+    What killed processes left beside it is cleared first.
     """
+    _clear_killed(target)
     partial = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}")
     try:
         yield partial
@@ -51,6 +54,23 @@ def whole_file(target: Path) -> Iterator[Path]:
         sync(target.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _clear_killed(target: Path) -> None:
+    for left in target.parent.glob(f".{escape(target.name)}.*-*"):
+        pid = left.name.removeprefix(f".{target.name}.").partition("-")[0]
+        if pid.isdigit() and not _runs(int(pid)):
+            left.unlink(missing_ok=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)  # asks, and sends nothing
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def write_whole(target: Path, content: bytes | str) -> None:
