@@ -97,13 +97,13 @@ def test_a_stage_that_takes_too_long_is_ended_with_all_its_processes(finished):
     assert "RUNNING" not in finished.statuses()
 
 
-def test_outputs_of_a_student_that_is_gone_are_removed(finished):
-    stray = finished.root / "exports" / "forgotten"
-    stray.mkdir()
-    (stray / "model.onnx").write_text("old")
-    verdicts = pipeline(root=str(finished.root))
-    assert not stray.exists()
-    assert verdicts == {}
+def test_a_users_own_folder_among_the_exports_is_left_alone_and_named(finished, capsys):
+    mine = finished.root / "exports" / "mine"
+    mine.mkdir()
+    (mine / "model.onnx").write_text("precious")
+    pipeline(root=str(finished.root))
+    assert (mine / "model.onnx").read_text() == "precious"
+    assert "exports/mine is left alone" in capsys.readouterr().out
 
 
 def test_after_a_student_is_gone_the_second_run_is_nothing(finished):

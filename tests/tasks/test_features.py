@@ -65,12 +65,16 @@ def test_takes_a_whole_folder_as_it_is_and_ignores_a_part(data: PreparedData, tm
     assert torch.equal(first, again)
 
 
-def test_refuses_a_file_that_was_cut(data: PreparedData, tmp_path: Path) -> None:
-    built(tmp_path / "features", data)
-    file = tmp_path / "features" / "copy-000.f16"
-    file.write_bytes(file.read_bytes()[:-2])
-    with pytest.raises(ValueError, match=r"its 6 utterances need \d+\. It was cut short: delete"):
-        built(tmp_path / "features", data)
+def test_a_cache_with_a_file_that_was_cut_is_put_aside_and_made_anew(
+    data: PreparedData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "features"
+    whole = built(folder, data).read(range(6))[0]
+    for number, name in enumerate(("copy-000.f16", "copy-000.json"), 1):
+        (folder / name).write_bytes((folder / name).read_bytes()[:-2])
+        assert torch.equal(built(folder, data).read(range(6))[0], whole)
+        assert "put aside" in capsys.readouterr().out
+        assert len(list(tmp_path.glob("features.broken*"))) == number
 
 
 def test_only_the_newest_caches_stay(data: PreparedData, tmp_path: Path) -> None:
