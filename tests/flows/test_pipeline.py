@@ -61,7 +61,7 @@ def test_one_students_parameter_reruns_its_branch_and_back_restores_it(finished)
 
 
 def test_a_failure_is_explained_stops_its_branch_only_and_the_rest_runs_later(finished):
-    finished.set("student_training.epochs", 3)
+    finished.set("student_training.steps", 3)
     finished.order("distil-distilled", "fail")
     with pytest.raises(PipelineError) as failure:
         pipeline(root=str(finished.root), retries=0)
@@ -82,14 +82,14 @@ def test_a_failure_is_explained_stops_its_branch_only_and_the_rest_runs_later(fi
 
 
 def test_a_second_attempt_goes_on_where_the_first_one_failed(finished):
-    finished.set("student_training.epochs", 3)
+    finished.set("student_training.steps", 3)
     finished.order("distil-baseline", "fail", "once")
     assert pipeline(root=str(finished.root), retries=1)["distil@baseline"] == "ran"
     assert finished.noted("resumed") == ["distil-baseline"]
 
 
 def test_a_stage_that_takes_too_long_is_ended_with_all_its_processes(finished):
-    finished.set("student_training.epochs", 3)
+    finished.set("student_training.steps", 3)
     finished.order("distil-baseline", "sleep", "300")
     with pytest.raises(PipelineError, match="failed: distil@baseline"):
         pipeline(root=str(finished.root), retries=0, timeout_s=8.0)
@@ -116,7 +116,7 @@ def test_after_a_student_is_gone_the_second_run_is_nothing(finished):
 
 
 def test_a_training_that_ended_before_dvc_recorded_it_is_not_repeated(finished, monkeypatch):
-    finished.set("student_training.epochs", 3)
+    finished.set("student_training.steps", 3)
     finished.dvc("repro", "-q", "--single-item", "propagate@baseline")
     finished.forget()
     monkeypatch.setenv("DVC_STAGE", "distil@baseline")
@@ -161,7 +161,7 @@ def test_the_curves_and_parameters_of_a_stage_are_logged(first_run):
     run = next(run for run in toy.runs() if run.data.tags.get("kd.stage") == "distil/baseline")
     assert run.data.metrics["answer"] == 42.0
     assert run.data.metrics["loss"] == 1.0
-    assert run.data.params["student_training.epochs"] == str(params_of(toy)["student_training"]["epochs"])
+    assert run.data.params["student_training.steps"] == str(params_of(toy)["student_training"]["steps"])
     assert run.info.status == "FINISHED"
 
 
