@@ -99,6 +99,7 @@ def test_optuna_takes_a_journal_that_was_cut(tmp_path, share):
     file.write_bytes(whole[: int(share * len(whole))])
     cut_to_whole_lines(file)
     study().optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
+    assert study().trials[-1].state == optuna.trial.TrialState.COMPLETE
 
 
 @WIDE
