@@ -81,6 +81,6 @@ def from_int16(data: bytes) -> Samples:
 
 def rounded(samples_N: Samples) -> Samples:
     """The nearest samples of 16 bits; what is louder than full scale is clipped."""
-    steps_N = np.clip(np.rint(samples_N * np.float32(32768)), -32768, 32767)
+    steps_N = np.minimum(np.rint(np.clip(samples_N, -1, 1) * np.float32(32768)), 32767)
     scaled_N: Samples = steps_N.astype(np.float32) / np.float32(32768)
     return scaled_N

@@ -22,6 +22,7 @@ from kd.runtime.resample import Resampler, Samples
 KEPT_SAMPLES = 1 << 22  # of all channels; recordings up to here are decoded once
 LOWEST_HZ, HIGHEST_HZ = 1_000, 768_000
 OFFSET = 0.01  # of full scale: a mean beyond it is no part of the sound
+LOUDEST = 2.0**31  # the largest that any writer scales its samples to; beyond it no number is a sound
 SLACK_S = 0.05  # tables round their times
 
 
@@ -45,7 +46,7 @@ class Recording:
 
     @classmethod
     def open(cls, file: str | Path, start_s: float | None = None, end_s: float | None = None) -> Self:
-        """Raises AudioError where it cannot be read, is empty, holds NaN or infinity, or has no such stretch."""
+        """Raises AudioError where it cannot be read, is empty, holds what is no sample, or has no such stretch."""
         found: Self = _Look(str(file)).through(cls, start_s, end_s)
         return found
 
@@ -181,11 +182,13 @@ class _Look:
         raise AudioError(self.file, "stretch", f"{named} is no stretch of a recording {held}")
 
     def _check_finite(self, block_NC: Block, before: int, rate_hz: int) -> None:
-        finite_N = np.isfinite(block_NC).all(axis=1)
-        if finite_N.all():
+        sound_NC = np.abs(block_NC) <= LOUDEST  # not so for NaN either
+        if sound_NC.all():
             return
-        place = before + int(np.argmin(finite_N))
-        detail = f"sample {place} ({place / rate_hz:.3f} s) is infinite or no number; expected numbers up to 1"
+        row, channel = divmod(int(np.argmin(sound_NC)), block_NC.shape[1])
+        value, place = float(block_NC[row, channel]), before + row
+        found = f"{value:.3g}" if math.isfinite(value) else "infinite or no number"
+        detail = f"sample {place} ({place / rate_hz:.3f} s) is {found}; expected numbers up to 1"
         raise AudioError(self.file, "non_finite", detail)
 
     def _short(

@@ -1,5 +1,6 @@
 """Recordings whose header, level or channels are not what they seem; each format cut and patched."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +144,22 @@ def test_a_sample_that_is_no_number_is_refused_with_its_place(tmp_path: Path, va
     samples[12_000] = value
     with pytest.raises(AudioError, match=r"a\.wav: sample 12000 \(0\.750 s\) is infinite or no number"):
         Recording.open(write(tmp_path / "a.wav", samples, "float.wav"))
+
+
+@pytest.mark.parametrize("value", [2.1e34, -3.4e38, 1e10])
+def test_a_number_that_no_sound_has_is_refused_with_its_place(tmp_path: Path, value: float) -> None:
+    """Squares, means and filters of such numbers overflow."""
+    samples = noise(1.0, channels=2)
+    samples[12_000, 1] = value
+    with pytest.raises(AudioError, match=rf"a\.wav: sample 12000 \(0\.750 s\) is {re.escape(f'{value:.3g}')}"):
+        Recording.open(write(tmp_path / "a.wav", samples, "float.wav"))
+
+
+@pytest.mark.parametrize("scale", [2.0**15, 2.0**31])
+def test_float_samples_on_the_scale_of_integers_are_clipped(tmp_path: Path, scale: float) -> None:
+    file = write(tmp_path / "a.wav", np.sign(noise(1.0)) * np.float32(scale), "float.wav")
+    samples_N = np.concatenate(list(audio.blocks(Recording.open(file), RATE)))
+    assert set(np.abs(samples_N)) <= {np.float32(1), np.float32(32767 / 32768)}
 
 
 def test_long_and_short_recordings_become_the_same_samples(tmp_path: Path) -> None:
