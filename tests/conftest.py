@@ -7,8 +7,8 @@ from hypothesis import settings
 
 # The same examples on every machine, so that nobody's change fails for what another's brought to light.
 # HYPOTHESIS_PROFILE=search draws new ones: pytest -m hypothesis
-settings.register_profile("same", derandomize=True, database=None)
-settings.register_profile("search", print_blob=True)
+settings.register_profile("same", derandomize=True, database=None, deadline=None)
+settings.register_profile("search", print_blob=True, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
