@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from kd.runtime import audio
@@ -203,6 +203,7 @@ def test_what_is_no_recording_is_refused(tmp_path: Path) -> None:
     patches=st.lists(st.tuples(st.integers(0, 120), st.binary(min_size=1, max_size=5)), max_size=3),
     share=st.one_of(st.just(1.0), st.floats(0, 1)),
 )
+@example(kind="float.wav", patches=[(90, b"\x00y")], share=1.0)  # a sample of 1e34
 def test_any_damage_is_an_error_with_the_files_name_or_finite_sound(
     tmp_path: Path, kind: str, patches: list[tuple[int, bytes]], share: float
 ) -> None:
