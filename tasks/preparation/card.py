@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,9 +77,9 @@ class Card:
         return dict(sorted(self.words.items(), key=lambda item: (-item[1], item[0]))[:_TOP])
 
 
-def write_card(folder: Path, card: Card, quarantine: Counter[str]) -> None:
-    """Write card.json and card.svg."""
-    text = json.dumps(card.facts(quarantine), indent=1, ensure_ascii=False)
+def write_card(folder: Path, card: Card, quarantine: Counter[str], more: Mapping[str, Any] | None = None) -> None:
+    """Write card.json, with what else is to be said of the data, and card.svg."""
+    text = json.dumps(card.facts(quarantine) | dict(more or {}), indent=1, ensure_ascii=False)
     (folder / "card.json").write_text(text + "\n", encoding="utf-8")
     _plot(folder / "card.svg", card)
 

@@ -41,12 +41,13 @@ class RejectedError(Exception):
 
 @dataclass(frozen=True)
 class Quarantined:
-    """A row of quarantine.csv."""
+    """A row of quarantine.csv; `label`, which is not written there, is its text in normal form, None without one."""
 
     id: str
     path: str
     reason: Reason
     detail: str
+    label: str | None = None
 
 
 class Quarantine:
