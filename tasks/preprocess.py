@@ -59,7 +59,7 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
             account.check(count_raw(raw), most, kept_at)
             _check_splits(account.card, account.quarantine, kept_at)
         facts = {"sample_rate_hz": params.frontend.sample_rate_hz, "vocabulary": vocabulary.to_dict()}
-        (out / "prepared.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_whole(out / "prepared.json", json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
         check_prepared(out, params.frontend.sample_rate_hz)
         write_card(out, account.card, account.quarantine.counts, account.facts())
     kept_at.unlink(missing_ok=True)

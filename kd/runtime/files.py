@@ -1,6 +1,7 @@
 """Files that are read whole: text in UTF-8 and what an export wrote, checked before anything is made of them."""
 
 import hashlib
+import os
 from pathlib import Path
 
 from kd.runtime.containers import POINTER
@@ -20,6 +21,19 @@ def read_text(file: Path, expected: str) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise RefusedError(f"{file}:{line}: not UTF-8, in which {expected} is expected. Save it as UTF-8") from None
+
+
+def write_whole(file: Path, data: bytes) -> None:
+    """A file that holds all of this, or what it held before. Raises OSError."""
+    beside = file.with_name(f".{file.name[-100:]}.{os.getpid()}")
+    try:
+        with beside.open("wb") as target:
+            target.write(data)
+            target.flush()
+            os.fsync(target.fileno())
+        beside.replace(file)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def check_whole(file: Path, digest: str | None) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.corpora.raw import SPLITS
+from tasks.fresh import whole_file, write_whole
 from tasks.preparation.store import StoredUtterance
 
 _BIN_S = 0.5
@@ -80,7 +81,7 @@ class Card:
 def write_card(folder: Path, card: Card, quarantine: Counter[str], more: Mapping[str, Any] | None = None) -> None:
     """Write card.json, with what else is to be said of the data, and card.svg."""
     text = json.dumps(card.facts(quarantine) | dict(more or {}), indent=1, ensure_ascii=False)
-    (folder / "card.json").write_text(text + "\n", encoding="utf-8")
+    write_whole(folder / "card.json", text + "\n")
     _plot(folder / "card.svg", card)
 
 
@@ -111,4 +112,5 @@ def _plot(file: Path, card: Card) -> None:
         words.set(xlabel="count", title="Labels" if card.keyword else "Commonest words")
         for axes in (lengths, words):
             axes.spines[["top", "right"]].set_visible(False)
-        figure.savefig(file, format="svg", metadata={"Date": None})
+        with whole_file(file) as beside:
+            figure.savefig(beside, format="svg", metadata={"Date": None})
