@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.checks import checked_params, one_line_each, require_inputs, require_server, say_what_cannot_be_claimed
+from flows.checks import (
+    checked_params,
+    one_line_each,
+    refuse_strangers,
+    require_inputs,
+    require_server,
+    say_what_cannot_be_claimed,
+)
 
 if TYPE_CHECKING:
     from tasks.params.pipeline import Params
@@ -46,10 +53,12 @@ def run(
     root = Path()
     say_what_cannot_be_claimed(root, params)
     require_inputs(root, params)
-    if not force and not look(root).stale:
+    state = look(root)
+    if not force and not state.stale:
         typer.echo("Everything is up to date.")
         _complete(root, params)
     else:
+        refuse_strangers(root, state.graph.nodes if force else state.stale)
         _run_flow(root, jobs, retries, timeout_hours * 3600, force)
     _print_results(root, params)
 

@@ -20,7 +20,7 @@ from tasks.params.errors import ParamsError
 from tasks.params.pipeline import Params, TrainedTeacher, load_params
 from tasks.paths import Paths
 from tasks.ranks import Along, divides_work, is_first_process
-from tasks.scratch import open_scratch, scratch_key
+from tasks.scratch import note_begun, open_scratch, scratch_key
 from tasks.spool import SpoolWriter
 from tasks.stagespec import look_up, read_spec
 from tasks.timings import Timing, add_timing
@@ -102,6 +102,7 @@ def run_stage(command: str, name: str = "", root: Path = Path()) -> int:
     if FLOW_VARIABLE in os.environ:
         end_with(int(os.environ[FLOW_VARIABLE]))
     if is_first_process():
+        note_begun(root, stage)
         _run_recorded(command, name, params, used, root, make_scratch)
     elif divides_work(command, params):
         _fix_threads(_threads(params, command, name))
