@@ -24,7 +24,7 @@ sys.path[:0] = [str(REPO), str(REPO / "tests" / "support")]  # where the damage 
 os.environ["OMP_NUM_THREADS"] = "1"  # read when numpy is loaded; a process of many threads cannot be forked
 os.environ["COLUMNS"] = "100"
 
-from fuzzing.children import PARTS, Found, Fuzzer
+from fuzzing.children import PARTS, Found, Fuzzer  # noqa: E402
 
 COUNTS = {"params": 20_000, "tables": 2_000, "audio": 2_000, "commands": 2_000}
 
@@ -34,6 +34,7 @@ def main() -> int:
     parser.add_argument("seed")
     for kind, count in COUNTS.items():
         parser.add_argument(f"--{kind}", type=int, default=count, metavar="N", help=f"default: {count}")
+    parser.add_argument("--parts", type=int, default=PARTS, metavar="N", help=f"processes; default: {PARTS}")
     parser.add_argument("--out", type=Path, help="where failures go; default: scratch/fuzz/SEED")
     parser.add_argument("--case", metavar="KIND:NUMBER", help="this one alone")
     options = parser.parse_args()
@@ -45,7 +46,7 @@ def main() -> int:
             found = fuzzer.run({kind: [int(number)]}, parts=1)
         else:
             cases = {kind: range(getattr(options, kind)) for kind in COUNTS if getattr(options, kind)}
-            found = fuzzer.run(cases, PARTS, say=lambda line: print(line, flush=True))
+            found = fuzzer.run(cases, options.parts, say=lambda line: print(line, flush=True))
     for verdict in found.failures.values() if options.case else ():
         print(verdict.said)
     print(report(found, out))

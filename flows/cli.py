@@ -105,9 +105,10 @@ def check(
     Exit code 1 where they are right, and a file or folder that they name is not there.
     """
     params = checked_params(file)
-    typer.echo(
-        f"{file} is valid: {params.problem.kind}, {len(params.students)} students ({', '.join(params.students)})"
-    )
+    from tasks.params.errors import LINE_CHARACTERS, shown
+
+    found = f"{params.problem.kind}, {len(params.students)} students ({', '.join(params.students)})"
+    typer.echo(shown(f"{file} is valid: {found}", LINE_CHARACTERS, plain=True))
     say_what_cannot_be_claimed(Path(), params)
     require_inputs(Path(), params)
 
@@ -115,9 +116,7 @@ def check(
 @app.command()
 def table() -> None:
     """Print the table of models of the last run (reports/results.csv)."""
-    from flows.table import print_table
-
-    if not print_table(Path()):
+    if not _print_table(Path()):
         typer.echo("There is no reports/results.csv yet. `kd run` makes it.", err=True)
         raise typer.Exit(1)
 
@@ -187,7 +186,11 @@ def listen(
     from tasks.paths import Paths
     from tasks.progress import TerminalWatch
 
-    folder = Path(model).is_dir()
+    try:
+        folder = Path(model).is_dir()
+    except OSError as error:
+        typer.echo(f"MODEL: {error.strerror}: name a folder, or a model of the hub", err=True)
+        raise typer.Exit(2) from None
     settings = WhisperTeacher(
         source="whisper",
         path=Path(model).resolve() if folder else Path(NOTHING),
@@ -263,13 +266,23 @@ def _complete(root: Path, params: "Params") -> None:
         return
 
 
+def _print_table(root: Path) -> bool:
+    """Whether there is one; exit code 1, with a line, where it is damaged."""
+    from flows.table import print_table
+
+    try:
+        return print_table(root)
+    except ValueError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+
+
 def _print_results(root: Path, params: "Params") -> None:
     """The table of models, and where to look further."""
-    from flows.table import print_table
     from tasks.paths import Paths
     from tasks.tracking.pipeline_run import comparison_link
 
-    print_table(root)
+    _print_table(root)
     report = Paths(root).reports / "report.html"
     if report.is_file():
         typer.echo(f"Report: {report}")

@@ -91,6 +91,8 @@ def _plot(file: Path, card: Card) -> None:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
+    from tasks.drawing import save
+
     with mpl.rc_context({"svg.hashsalt": "data card", "svg.fonttype": "none", "font.family": "sans-serif"}):
         figure = Figure(figsize=(10, 4), layout="constrained")
         lengths, words = figure.subplots(1, 2)
@@ -110,4 +112,4 @@ def _plot(file: Path, card: Card) -> None:
         words.set(xlabel="count", title="Labels" if card.keyword else "Commonest words")
         for axes in (lengths, words):
             axes.spines[["top", "right"]].set_visible(False)
-        figure.savefig(file, format="svg", metadata={"Date": None})
+        save(figure, file, format="svg", metadata={"Date": None})

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from tasks.drawing import save
 from tasks.search.results import ERROR
 from tasks.search.settings import Search
 
@@ -36,5 +37,5 @@ def draw_front(search: Search, table: pd.DataFrame, folder: Path) -> list[Path]:
     axes.legend()
     files = [folder / "front.svg", folder / "front.png"]
     for file in files:
-        figure.savefig(file, dpi=DOTS_PER_INCH, metadata={"Date": None} if file.suffix == ".svg" else None)
+        save(figure, file, dpi=DOTS_PER_INCH, metadata={"Date": None} if file.suffix == ".svg" else None)
     return files

@@ -7,10 +7,11 @@ from random import Random
 
 import numpy as np
 import yaml
-from fuzzing.damage import damaged_bytes
-from fuzzing.trials import refusal, runtime
-from fuzzing.watching import Attempt
 
+from fuzzing.damage import damaged_bytes
+from fuzzing.outcomes import refusal
+from fuzzing.trials import runtime
+from fuzzing.watching import Attempt
 from kd.runtime import audio
 from kd.runtime.decoder import Recording
 from tasks.corpora.raw import RawUtterance

@@ -53,7 +53,9 @@ class Fuzzer:
     wait_s: float = 30.0
     grace_s: float = 15.0
 
-    def run(self, cases: Mapping[str, Sequence[int]], parts: int = PARTS, say: Callable[[str], object] = print) -> Found:
+    def run(
+        self, cases: Mapping[str, Sequence[int]], parts: int = PARTS, say: Callable[[str], object] = print
+    ) -> Found:
         """Run these cases of each kind; a failure goes to `out`/KIND-NUMBER/: case.json and its input files."""
         found = Found()
         self._make_shared(list(cases))
@@ -75,7 +77,7 @@ class Fuzzer:
         """What all children read: made once, in a process of its own."""
         shared = self.room / "shared"
         shared.mkdir(parents=True)
-        code = "import sys; from pathlib import Path; from fuzzing.shared import make; make(Path(sys.argv[1]), sys.argv[2:])"
+        code = "import sys; from fuzzing.shared import make; make(sys.argv[1], sys.argv[2:])"
         places = os.pathsep.join(path for path in sys.path if path)
         environment = {**os.environ, "PYTHONPATH": places}
         command = [sys.executable, "-c", code, str(shared), *kinds]

@@ -1,32 +1,38 @@
-"""Damaged command lines: of the runtime, of `kd` and of `python -m tasks`, with damaged files of every kind they read."""
+"""Damaged command lines: of the runtime, of `kd` and of `python -m tasks`, with damaged files."""
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from random import Random
 
-from fuzzing.damage import damaged_bytes, misspelt, odd_text
-from fuzzing.params import damaged as damaged_yaml
-from fuzzing.trials import exit_code, kd, runtime
-from fuzzing.watching import Attempt
-
 import tasks.__main__ as stages
 import tasks.data  # loaded once, before any case begins  # noqa: F401
+from fuzzing.damage import damaged_bytes, misspelt, odd_text
+from fuzzing.outcomes import exit_code
+from fuzzing.params import damaged as damaged_yaml
+from fuzzing.trials import kd, runtime
+from fuzzing.watching import Attempt
 
 REPO = Path(__file__).parents[3]
-NUMBERS = ("nan", "inf", "-inf", "-1", "0", "1", "0.5", "1e22", "1e-9", "9" * 5_000, "8000", "16", "2", "٣", "1_0", "0x10", "")
+NUMBERS = (
+    *("nan", "inf", "-inf", "-1", "0", "1", "0.5", "1e22", "1e-9", "9" * 5_000, "8000", "16", "2", "٣", "1_0", "0x10"),
+    "",
+)  # fmt: skip
 ARPA = (
     "\\data\\\nngram 1=5\nngram 2=2\n\n\\1-grams:\n-99 <s> -0.3\n-1.0 </s>\n-0.5 ab -0.2\n-0.8 cab\n-2.0 <unk>\n\n"
     "\\2-grams:\n-0.1 <s> ab\n-0.3 ab cab\n\\end\\\n"
 )
 WORDS = "ab\ncab\nba\nabba\n"
-RESULTS = "model,role,error_kind,test_error,params,verdict\nteacher,teacher,WER,0.1,100,\nsmall,student,WER,0.2,10,worse\n"
+RESULTS = (
+    "model,role,error_kind,test_error,params,verdict\nteacher,teacher,WER,0.1,100,\nsmall,student,WER,0.2,10,worse\n"
+)
 TRANSCRIBE = (
-    ["--format", "json"], ["--format", "srt"], ["--format", "vtt"], ["--out", "OUT"], ["--beam", "4"], ["--level", "-23"],
-    ["--beam", "4", "--lm", "ARPA"], ["--beam", "8", "--words", "WORDS"], ["--lm-weight", "2"], ["--word-bonus", "1"],
+    ["--format", "json"], ["--format", "srt"], ["--format", "vtt"], ["--out", "OUT"], ["--beam", "4"],
+    ["--level", "-23"],    ["--beam", "4", "--lm", "ARPA"], ["--beam", "8", "--words", "WORDS"], ["--lm-weight", "2"], ["--word-bonus", "1"],
     ["--beam", "3", "--lm", "ARPA", "--words", "WORDS"],
     ["--stream"], ["--rate", "8000"], ["--threads", "1"], ["--chunk-s", "0.05"], ["--context-s", "0.01"],
     ["--form", "int8"], ["--help"],
@@ -57,7 +63,7 @@ def prepared(shared: Path, room: Path) -> Attempt:
         kind, words = _command(rng)
         if rng.random() < 0.6:
             words = _damaged(rng, words)
-        arguments = [named.get(word, word) for word in words]
+        arguments = [named.get(word, _as_a_shell_gives(word)) for word in words]
         (folder / "arguments.json").write_text(json.dumps(arguments), encoding="utf-8")
         shutil.copyfile(named["RESULTS"], room / "reports" / "results.csv")
         shutil.copyfile(named["YAML"], room / "params.yaml")
@@ -65,6 +71,13 @@ def prepared(shared: Path, room: Path) -> Attempt:
         return f"{kind}: {PROGRAMS[kind](arguments, given)}"
 
     return attempt
+
+
+def _as_a_shell_gives(word: str) -> str:
+    """Bytes, of which none is zero."""
+    return os.fsdecode(
+        re.sub("[\0\ud800-\udbff\udc00-\udc7f\udd00-\udfff]", "", word).encode("utf-8", "surrogateescape")
+    )
 
 
 def _stage(arguments: list[str], given: bytes) -> str:
@@ -106,7 +119,10 @@ def _command(rng: Random) -> tuple[str, list[str]]:
 
 
 def _of_a_model(rng: Random) -> list[str]:
-    return ["MODEL", *rng.choice((["SOUND"], ["SOUND"], ["-"], ["SOUND", "BROKEN"], ["FOLDER"], ["missing.wav", "SOUND"]))]
+    return [
+        "MODEL",
+        *rng.choice((["SOUND"], ["SOUND"], ["-"], ["SOUND", "BROKEN"], ["FOLDER"], ["missing.wav", "SOUND"])),
+    ]
 
 
 def _damaged(rng: Random, words: list[str]) -> list[str]:
@@ -127,7 +143,9 @@ def _damaged(rng: Random, words: list[str]) -> list[str]:
             case 5:
                 words[place:place] = words[place : place + 2]
             case _:
-                words[place : place + 1] = [rng.choice(("WORDS", "ARPA", "SOUND", "FOLDER", "MODEL", "-", "/dev/null", "OUT"))]
+                words[place : place + 1] = [
+                    rng.choice(("WORDS", "ARPA", "SOUND", "FOLDER", "MODEL", "-", "/dev/null", "OUT"))
+                ]
     return words
 
 
@@ -140,7 +158,7 @@ def _files(rng: Random, shared: Path, folder: Path) -> dict[str, str]:
         "BROKEN": ("b.wav", broken),
         "ARPA": ("lm.arpa", _perhaps(rng, _in_case(rng, ARPA))),
         "WORDS": ("words.txt", _perhaps(rng, _in_case(rng, WORDS))),
-        "RESULTS": ("results.csv", _perhaps(rng, RESULTS.encode())),
+        "RESULTS": ("results.csv", damaged_bytes(rng, RESULTS.encode())),
         "YAML": ("p.yaml", _yaml(rng, "params.yaml")),
         "STUDY": ("study.yaml", _yaml(rng, "studies/fsdd-keyword.yaml")),
         "SEARCH": ("search.yaml", _yaml(rng, "searches/embedded-tenth.yaml")),
@@ -148,11 +166,15 @@ def _files(rng: Random, shared: Path, folder: Path) -> dict[str, str]:
     for name, content in written.values():
         (folder / name).write_bytes(content)
     (folder / "sounds").mkdir()
-    odd = rng.choice((b"a.wav", b"caf\xe9.wav", b"two\nlines.wav", "naïve 語.wav".encode(), b"._a.wav", b"x.m4a", b"-.flac"))
+    odd = rng.choice(
+        (b"a.wav", b"caf\xe9.wav", b"two\nlines.wav", "naïve 語.wav".encode(), b"._a.wav", b"x.m4a", b"-.flac")
+    )
     with open(os.fsencode(folder) + b"/sounds/" + odd, "wb") as file:  # noqa: PTH123  # a name of any bytes
         file.write(rng.choice((sounds[0], broken)))
     places = {"FOLDER": "sounds", "OUT": "out"} | {key: name for key, (name, _) in written.items()}
-    model = _model(rng, shared / "models" / "exports" / rng.choice(("cnn", "cnn", "stream", "keyword")), folder / "model")
+    model = _model(
+        rng, shared / "models" / "exports" / rng.choice(("cnn", "cnn", "stream", "keyword")), folder / "model"
+    )
     return {"MODEL": str(model)} | {key: str(folder / name) for key, name in places.items()}
 
 

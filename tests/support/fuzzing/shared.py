@@ -11,7 +11,8 @@ ODD_SUBTYPES = ("DPCM_8", "DPCM_16", "DWVW_12", "DWVW_16", "DWVW_24", "DWVW_N", 
 """Of which soundfile's list is not to be trusted: they are written, where libsndfile does, all the same."""
 
 
-def make(folder: Path, kinds: list[str]) -> None:
+def make(place: str, kinds: list[str]) -> None:
+    folder = Path(place)
     if "tables" in kinds:
         _corpus(folder / "corpus")
     if {"audio", "commands"} & set(kinds):

@@ -14,12 +14,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
-from fuzzing.damage import ODD_NUMBERS, damaged_bytes, misspelt, odd_text, odd_value
-from fuzzing.shared import CLIPS
-from fuzzing.trials import refusal
-from fuzzing.watching import Attempt
 
 import tasks.preparation.schema  # loaded once, before any case begins  # noqa: F401
+from fuzzing.damage import ODD_NUMBERS, damaged_bytes, misspelt, odd_text, odd_value
+from fuzzing.outcomes import refusal
+from fuzzing.shared import CLIPS
+from fuzzing.watching import Attempt
 from tasks import corpus, preprocess
 from tasks.corpora.manifest import COLUMNS
 from tasks.listeners.listener import Clip
@@ -194,6 +194,7 @@ def _parquet(rng: Random, rows: list[Row]) -> bytes:
 
 
 def _array(rng: Random, values: list[Any]) -> pa.Array:
+    values = [str(v) if isinstance(v, dict) else v for v in values]
     try:
         array = pa.array(values)
     except (pa.ArrowException, ValueError, OverflowError, TypeError):

@@ -1,10 +1,10 @@
-"""What several kinds do in a case: call a program in this process, and hear refusals of the project's own types."""
+"""Programs of the project called in this process, with nothing started beside it."""
 
 import io
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,40 +13,11 @@ from unittest.mock import patch
 
 import tasks.tracking.pipeline_run  # as all here: loaded once, before any case begins  # noqa: F401
 from flows import cli, graph, search, server, study
+from fuzzing.outcomes import exit_code
 from kd.runtime.program import main
 from tasks.search.candidate import check_space
 from tasks.search.settings import check_jobs, load_search
 from tasks.search.trial import search_folder
-
-ALLOWED_CODES = (0, 1, 2)
-OWN_ERRORS = ("ValueError", "ParamsError", "RefusedError", "AudioError", "RejectedError")
-"""Names of the types that a caller catches; no subclass of ValueError but these says what to do."""
-
-
-def exit_code(program: Callable[[], Any]) -> str:
-    """`exit 0`, 1 or 2. Raises AssertionError for others, and whatever is no exit."""
-    try:
-        code = program()
-    except SystemExit as error:
-        code = error.code
-    if code is None:
-        code = 0
-    assert code in ALLOWED_CODES, f"exit code {code!r}"
-    return f"exit {code}"
-
-
-def refusal(work: Callable[[], Any]) -> str:
-    """`done`, or `refused` where an error of the project's own is raised, which is printed and must be one line."""
-    try:
-        work()
-    except Exception as error:
-        if type(error).__name__ not in OWN_ERRORS:
-            raise
-        print(error, file=sys.stderr)
-        lines = getattr(error, "lines", None) or [str(error)]
-        assert all(len(line.splitlines()) == 1 for line in lines), f"not one line: {lines}"
-        return "refused"
-    return "done"
 
 
 def kd(arguments: Sequence[str]) -> str:

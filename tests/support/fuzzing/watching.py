@@ -23,7 +23,7 @@ SHOWN = 4_000  # characters of what was printed that a report keeps
 Attempt = Callable[[Random, Path], str]
 
 
-class Hang(BaseException):  # noqa: N818
+class Hang(BaseException):
     """The time is over; no `except Exception` stops it."""
 
 
@@ -107,7 +107,12 @@ def _hang(number: int, frame: FrameType | None) -> None:
 @contextmanager
 def _restored() -> Iterator[None]:
     """The folder, the environment, the arguments and the streams of the process are as before afterwards."""
-    folder, environment, arguments, streams = Path.cwd(), dict(os.environ), sys.argv, (sys.stdin, sys.stdout, sys.stderr)
+    folder, environment, arguments, streams = (
+        Path.cwd(),
+        dict(os.environ),
+        sys.argv,
+        (sys.stdin, sys.stdout, sys.stderr),
+    )
     try:
         yield
     finally:
