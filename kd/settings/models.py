@@ -37,10 +37,11 @@ class _Layered(Strict):
     @model_validator(mode="before")
     @classmethod
     def _repeat_scalars(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or not isinstance(data.get("layers"), int) or data["layers"] > MOST_LAYERS:
+        if not isinstance(data, dict) or not isinstance(data.get("layers"), int):
             return data
+        times = min(data["layers"], MOST_LAYERS)
         repeated = {
-            name: (data[name],) * data["layers"]
+            name: (data[name],) * times
             for name in cls.per_layer
             if isinstance(data.get(name), int) and not isinstance(data.get(name), bool)
         }

@@ -128,15 +128,19 @@ class Fuzzer:
                     attempts[kind] = import_module(f"fuzzing.{kind}").prepared(self.room / "shared", self.room / kind)
                 os.chdir(self.room / kind)
                 report.write(json.dumps({"job": [kind, number]}) + "\n")
-                verdict = watcher.judge(attempts[kind], f"{self.seed} {kind} {number}", self.room / "case")
+                folder = self._folder((kind, number))
+                verdict = watcher.judge(attempts[kind], f"{self.seed} {kind} {number}", folder)
+                if verdict.problem is None:
+                    shutil.rmtree(folder)
                 report.write(json.dumps({"job": [kind, number], "verdict": verdict.as_dict()}) + "\n")
+
+    def _folder(self, job: Job) -> Path:
+        return self.room / "cases" / f"{job[0]}-{job[1]}"
 
     def _keep(self, job: Job, verdict: Verdict) -> None:
         folder = self.out / f"{job[0]}-{job[1]}"
         shutil.rmtree(folder, ignore_errors=True)
-        if (self.room / "case").is_dir():
-            shutil.copytree(self.room / "case", folder, symlinks=True, ignore_dangling_symlinks=True)
-        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(self._folder(job), folder, symlinks=True)
         case = {"seed": self.seed, "kind": job[0], "number": job[1], **verdict.as_dict()}
         (folder / "case.json").write_text(json.dumps(case, indent=1) + "\n")
 

@@ -31,9 +31,9 @@ RESULTS = (
     "model,role,error_kind,test_error,params,verdict\nteacher,teacher,WER,0.1,100,\nsmall,student,WER,0.2,10,worse\n"
 )
 TRANSCRIBE = (
-    ["--format", "json"], ["--format", "srt"], ["--format", "vtt"], ["--out", "OUT"], ["--beam", "4"],
-    ["--level", "-23"],    ["--beam", "4", "--lm", "ARPA"], ["--beam", "8", "--words", "WORDS"], ["--lm-weight", "2"], ["--word-bonus", "1"],
-    ["--beam", "3", "--lm", "ARPA", "--words", "WORDS"],
+    ["--format", "json"], ["--format", "srt"], ["--format", "vtt"], ["--out", "OUT"], ["--level", "-23"],
+    ["--beam", "4"], ["--beam", "4", "--lm", "ARPA"], ["--beam", "8", "--words", "WORDS"],
+    ["--beam", "3", "--lm", "ARPA", "--words", "WORDS"], ["--lm-weight", "2"], ["--word-bonus", "1"],
     ["--stream"], ["--rate", "8000"], ["--threads", "1"], ["--chunk-s", "0.05"], ["--context-s", "0.01"],
     ["--form", "int8"], ["--help"],
 )  # fmt: skip

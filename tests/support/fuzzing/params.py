@@ -64,9 +64,18 @@ def damaged(rng: Random, original: bytes) -> bytes:
     data = deepcopy(_values(original))
     for _ in range(rng.choice((1, 1, 2, 4))):
         _damage_values(rng, data)
-    text: str = yaml.dump(data, Dumper=DUMPER, sort_keys=False, allow_unicode=rng.random() < 0.5)
-    content = text.encode("utf-8", "surrogatepass")
+    content = _dumped(data, allow_unicode=rng.random() < 0.5)
     return damaged_bytes(rng, content, times=1) if rng.random() < 0.1 else content
+
+
+def _dumped(data: Any, allow_unicode: bool) -> bytes:
+    """By libyaml, which is fast; by Python where there are surrogates, which it does not write."""
+    options = {"sort_keys": False, "allow_unicode": allow_unicode}
+    try:
+        text: str = yaml.dump(data, Dumper=DUMPER, **options)
+    except UnicodeEncodeError:
+        text = yaml.safe_dump(data, **options)
+    return text.encode("utf-8", "surrogatepass")
 
 
 @cache

@@ -124,6 +124,13 @@ def test_keyword_students_may_differ_in_frames() -> None:
     assert params.teacher.model.subsampling == 4  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("layers", [1_001, 10**9, 10**22])
+def test_no_width_is_repeated_for_more_layers_than_can_be(layers: int) -> None:
+    """10^9 layers of one width each are more memory than there is."""
+    (line,) = lines(**{"teacher.model.layers": layers, "teacher.model.hidden": 4})
+    assert line.startswith("teacher.model.layers: input should be less than or equal to 1000")
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match=r"params\.yaml: no such file"):
         load_params(tmp_path / "params.yaml")
