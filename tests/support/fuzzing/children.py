@@ -100,19 +100,21 @@ class Fuzzer:
         os.close(writing)
         with os.fdopen(reading, "rb", buffering=0) as lines:
             at = jobs[0]
-            for line in _lines(lines, self.wait_s + self.grace_s):
-                told = json.loads(line)
-                at = (told["job"][0], told["job"][1])
-                if "verdict" in told:
-                    jobs.remove(at)
-                    yield at, Verdict(**told["verdict"])
-                    at = jobs[0] if jobs else at
-                    if not jobs:
-                        break
-            else:
-                yield at, _ended(pid, self.room / "crash")
-                return
-        _end(pid)
+            try:
+                for line in _lines(lines, self.wait_s + self.grace_s):
+                    told = json.loads(line)
+                    at = (told["job"][0], told["job"][1])
+                    if "verdict" in told:
+                        jobs.remove(at)
+                        yield at, Verdict(**told["verdict"])
+                        at = jobs[0] if jobs else at
+            except TimeoutError:
+                os.kill(pid, signal.SIGKILL)
+                yield at, Verdict("hang", "no end, and deaf to the alarm")
+        _, status = os.waitpid(pid, 0)
+        if jobs and (code := os.waitstatus_to_exitcode(status)) != -signal.SIGKILL:
+            said = (self.room / "crash").read_text(errors="replace")[-2_000:]
+            yield at, Verdict("crash", f"the process ended with exit code {code}", said)
 
     def _work(self, jobs: list[Job], writing: int) -> None:
         """Do the jobs, and tell of each when it begins and when it has ended."""
@@ -156,26 +158,12 @@ def _in_the_child(work: Callable[[], None]) -> None:
 
 
 def _lines(source: BinaryIO, wait_s: float) -> Iterator[bytes]:
-    """Until the writer ends, or says nothing for so long."""
+    """Until the writer ends. Raises TimeoutError where it says nothing for so long."""
     held = b""
-    while select.select([source], [], [], wait_s)[0]:
+    while True:
+        if not select.select([source], [], [], wait_s)[0]:
+            raise TimeoutError
         if not (data := source.read(1 << 16)):
             return
         *whole, held = (held + data).split(b"\n")
         yield from whole
-
-
-def _ended(pid: int, crash: Path) -> Verdict:
-    """What became of a child that told no end of its case."""
-    done, status = os.waitpid(pid, os.WNOHANG)
-    if not done:
-        _end(pid)
-        return Verdict("hang", "no end, and deaf to the alarm")
-    code = os.waitstatus_to_exitcode(status)
-    said = crash.read_text(errors="replace")[-2_000:] if crash.is_file() else ""
-    return Verdict("crash", f"the process ended with exit code {code}", said)
-
-
-def _end(pid: int) -> None:
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)

@@ -6,10 +6,13 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
+
+import typer
 
 import tasks.tracking.pipeline_run  # as all here: loaded once, before any case begins  # noqa: F401
 from flows import cli, graph, search, server, study
@@ -19,11 +22,14 @@ from tasks.search.candidate import check_space
 from tasks.search.settings import check_jobs, load_search
 from tasks.search.trial import search_folder
 
+BUILD = typer.main.get_command
+
 
 def kd(arguments: Sequence[str]) -> str:
     """`kd ARGUMENTS…` with nothing started beside this process: flows, servers and children are left out."""
     sys.argv = ["kd", *arguments]
     with (
+        patch.object(typer.main, "get_command", built),
         patch.object(cli, "_run_flow"),
         patch.object(graph, "look", lambda root: SimpleNamespace(stale={"corpus"})),
         patch.object(study, "_run_cell", lambda *given: 0),
@@ -34,6 +40,12 @@ def kd(arguments: Sequence[str]) -> str:
         patch.object(os, "execv", lambda *given: None),
     ):
         return exit_code(cli.main)
+
+
+@cache
+def built(app: typer.Typer) -> Any:
+    """The commands of a program: made once, where typer makes them for every call."""
+    return BUILD(app)
 
 
 def searched(file: Path, project: Path, *, trials: int | None, jobs: int) -> str:
