@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.checks import checked_params, one_line_each, require_inputs, require_server, say_what_cannot_be_claimed
+from flows.options import MOST, MOST_TRIALS, Jobs, Port, Retries, Timeout
 
 if TYPE_CHECKING:
     from tasks.params.pipeline import Params
@@ -22,10 +23,6 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
 )
-
-Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Stages at a time, where the graph allows.")]
-Retries = Annotated[int, typer.Option(min=0, help="Further attempts for a stage that fails; training resumes.")]
-Timeout = Annotated[float, typer.Option(min=0.0, help="Hours after which a stage is ended.")]
 
 
 @app.command()
@@ -79,7 +76,7 @@ def schedule(
 
 
 @app.command()
-def ui(port: Annotated[int, typer.Option(help="Port on the loopback address.")] = PORT) -> None:
+def ui(port: Port = PORT) -> None:
     """Show all runs in MLflow's UI, on this machine only; the link opens the comparison of the newest models."""
     params = checked_params()
     from tasks.offline import stay_offline
@@ -124,7 +121,7 @@ def table() -> None:
 @app.command()
 def study(
     file: Annotated[Path, typer.Argument(help="The design, such as studies/fsdd-keyword.yaml.")],
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Cells at a time, one thread each.")] = 2,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=MOST, help="Cells at a time, one thread each.")] = 2,
     screen: Annotated[bool, typer.Option("--screen", help="Only the first fold with the first seed.")] = False,
     background: Annotated[bool, typer.Option("--detach", help="Go on after this terminal is closed.")] = False,
     table_only: Annotated[bool, typer.Option("--table", help="Only print the table of what is done.")] = False,
@@ -148,8 +145,10 @@ def study(
 @app.command()
 def search(
     file: Annotated[Path, typer.Argument(help="What may vary, such as searches/embedded-tenth.yaml.")],
-    trials: Annotated[int | None, typer.Option(min=1, help="Finished trials in all; else as the file says.")] = None,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Trials at a time, one thread each.")] = 1,
+    trials: Annotated[
+        int | None, typer.Option(min=1, max=MOST_TRIALS, help="Finished trials in all; else as the file says.")
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=MOST, help="Trials at a time, one thread each.")] = 1,
     background: Annotated[bool, typer.Option("--detach", help="Go on after this terminal is closed.")] = False,
 ) -> None:
     """Search operators, amounts and training for a student, on the validation part alone; the test part is not heard.

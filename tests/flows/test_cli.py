@@ -88,6 +88,20 @@ def test_a_damaged_table_of_results_is_one_line(tmp_path, monkeypatch, content):
     assert line.endswith("`kd run` makes it again")
 
 
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "1e22", "9" * 5_000])
+@pytest.mark.parametrize(
+    "command",
+    [["run", "--timeout-hours"], ["run", "--jobs"], ["run", "--retries"], ["study", "s.yaml", "--jobs"],
+     ["search", "s.yaml", "--jobs"], ["search", "s.yaml", "--trials"], ["ui", "--port"]],
+)  # fmt: skip
+def test_numbers_that_make_no_sense_are_refused(tmp_path, monkeypatch, command, value):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, [*command, value])
+    assert result.exit_code == 2
+    assert command[-1] in result.stderr
+    assert max(map(len, result.stderr.splitlines())) <= 500
+
+
 def test_cells_of_the_table_are_no_markup(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "reports").mkdir()

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -96,10 +97,11 @@ class Fuzzer:
         sys.stderr.flush()
         reading, writing = os.pipe()
         if (pid := os.fork()) == 0:
-            _in_the_child(lambda: self._work(jobs, writing))
+            self._in_the_child(jobs, writing)
         os.close(writing)
         with os.fdopen(reading, "rb", buffering=0) as lines:
             at = jobs[0]
+            silent = False
             try:
                 for line in _lines(lines, self.wait_s + self.grace_s):
                     told = json.loads(line)
@@ -109,12 +111,26 @@ class Fuzzer:
                         yield at, Verdict(**told["verdict"])
                         at = jobs[0] if jobs else at
             except TimeoutError:
+                silent = True
                 os.kill(pid, signal.SIGKILL)
-                yield at, Verdict("hang", "no end, and deaf to the alarm")
-        _, status = os.waitpid(pid, 0)
-        if jobs and (code := os.waitstatus_to_exitcode(status)) != -signal.SIGKILL:
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        if silent:
+            yield at, Verdict("hang", "no end, and deaf to the alarm")
+        elif jobs:
             said = (self.room / "crash").read_text(errors="replace")[-2_000:]
             yield at, Verdict("crash", f"the process ended with exit code {code}", said)
+
+    def _in_the_child(self, jobs: list[Job], writing: int) -> None:
+        """Never returns to what the parent does."""
+        code = 3
+        try:
+            self._work(jobs, writing)
+            code = 0
+        except BaseException:
+            with (self.room / "crash").open("a") as crash:
+                traceback.print_exc(file=crash)
+        finally:
+            os._exit(code)
 
     def _work(self, jobs: list[Job], writing: int) -> None:
         """Do the jobs, and tell of each when it begins and when it has ended."""
@@ -142,19 +158,11 @@ class Fuzzer:
     def _keep(self, job: Job, verdict: Verdict) -> None:
         folder = self.out / f"{job[0]}-{job[1]}"
         shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(self._folder(job), folder, symlinks=True)
+        if self._folder(job).is_dir():
+            shutil.copytree(self._folder(job), folder, symlinks=True)
+        folder.mkdir(parents=True, exist_ok=True)
         case = {"seed": self.seed, "kind": job[0], "number": job[1], **verdict.as_dict()}
         (folder / "case.json").write_text(json.dumps(case, indent=1) + "\n")
-
-
-def _in_the_child(work: Callable[[], None]) -> None:
-    """Never returns to what the parent does."""
-    code = 3
-    try:
-        work()
-        code = 0
-    finally:
-        os._exit(code)
 
 
 def _lines(source: BinaryIO, wait_s: float) -> Iterator[bytes]:
