@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.checks import checked_params, one_line_each, require_inputs, require_server, say_what_cannot_be_claimed
-from flows.options import MOST, MOST_TRIALS, Jobs, Port, Retries, Timeout
+from flows.options import MOST, Jobs, Port, Retries, Timeout, Trials
 
 if TYPE_CHECKING:
     from tasks.params.pipeline import Params

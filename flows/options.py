@@ -25,3 +25,6 @@ Timeout = Annotated[
     float, typer.Option(min=0.0, max=MOST_HOURS, callback=_no_nan, help="Hours after which a stage is ended.")
 ]
 Port = Annotated[int, typer.Option(min=1, max=65_535, help="Port on the loopback address.")]
+Trials = Annotated[
+    int | None, typer.Option(min=1, max=MOST_TRIALS, help="Finished trials in all; else as the file says.")
+]
