@@ -145,9 +145,7 @@ def study(
 @app.command()
 def search(
     file: Annotated[Path, typer.Argument(help="What may vary, such as searches/embedded-tenth.yaml.")],
-    trials: Annotated[
-        int | None, typer.Option(min=1, max=MOST_TRIALS, help="Finished trials in all; else as the file says.")
-    ] = None,
+    trials: Trials = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=MOST, help="Trials at a time, one thread each.")] = 1,
     background: Annotated[bool, typer.Option("--detach", help="Go on after this terminal is closed.")] = False,
 ) -> None:
