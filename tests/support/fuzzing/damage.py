@@ -58,7 +58,7 @@ def odd_value(rng: Random) -> Any:
         return {odd_text(rng, longest=2_000): odd_value(rng) for _ in range(rng.randrange(1, 3))}
     if draw < 0.95:
         return [rng.choice(ODD_NUMBERS)] * rng.choice((2, 300))
-    return nested(rng.choice((5, 39, 60, 300)), rng.random() < 0.5)
+    return nested(rng.choice((5, 39, 60, 150)), rng.random() < 0.5)
 
 
 def nested(depth: int, mappings: bool) -> Any:

@@ -131,6 +131,16 @@ def test_no_width_is_repeated_for_more_layers_than_can_be(layers: int) -> None:
     assert line.startswith("teacher.model.layers: input should be less than or equal to 1000")
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "most"),
+    [("sample_rate_hz", 10**9, 768_000), ("frame_length_ms", 1e7, 1_000), ("frame_shift_ms", 1e9, 1_000)],
+)
+def test_a_front_end_is_no_larger_than_the_runtime_takes_it(key: str, value: float, most: int) -> None:
+    """A Fourier transform of 10^9 points is checked bin by bin."""
+    found = lines(**{f"frontend.{key}": value})
+    assert found == [f"frontend.{key}: input should be less than or equal to {most}, found {value}"]
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match=r"params\.yaml: no such file"):
         load_params(tmp_path / "params.yaml")
