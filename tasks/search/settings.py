@@ -1,6 +1,7 @@
 """A search file: what may vary, what is wanted, and how many trials it may take."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
@@ -43,6 +44,8 @@ class Knob(Strict):
             self._check_choices()
         elif self.low is None or self.high is None or self.low >= self.high:
             raise ValueError(f"a range needs from below to, found from {self.low} to {self.high}")
+        elif not math.isfinite(float(self.high) - float(self.low)):
+            raise ValueError(f"a range needs ends that can be subtracted, found from {self.low} to {self.high}")
         elif self.log and (self.low <= 0 or self.step is not None):
             raise ValueError("log: true needs from above 0, and no step")
         return self

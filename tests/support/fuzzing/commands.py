@@ -74,7 +74,9 @@ def prepared(shared: Path, room: Path) -> Attempt:
 
 
 def _as_a_shell_gives(word: str) -> str:
-    """Bytes, of which none is zero."""
+    """Bytes, of which none is zero; and no folder outside, for whoever names / is to wait for all that lies in it."""
+    if re.fullmatch("[./]*/[./]*", word):
+        return "no/such/folder"
     return os.fsdecode(
         re.sub("[\0\ud800-\udbff\udc00-\udc7f\udd00-\udfff]", "", word).encode("utf-8", "surrogateescape")
     )
