@@ -9,6 +9,7 @@ from typing import Any
 from tasks.corpora.raw import SPLITS
 from tasks.preparation.store import StoredUtterance
 
+_LONGEST_LABEL = 40  # characters
 _BIN_S = 0.5
 _TOP = 20
 _COLOURS = {"train": "#4477aa", "valid": "#ccbb44", "test": "#ee6677"}
@@ -87,6 +88,11 @@ def _hours(seconds: float) -> float:
     return round(seconds / 3600, 4)
 
 
+def _shortened(name: str) -> str:
+    """A label of which the picture has room beside it."""
+    return name if len(name) <= _LONGEST_LABEL else name[: _LONGEST_LABEL - 1] + "…"
+
+
 def _plot(file: Path, card: Card) -> None:
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -107,7 +113,9 @@ def _plot(file: Path, card: Card) -> None:
         lengths.legend(frameon=False)
         commonest = card.commonest()
         words.barh(range(len(commonest)), list(commonest.values()), color="#4477aa")
-        words.set_yticks(range(len(commonest)), [name.replace("$", r"\$") for name in commonest], fontsize=8)
+        words.set_yticks(
+            range(len(commonest)), [_shortened(name).replace("$", r"\$") for name in commonest], fontsize=8
+        )
         words.invert_yaxis()
         words.set(xlabel="count", title="Labels" if card.keyword else "Commonest words")
         for axes in (lengths, words):

@@ -97,7 +97,9 @@ class Goal(Strict):
 class Search(Strict):
     """`params` is a whole params.yaml, or the path of one; `overrides` are set in it first, by dotted key."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_-]+$", description="names its folder, its table and its runs")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9_-]+$", max_length=100, description="names its folder, its table and its runs"
+    )
     params: dict[str, Any] | str
     overrides: dict[str, Any] = Field({})
     student: str = Field(description="the one that is tried: a key of students")

@@ -42,9 +42,9 @@ MOST_CELLS = 300
 class Study(Strict):
     """A full design: every fold with every seed. `params` is a whole params.yaml."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_-]+$", description="names its folder and its tables")
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=100, description="names its folder and its tables")
     fold_key: str = Field(description="dotted key of params that the folds set, such as corpus.test_speaker")
-    folds: tuple[Annotated[str, Field(pattern=r"^[^/\\s][^/]*$")], ...] = Field(min_length=1)
+    folds: tuple[Annotated[str, Field(pattern=r"^[^/\\s][^/]*$", max_length=60)], ...] = Field(min_length=1)
     seeds: tuple[int, ...] = Field(min_length=1)
     params: dict[str, Any]
 

@@ -141,6 +141,12 @@ def test_a_front_end_is_no_larger_than_the_runtime_takes_it(key: str, value: flo
     assert found == [f"frontend.{key}: input should be less than or equal to {most}, found {value}"]
 
 
+def test_a_name_is_no_longer_than_a_folders_may_be() -> None:
+    found = lines(**{f"students.{'語' * 81}": GOOD["students"]["small"]})
+    assert len(found) == 1
+    assert found[0].endswith("a name of 81 letters: it names folders, which take 80")
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match=r"params\.yaml: no such file"):
         load_params(tmp_path / "params.yaml")
