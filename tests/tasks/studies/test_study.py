@@ -205,3 +205,12 @@ def test_a_study_of_more_cells_than_can_be_looked_at_is_refused(design: Study, t
         ParamsError, match="31 folds with 10 seeds each are 310 cells, and 300 is the most: make several"
     ):
         load_study(tmp_path / "s.yaml")
+
+
+@pytest.mark.parametrize("changes", [{"name": "x" * 101}, {"folds": ["ab" * 20_000]}])
+def test_what_names_folders_is_no_longer_than_their_names_may_be(
+    design: Study, changes: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump(design.model_dump(mode="json") | changes))
+    with pytest.raises(ParamsError, match=f"{next(iter(changes))}.*: string should have at most"):
+        load_study(tmp_path / "s.yaml")
