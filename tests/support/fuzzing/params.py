@@ -75,6 +75,8 @@ def _dumped(data: Any, allow_unicode: bool) -> bytes:
         text: str = yaml.dump(data, Dumper=DUMPER, **options)
     except UnicodeEncodeError:
         text = yaml.safe_dump(data, **options)
+    except RecursionError:  # nested too deep to be written from values
+        text = f"a: {'[' * 5_000}"
     return text.encode("utf-8", "surrogatepass")
 
 
