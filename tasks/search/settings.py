@@ -44,8 +44,8 @@ class Knob(Strict):
             self._check_choices()
         elif self.low is None or self.high is None or self.low >= self.high:
             raise ValueError(f"a range needs from below to, found from {self.low} to {self.high}")
-        elif not math.isfinite(float(self.high) - float(self.low)):
-            raise ValueError(f"a range needs ends that can be subtracted, found from {self.low} to {self.high}")
+        elif not math.isfinite((float(self.high) - float(self.low)) / (self.step or 1)):
+            raise ValueError(f"from {self.low} to {self.high} by {self.step or 1} are more steps than can be counted")
         elif self.log and (self.low <= 0 or self.step is not None):
             raise ValueError("log: true needs from above 0, and no step")
         return self
