@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import tasks.progress as progress_display
 from tasks.guard import end_with
 from tasks.offline import stay_offline
-from tasks.params.errors import ParamsError
+from tasks.params.errors import LINE_CHARACTERS, ParamsError, shown
 from tasks.params.pipeline import Params, TrainedTeacher, load_params
 from tasks.paths import Paths
 from tasks.ranks import Along, divides_work, is_first_process
@@ -79,7 +79,7 @@ class StageWatch:
 def run_stage(command: str, name: str = "", root: Path = Path()) -> int:
     """Run one stage under `root`; gives the exit code: 0 done, 2 wrong parameters. Other failures raise."""
     if command not in STAGES:
-        print(f"no stage '{command}'; there are {', '.join(STAGES)}", file=sys.stderr)
+        print(f"no stage {shown(command)}; there are {', '.join(STAGES)}", file=sys.stderr)
         return 2
     stay_offline()
     try:
@@ -89,7 +89,7 @@ def run_stage(command: str, name: str = "", root: Path = Path()) -> int:
         print(*error.lines, sep="\n", file=sys.stderr)
         return 2
     except ValueError as error:
-        print(error, file=sys.stderr)
+        print(shown(str(error), LINE_CHARACTERS, plain=True), file=sys.stderr)
         return 2
     values = params.model_dump(mode="json")
     used = {key: look_up(values, key) for key in spec.params}

@@ -11,6 +11,7 @@ from tasks.corpora.raw import SPLITS
 from tasks.fresh import whole_file, write_whole
 from tasks.preparation.store import StoredUtterance
 
+_LONGEST_LABEL = 40  # characters
 _BIN_S = 0.5
 _TOP = 20
 _COLOURS = {"train": "#4477aa", "valid": "#ccbb44", "test": "#ee6677"}
@@ -89,9 +90,16 @@ def _hours(seconds: float) -> float:
     return round(seconds / 3600, 4)
 
 
+def _shortened(name: str) -> str:
+    """A label of which the picture has room beside it."""
+    return name if len(name) <= _LONGEST_LABEL else name[: _LONGEST_LABEL - 1] + "…"
+
+
 def _plot(file: Path, card: Card) -> None:
     import matplotlib as mpl
     from matplotlib.figure import Figure
+
+    from tasks.drawing import save
 
     with mpl.rc_context({"svg.hashsalt": "data card", "svg.fonttype": "none", "font.family": "sans-serif"}):
         figure = Figure(figsize=(10, 4), layout="constrained")
@@ -107,10 +115,12 @@ def _plot(file: Path, card: Card) -> None:
         lengths.legend(frameon=False)
         commonest = card.commonest()
         words.barh(range(len(commonest)), list(commonest.values()), color="#4477aa")
-        words.set_yticks(range(len(commonest)), [name.replace("$", r"\$") for name in commonest], fontsize=8)
+        words.set_yticks(
+            range(len(commonest)), [_shortened(name).replace("$", r"\$") for name in commonest], fontsize=8
+        )
         words.invert_yaxis()
         words.set(xlabel="count", title="Labels" if card.keyword else "Commonest words")
         for axes in (lengths, words):
             axes.spines[["top", "right"]].set_visible(False)
         with whole_file(file) as beside:
-            figure.savefig(beside, format="svg", metadata={"Date": None})
+            save(figure, beside, format="svg", metadata={"Date": None})

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from tasks.drawing import save
 from tasks.fresh import whole_file
 from tasks.search.results import ERROR
 from tasks.search.settings import Search
@@ -39,5 +40,5 @@ def draw_front(search: Search, table: pd.DataFrame, folder: Path) -> list[Path]:
     for file in files:
         kind = file.suffix[1:]
         with whole_file(file) as beside:
-            figure.savefig(beside, format=kind, dpi=DOTS_PER_INCH, metadata={"Date": None} if kind == "svg" else None)
+            save(figure, beside, format=kind, dpi=DOTS_PER_INCH, metadata={"Date": None} if kind == "svg" else None)
     return files
