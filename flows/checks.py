@@ -3,7 +3,7 @@
 Heavy imports are inside the functions, so that help comes at once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +43,16 @@ def require_inputs(root: Path, params: "Params") -> None:
         for line in lines:
             typer.echo(line, err=True)
         raise typer.Exit(1)
+
+
+def refuse_strangers(root: Path, stages: Collection[str]) -> None:
+    """Exit code 2, with a line for each, where what no stage made stands in the place of these stages' outputs."""
+    from flows.strangers import strangers
+
+    if lines := strangers(root, stages):
+        for line in lines:
+            typer.echo(line, err=True)
+        raise typer.Exit(2)
 
 
 def require_server() -> None:

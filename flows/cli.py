@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.checks import checked_params, one_line_each, require_inputs, require_server, say_what_cannot_be_claimed
+from flows.checks import (
+    checked_params,
+    one_line_each,
+    refuse_strangers,
+    require_inputs,
+    require_server,
+    say_what_cannot_be_claimed,
+)
+from flows.options import MOST, Jobs, Port, Retries, Timeout, Trials
 
 if TYPE_CHECKING:
     from tasks.params.pipeline import Params
@@ -22,10 +30,6 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
 )
-
-Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Stages at a time, where the graph allows.")]
-Retries = Annotated[int, typer.Option(min=0, help="Further attempts for a stage that fails; training resumes.")]
-Timeout = Annotated[float, typer.Option(min=0.0, help="Hours after which a stage is ended.")]
 
 
 @app.command()
@@ -46,10 +50,12 @@ def run(
     root = Path()
     say_what_cannot_be_claimed(root, params)
     require_inputs(root, params)
-    if not force and not look(root).stale:
+    state = look(root)
+    if not force and not state.stale:
         typer.echo("Everything is up to date.")
         _complete(root, params)
     else:
+        refuse_strangers(root, state.graph.nodes if force else state.stale)
         _run_flow(root, jobs, retries, timeout_hours * 3600, force)
     _print_results(root, params)
 
@@ -79,7 +85,7 @@ def schedule(
 
 
 @app.command()
-def ui(port: Annotated[int, typer.Option(help="Port on the loopback address.")] = PORT) -> None:
+def ui(port: Port = PORT) -> None:
     """Show all runs in MLflow's UI, on this machine only; the link opens the comparison of the newest models."""
     params = checked_params()
     from tasks.offline import stay_offline
@@ -105,9 +111,10 @@ def check(
     Exit code 1 where they are right, and a file or folder that they name is not there.
     """
     params = checked_params(file)
-    typer.echo(
-        f"{file} is valid: {params.problem.kind}, {len(params.students)} students ({', '.join(params.students)})"
-    )
+    from tasks.params.errors import LINE_CHARACTERS, shown
+
+    found = f"{params.problem.kind}, {len(params.students)} students ({', '.join(params.students)})"
+    typer.echo(shown(f"{file} is valid: {found}", LINE_CHARACTERS, plain=True))
     say_what_cannot_be_claimed(Path(), params)
     require_inputs(Path(), params)
 
@@ -115,9 +122,7 @@ def check(
 @app.command()
 def table() -> None:
     """Print the table of models of the last run (reports/results.csv)."""
-    from flows.table import print_table
-
-    if not print_table(Path()):
+    if not _print_table(Path()):
         typer.echo("There is no reports/results.csv yet. `kd run` makes it.", err=True)
         raise typer.Exit(1)
 
@@ -125,7 +130,7 @@ def table() -> None:
 @app.command()
 def study(
     file: Annotated[Path, typer.Argument(help="The design, such as studies/fsdd-keyword.yaml.")],
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Cells at a time, one thread each.")] = 2,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=MOST, help="Cells at a time, one thread each.")] = 2,
     screen: Annotated[bool, typer.Option("--screen", help="Only the first fold with the first seed.")] = False,
     background: Annotated[bool, typer.Option("--detach", help="Go on after this terminal is closed.")] = False,
     table_only: Annotated[bool, typer.Option("--table", help="Only print the table of what is done.")] = False,
@@ -149,8 +154,8 @@ def study(
 @app.command()
 def search(
     file: Annotated[Path, typer.Argument(help="What may vary, such as searches/embedded-tenth.yaml.")],
-    trials: Annotated[int | None, typer.Option(min=1, help="Finished trials in all; else as the file says.")] = None,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Trials at a time, one thread each.")] = 1,
+    trials: Trials = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=MOST, help="Trials at a time, one thread each.")] = 1,
     background: Annotated[bool, typer.Option("--detach", help="Go on after this terminal is closed.")] = False,
 ) -> None:
     """Search operators, amounts and training for a student, on the validation part alone; the test part is not heard.
@@ -187,7 +192,11 @@ def listen(
     from tasks.paths import Paths
     from tasks.progress import TerminalWatch
 
-    folder = Path(model).is_dir()
+    try:
+        folder = Path(model).is_dir()
+    except OSError as error:
+        typer.echo(f"MODEL: {error.strerror}: name a folder, or a model of the hub", err=True)
+        raise typer.Exit(2) from None
     settings = WhisperTeacher(
         source="whisper",
         path=Path(model).resolve() if folder else Path(NOTHING),
@@ -263,13 +272,23 @@ def _complete(root: Path, params: "Params") -> None:
         return
 
 
+def _print_table(root: Path) -> bool:
+    """Whether there is one; exit code 1, with a line, where it is damaged."""
+    from flows.table import print_table
+
+    try:
+        return print_table(root)
+    except ValueError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+
+
 def _print_results(root: Path, params: "Params") -> None:
     """The table of models, and where to look further."""
-    from flows.table import print_table
     from tasks.paths import Paths
     from tasks.tracking.pipeline_run import comparison_link
 
-    print_table(root)
+    _print_table(root)
     report = Paths(root).reports / "report.html"
     if report.is_file():
         typer.echo(f"Report: {report}")

@@ -22,6 +22,7 @@ from flows.leftovers import remove_leftovers, remove_spent_scratch
 from flows.recording import Recording, complete
 from flows.session import Session
 from flows.stage import StageError, StoppedError
+from flows.strangers import strangers
 from flows.watchdog import start_watchdog
 from tasks.params.pipeline import load_params
 from tasks.paths import Paths
@@ -77,6 +78,8 @@ def pipeline(
             get_run_logger().info("Everything is up to date")
             complete(folder, params)
             return {}
+        if lines := strangers(folder, state.graph.nodes if force else state.stale):
+            raise PipelineError("\n".join(lines))
         run = Recording(folder, params)
         session = Session(folder, state, run.run_id, jobs, force, timeout_s)
         _run_recorded(session, run, retries)

@@ -45,7 +45,7 @@ def scheduling_server(port: int = PORT) -> Iterator[str]:
 def unreachable() -> str | None:
     """The address of PREFECT_API_URL if it is set and no server answers there, cut to what can be printed."""
     given = os.environ.get("PREFECT_API_URL")
-    return ascii(given)[1:121] if given and not _healthy(given.rstrip("/")) else None
+    return ascii(given)[1:-1][:120] if given and not _healthy(given.rstrip("/")) else None
 
 
 def _wait_for(server: "subprocess.Popen[bytes]", address: str) -> None:

@@ -26,6 +26,7 @@ def print_table(root: Path) -> bool:
     """Print reports/results.csv; False if there is none."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     rows = read_results(root)
     if not rows:
@@ -35,7 +36,7 @@ def print_table(root: Path) -> bool:
     for key, title in shown.items():
         table.add_column(title, justify="left" if isinstance(rows[0][key], str) else "right")
     for row in rows:
-        table.add_row(*(_cell(key, row[key]) for key in shown))
+        table.add_row(*(Text(_cell(key, row[key])) for key in shown))
     console = Console()
     Console(width=max(console.width, 120)).print(table)
     return True

@@ -14,6 +14,7 @@ from kd.models import Recogniser, build
 from kd.settings.frontend import FrontEndSettings
 from kd.settings.models import ModelSettings
 from kd.text import Vocabulary
+from tasks.fresh import whole_file, write_whole
 
 FORMAT = 1
 KEYS = ("model", "frontend", "vocabulary", "role", "init", "objective", "lineage", "facts")
@@ -42,11 +43,13 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint and prove that it reloads to the same weights."""
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.contiguous().cpu() for name, tensor in checkpoint.model.state_dict().items()}
-    save_file(state, folder / "model.safetensors")
+    with whole_file(folder / "model.safetensors") as beside:
+        save_file(state, beside)
     masks = {name: mask.to(torch.uint8).contiguous().cpu() for name, mask in checkpoint.masks.items()}
     (folder / "masks.safetensors").unlink(missing_ok=True)
     if masks:
-        save_file(masks, folder / "masks.safetensors")
+        with whole_file(folder / "masks.safetensors") as beside:
+            save_file(masks, beside)
     config = {
         "format": FORMAT,
         "model": checkpoint.model.settings.model_dump(mode="json"),
@@ -58,7 +61,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         "lineage": list(checkpoint.lineage),
         "facts": checkpoint.facts,
     }
-    (folder / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
+    write_whole(folder / "config.json", json.dumps(config, indent=1))
     again = load_checkpoint(folder).model.state_dict()
     for name, tensor in state.items():
         if not torch.equal(again[name], tensor):

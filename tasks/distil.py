@@ -16,6 +16,7 @@ from tasks.budgets import cost_for
 from tasks.calibration import calibrator
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tasks.data import PreparedData, Utterance
+from tasks.fresh import write_whole
 from tasks.hearing import heard, labelled, teachable
 from tasks.inputs import TeacherOutputs
 from tasks.params.pipeline import Params, Recipe
@@ -92,7 +93,7 @@ def _write(params: Params, paths: Paths, name: str, initial: Checkpoint, trained
     OutputStore.begin(paths.outputs(name), Codec.of(len(initial.vocabulary), params.outputs.keep))
     if shrunk is not None:
         kept = [*json.loads((paths.initial(name) / "kept.json").read_text(encoding="utf-8")), *shrunk.kept]
-        (folder / "kept.json").write_text(json.dumps(kept, indent=1), encoding="utf-8")
+        write_whole(folder / "kept.json", json.dumps(kept, indent=1))
 
 
 def _loop(params: Params, name: str, data: PreparedData, frontend: LogMel) -> Callable[..., Iterator[Epoch]]:

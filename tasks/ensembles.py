@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tasks.data import PreparedData
-from tasks.fresh import fresh_folder
+from tasks.fresh import fresh_folder, write_whole
 from tasks.params.pipeline import Params
 from tasks.params.teachers import Ensemble, ModelTeacher
 from tasks.paths import Paths
@@ -63,5 +63,5 @@ def _join(ensemble: Ensemble, paths: Paths, name: str) -> dict[str, float]:
     with fresh_folder(paths.model(name)) as folder:
         for place, member in (("first", ensemble.first), ("second", ensemble.second)):
             shutil.copytree(paths.model(member), folder / place)
-        (folder / ENSEMBLE_FILE).write_text(ensemble.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        write_whole(folder / ENSEMBLE_FILE, ensemble.model_dump_json(indent=1) + "\n")
     return {"members": 2.0}

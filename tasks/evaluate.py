@@ -21,6 +21,7 @@ from tasks.conditions import condition_errors, condition_table
 from tasks.data import PreparedData, Utterance
 from tasks.forms.evaluation import evaluate_forms
 from tasks.forms.hearing import Ear
+from tasks.fresh import write_parquet, write_whole
 from tasks.params.pipeline import Params
 from tasks.paths import Paths
 from tasks.watch import Silent, Watch
@@ -97,10 +98,10 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
     table = pd.DataFrame(error_rows(ear, utterances, heard)).astype({"speaker": "str", "snr_db": "float64"})
     kind = ERROR_KINDS[checkpoint.model.settings.problem]
     metrics = {"error_kind": kind, **error_metrics(table, confidence), **sizes}
-    table.to_parquet(folder / "utterances.parquet", index=False)
+    write_parquet(folder / "utterances.parquet", table)
     conditions = condition_table(ear, params.evaluation, watch)
-    conditions.to_parquet(folder / "conditions.parquet", index=False)
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    write_parquet(folder / "conditions.parquet", conditions)
+    write_whole(folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")
     watch.say(
         f"{name}: {metrics['test_error']:.1%} {kind} on test, "
         f"{metrics['test_error_low']:.1%} to {metrics['test_error_high']:.1%} by {metrics['interval_method']}"

@@ -18,6 +18,7 @@ from tasks.exported import FORMAT, TRACED_FRAMES, Exported, metadata
 from tasks.forms.bundle import bundle, reach
 from tasks.forms.make import make_forms, only_reference
 from tasks.forms.parity import Parity
+from tasks.fresh import write_whole
 from tasks.onnx_files import IR_VERSION, OPSET, write_onnx
 from tasks.params.pipeline import Params
 from tasks.paths import Paths
@@ -97,7 +98,7 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
     file, properties = folder / "model.onnx", metadata(checkpoint, params.export.frontend_included)
     found, size = _write_reference(module, file, properties), file.stat().st_size
     forms = _forms(params, paths, name, module, checkpoint, watch)
-    (folder / "tokens.txt").write_text(tokens_table(checkpoint.vocabulary), encoding="utf-8")
+    write_whole(folder / "tokens.txt", tokens_table(checkpoint.vocabulary))
     description = {
         "format": FORMAT,
         "problem": checkpoint.model.settings.problem,
@@ -112,7 +113,7 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
         "forms": forms,
         "files": digests(folder),
     }
-    (folder / "export.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
+    write_whole(folder / "export.json", json.dumps(description, indent=1))
     watch.say(f"{name}: {size / 1e6:.2f} MB of ONNX, log-probabilities within {found.difference:.1e} of PyTorch's")
     sizes = {f"{form}/size_bytes": float(facts["size_bytes"]) for form, facts in forms.items()}
     return {"size_bytes": float(size), "parity_max_abs_difference": found.difference, **sizes}

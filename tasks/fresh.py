@@ -8,6 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @contextmanager
@@ -77,6 +81,12 @@ def write_whole(target: Path, content: bytes | str) -> None:
     """A file that holds all of this, or what it held before; text is written as UTF-8."""
     with whole_file(target) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_parquet(target: Path, table: "pd.DataFrame") -> None:
+    """A table without its index, as `write_whole` writes."""
+    with whole_file(target) as partial:
+        table.to_parquet(partial, index=False)
 
 
 def sync(path: Path) -> None:

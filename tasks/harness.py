@@ -16,11 +16,11 @@ from typing import Any, TypeVar
 import tasks.progress as progress_display
 from tasks.guard import end_with
 from tasks.offline import stay_offline
-from tasks.params.errors import ParamsError
+from tasks.params.errors import LINE_CHARACTERS, ParamsError, shown
 from tasks.params.pipeline import Params, TrainedTeacher, load_params
 from tasks.paths import Paths
 from tasks.ranks import Along, divides_work, is_first_process
-from tasks.scratch import open_scratch, scratch_key
+from tasks.scratch import note_begun, open_scratch, scratch_key
 from tasks.spool import SpoolWriter
 from tasks.stagespec import look_up, read_spec
 from tasks.timings import Timing, add_timing
@@ -79,7 +79,7 @@ class StageWatch:
 def run_stage(command: str, name: str = "", root: Path = Path()) -> int:
     """Run one stage under `root`; gives the exit code: 0 done, 2 wrong parameters. Other failures raise."""
     if command not in STAGES:
-        print(f"no stage '{command}'; there are {', '.join(STAGES)}", file=sys.stderr)
+        print(f"no stage {shown(command)}; there are {', '.join(STAGES)}", file=sys.stderr)
         return 2
     stay_offline()
     try:
@@ -89,7 +89,7 @@ def run_stage(command: str, name: str = "", root: Path = Path()) -> int:
         print(*error.lines, sep="\n", file=sys.stderr)
         return 2
     except ValueError as error:
-        print(error, file=sys.stderr)
+        print(shown(str(error), LINE_CHARACTERS, plain=True), file=sys.stderr)
         return 2
     values = params.model_dump(mode="json")
     used = {key: look_up(values, key) for key in spec.params}
@@ -102,6 +102,7 @@ def run_stage(command: str, name: str = "", root: Path = Path()) -> int:
     if FLOW_VARIABLE in os.environ:
         end_with(int(os.environ[FLOW_VARIABLE]))
     if is_first_process():
+        note_begun(root, stage)
         _run_recorded(command, name, params, used, root, make_scratch)
     elif divides_work(command, params):
         _fix_threads(_threads(params, command, name))

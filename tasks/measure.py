@@ -20,6 +20,7 @@ from tasks import fresh_process
 from tasks.data import PreparedData, spread_over_lengths
 from tasks.deployed import Deployed
 from tasks.forms.files import files_of
+from tasks.fresh import write_whole
 from tasks.params.pipeline import Params
 from tasks.paths import Paths
 from tasks.timing import time_interleaved, write_frontend
@@ -62,7 +63,7 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
         "onnxruntime": onnxruntime.__version__,
     }
     paths.reports.mkdir(parents=True, exist_ok=True)
-    (paths.reports / "timings.json").write_text(json.dumps(timings, indent=1) + "\n", encoding="utf-8")
+    write_whole(paths.reports / "timings.json", json.dumps(timings, indent=1) + "\n")
     return {f"{model}/{key}": value for model, forms in figures.items() for key, value in forms["float32"].items()}
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from tasks.params import errors
 from tasks.params.corpora import CorpusParams, ManifestCorpus, SeveralCorpora, SyntheticCorpus
 from tasks.params.pipeline import Params
 from tasks.params.teachers import NOTHING, ModelTeacher
@@ -16,12 +17,21 @@ def missing_inputs(params: Params, project: Path) -> list[str]:
     """One line for each, with the key that names it; paths are relative to the project's folder."""
     corpora = list(_of_corpus(params.corpus, "corpus"))
     missing = [
-        f"{key}: {path} is not there (looked for in {shown(project.resolve())})"
+        errors.shown(
+            f"{key}: {path} is not there (looked for in {shown(project.resolve())})", errors.LINE_CHARACTERS, plain=True
+        )
         for key, path in [*corpora, *_of_teachers(params)]
-        if not (project / path).exists()
+        if not _is_there(project / path)
     ]
     roots = [(key, path) for key, path in corpora if key.endswith(".root")][:1]  # parts lie within it
     return missing + [line for key, path in roots for line in _odd_names(key, project, path)]
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long
+        return False
 
 
 def shown(path: Path) -> str:

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 
+from tasks.fresh import write_whole
+
 OPSET = 17
 IR_VERSION = 8
 """What opset 17 came with; sherpa-onnx 2.0 loads up to 13, while onnx would write a newer one."""
@@ -56,4 +58,4 @@ def write_onnx(
     onnx.helper.set_model_props(model, dict(sorted(metadata.items())))
     onnx.checker.check_model(model, full_check=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    write_whole(path, model.SerializeToString(deterministic=True))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from tasks.data import PreparedData
+from tasks.fresh import write_whole
 from tasks.listeners import LISTENERS
 from tasks.listeners.cache import listen_once
 from tasks.params.pipeline import Params
@@ -26,7 +27,7 @@ def write_heard(params: Params, settings: WhisperTeacher, paths: Paths, file: Pa
     heard = listen_once(listener, [clip_of(data, u, 1.0) for u in utterances], paths.scratch / "heard", watch)
     rows = [{"id": u.id, "text": _one_line(heard[u.id].texts)} for u in utterances]
     file.parent.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(rows).to_csv(file, index=False)
+    write_whole(file, pd.DataFrame(rows).to_csv(index=False))
     return len(rows)
 
 

@@ -1,28 +1,32 @@
 """Stage `preprocess`: recordings of any kind to one flat file of samples; what is bad, to quarantine."""
 
 import json
-import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import TextIO
 
 from kd.stats.limits import limit_of
 from kd.text import Vocabulary
 from tasks.corpora.raw import SPLITS, RawUtterance, count_raw, read_raw
-from tasks.fresh import fresh_folder
+from tasks.fresh import fresh_folder, write_whole
 from tasks.parallel import cores, ordered_map
 from tasks.params.pipeline import Params
 from tasks.paths import Paths
+from tasks.preparation.account import Account
 from tasks.preparation.card import Card, write_card
+from tasks.preparation.classes import Classes
 from tasks.preparation.prepare import Plan, prepare_all
-from tasks.preparation.quarantine import Quarantine, Quarantined, Reason, RejectedError, check_share
+from tasks.preparation.quarantine import Quarantine, Quarantined, Reason, RejectedError
 from tasks.preparation.schema import check_prepared
 from tasks.preparation.splits import SplitPlan, plan_splits
 from tasks.preparation.store import Draft, StoredUtterance, finish, read_stored
 from tasks.preparation.text import check_alignable
 from tasks.preparation.vocabulary import build_vocabulary
+from tasks.preparation.writing import Writing
 from tasks.watch import Silent, Watch
 
 _CHUNK = 16  # utterances given to a worker at once
@@ -30,7 +34,7 @@ CONFIDENCE = 0.95  # for the remark on the test part alone: evaluation.confidenc
 
 
 def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -> dict[str, float]:
-    """Write data/prepared/. Raises ValueError where too much is bad, or a split is left empty.
+    """Write data/prepared/. Raises ValueError where too much is bad, a split is left empty, or a class is lost.
 
     Where it raises, the quarantine table is kept as scratch/quarantine.csv.
     """
@@ -42,52 +46,65 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
     for remark in plan.remarks:
         watch.say(remark)
     kept_at = paths.scratch / "quarantine.csv"
-    card = Card(keyword=params.problem.kind == "keyword")
+    keyword = params.problem.kind == "keyword"
+    most = params.preprocess.max_quarantined_share
     with fresh_folder(paths.prepared) as out:
-        with (out / "quarantine.csv").open("w", encoding="utf-8", newline="") as file:
-            quarantine = Quarantine(file)
-            _first_pass(params, paths, raw, plan, out, quarantine, watch)
-            vocabulary = _second_pass(params, out, quarantine, card)
-        watch.say(f"quarantine: {quarantine.summary}")
-        try:
-            check_share(quarantine, count_raw(raw), params.preprocess.max_quarantined_share, kept_at)
-            _check_splits(card, quarantine, kept_at)
-        except ValueError:
-            kept_at.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(out / "quarantine.csv", kept_at)
-            raise
+        with _kept_where_refused(out / "quarantine.csv", kept_at) as file:
+            account = Account(Quarantine(file), Card(keyword), Classes(Writing.of(params)) if keyword else None)
+            _first_pass(params, paths, raw, plan, out, account, watch)
+            account.check(count_raw(raw), most, kept_at)
+            vocabulary = _second_pass(params, out, account)
+            for remark in account.remarks():
+                watch.say(remark)
+            account.check(count_raw(raw), most, kept_at)
+            _check_splits(account.card, account.quarantine, kept_at)
         facts = {"sample_rate_hz": params.frontend.sample_rate_hz, "vocabulary": vocabulary.to_dict()}
-        (out / "prepared.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_whole(out / "prepared.json", json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
         check_prepared(out, params.frontend.sample_rate_hz)
-        write_card(out, card, quarantine.counts)
+        write_card(out, account.card, account.quarantine.counts, account.facts())
     kept_at.unlink(missing_ok=True)
-    if limit := limit_of(card.blocks("test"), CONFIDENCE):
+    if limit := limit_of(account.card.blocks("test"), CONFIDENCE):
         watch.say(limit)
-    return _metrics(card, quarantine, vocabulary)
+    return _metrics(account.card, account.quarantine, vocabulary)
+
+
+@contextmanager
+def _kept_where_refused(table: Path, kept_at: Path) -> Iterator[TextIO]:
+    """The table to write to; a copy of it stays where the block raises ValueError."""
+    try:
+        with table.open("w", encoding="utf-8", newline="") as file:
+            yield file
+    except ValueError:
+        kept_at.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(kept_at, table.read_bytes())
+        raise
 
 
 def _first_pass(
-    params: Params, paths: Paths, raw: Path, plan: SplitPlan, out: Path, quarantine: Quarantine, watch: Watch
+    params: Params, paths: Paths, raw: Path, plan: SplitPlan, out: Path, account: Account, watch: Watch
 ) -> None:
     """Decode and check each utterance for itself; append it to the draft."""
     workers = params.preprocess.workers or cores()
     work = partial(prepare_all, plan=Plan.of(params, paths.root))
-    chunks = _chunks(watch.progress(read_raw(raw), count_raw(raw), "preparing"), plan)
+    chunks = _chunks(watch.progress(read_raw(raw), count_raw(raw), "preparing"), plan, account)
     prepared = map(work, chunks) if workers == 1 else ordered_map(work, chunks, workers=workers)
     with Draft(out, params.frontend.sample_rate_hz) as draft:
         for outcome in (outcome for chunk in prepared for outcome in chunk):
-            bad = outcome if isinstance(outcome, Quarantined) else draft.add(outcome)
-            if bad is not None:
-                quarantine.add(bad)
+            if isinstance(outcome, Quarantined):
+                account.put_aside(outcome)
+            elif bad := draft.add(outcome):
+                account.put_aside(bad)
+            else:
+                account.hear(outcome)
 
 
-def _chunks(rows: Iterator[RawUtterance], plan: SplitPlan) -> Iterator[list[RawUtterance]]:
-    placed = (replace(row, split=plan.split_of(row)) for row in rows)
+def _chunks(rows: Iterator[RawUtterance], plan: SplitPlan, account: Account) -> Iterator[list[RawUtterance]]:
+    placed = (account.give(replace(row, split=plan.split_of(row))) for row in rows)
     while chunk := list(islice(placed, _CHUNK)):
         yield chunk
 
 
-def _second_pass(params: Params, out: Path, quarantine: Quarantine, card: Card) -> Vocabulary:
+def _second_pass(params: Params, out: Path, account: Account) -> Vocabulary:
     """Check what depends on the training part: its vocabulary, and whether transcripts align."""
     draft = out / "draft.parquet"
     vocabulary = build_vocabulary(params.problem, _training_texts(draft))
@@ -100,8 +117,8 @@ def _second_pass(params: Params, out: Path, quarantine: Quarantine, card: Card) 
         elif row.text not in vocabulary.tokens:
             raise RejectedError(Reason.LABEL_NOT_IN_TRAINING, f"no training utterance has the label {row.text!r}")
 
-    for row in finish(out, check, quarantine.add):
-        card.add(row)
+    for row in finish(out, check, account.put_aside):
+        account.keep(row)
     return vocabulary
 
 

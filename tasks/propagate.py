@@ -13,6 +13,7 @@ from tasks.budgets import cost_for
 from tasks.calibration import calibrator
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tasks.data import PreparedData, Utterance
+from tasks.fresh import write_whole
 from tasks.hearing import heard, labelled
 from tasks.params.pipeline import Params, Recipe
 from tasks.paths import Paths
@@ -52,7 +53,7 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
     )
     folder = paths.initial(name)
     save_checkpoint(folder, initial)
-    (folder / "kept.json").write_text(json.dumps([dict(k) for k in result.kept], indent=1), encoding="utf-8")
+    write_whole(folder / "kept.json", json.dumps([dict(k) for k in result.kept], indent=1))
     return {**metrics, "params": float(sum(p.numel() for p in result.model.parameters()))}
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 
 import pandas as pd
 
+from tasks.fresh import write_whole
 from tasks.params.pipeline import Params
 from tasks.paths import Paths
 from tasks.reporting.card import write_cards
@@ -48,6 +49,6 @@ def run(params: Params, paths: Paths, name: str = "", watch: Watch = Silent()) -
     )
     write_cards(paths, sources)
     page = paths.reports / "report.html"
-    page.write_text(render(sources), encoding="utf-8")
+    write_whole(page, render(sources))
     watch.say(f"report: {page}")
     return {f"{model.name}/test_error": float(model.row["test_error"]) for model in models}

@@ -15,6 +15,8 @@ from typing import Any
 HASHED_BYTES = 16 * 2**20
 """Larger files count by size and time of change, so that a big corpus costs nothing."""
 
+BEGUN = "begun"
+
 
 def scratch_key(root: Path, deps: tuple[Path, ...], params: dict[str, Any]) -> str:
     """16 hex digits that change with any file under deps and with any of the params."""
@@ -35,13 +37,25 @@ def remove_scratch(root: Path, stage: str) -> None:
     shutil.rmtree(stage_scratch(root, stage), ignore_errors=True)
 
 
+def note_begun(root: Path, stage: str) -> None:
+    """Note that a stage began: from now on what stands in its outputs' place is its own, until DVC has recorded it."""
+    file = stage_scratch(root, stage) / BEGUN
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+
+
+def was_begun(root: Path, stage: str) -> bool:
+    """Whether a stage began, and was killed or failed before DVC had recorded its outputs."""
+    return (stage_scratch(root, stage) / BEGUN).is_file()
+
+
 def open_scratch(root: Path, stage: str, key: str) -> Path:
     """The folder for this key, made if missing; those of other keys are removed."""
     parent = stage_scratch(root, stage)
     folder = parent / key
     folder.mkdir(parents=True, exist_ok=True)
     for other in parent.iterdir():
-        if other != folder:
+        if other != folder and other.name != BEGUN:
             shutil.rmtree(other, ignore_errors=True)
     return folder
 

@@ -16,8 +16,13 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from tasks.params.errors import ParamsError, shown
 
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The one in C where it is there: ten times as fast."""
+LOADER: Any = type("Loader", (getattr(yaml, "CSafeLoader", yaml.SafeLoader),), {})
+"""The one in C where it is there: ten times as fast. 1e-3 and -.5 are numbers to it, as they are to DVC."""
+LOADER.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"([-+]?[0-9]+\.?[0-9]*[eE][-+]?[0-9]+|[-+]\.[0-9]+([eE][-+][0-9]+)?)$"),
+    list("-+0123456789"),
+)
 MOST_BYTES = 4 * 2**20
 MOST_NESTED = 40
 MOST_VALUES = 100_000
@@ -25,7 +30,10 @@ MOST_VALUES = 100_000
 
 TAG = "tag:yaml.org,2002:"
 WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]{0,17}|[1-9][0-9]{0,2}(_[0-9]{3}){1,5}|0x[0-9a-fA-F]{1,12})")
-READ_OTHERWISE = re.compile(r"[-+]?(0[0-9xbo_][0-9a-fA-F_]*|0[0-9_]+(:[0-9]+)+|_+)")
+READ_OTHERWISE = re.compile(
+    r"[-+]?(0[0-9xbo_][0-9a-fA-F_]*|0[0-9_]+(:[0-9]+)+|_+|[0-9][0-9_]*\.?[0-9_]*[eE][-+]?[0-9_]+)"
+    r"|[-+](_[0-9_]*|\.[0-9_]+([eE][-+]?[0-9_]+)?)"
+)
 """Plain words that are text to PyYAML, and to DVC a number or an error."""
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 KEY = re.compile(r"\s*(?:- +)*['\"]?([A-Za-z_][\w.-]{0,60})['\"]?\s*:")

@@ -199,7 +199,7 @@ def make_accelerator(settings: TrainingSettings) -> Accelerator:
 def write_history(folder: Path, history: list[dict[str, float]]) -> None:
     """history.csv: one row an epoch; empty where an epoch has no such figure."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "history.csv").open("w", newline="", encoding="utf-8") as file:
+    with whole_file(folder / "history.csv") as beside, beside.open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, list(dict.fromkeys(key for row in history for key in row)))
         table.writeheader()
         table.writerows({**row, "epoch": int(row["epoch"])} for row in history)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 
@@ -26,6 +26,13 @@ LOUDEST = 2.0**31  # the largest that any writer scales its samples to; beyond i
 SLACK_S = 0.05  # tables round their times
 
 
+class Remark(NamedTuple):
+    """What was done to a recording so that it can be heard; text: in words, of this one."""
+
+    kind: Literal["header", "channels", "offset"]
+    text: str
+
+
 @dataclass(frozen=True)
 class Recording:
     """A stretch of a file, looked through once.
@@ -40,7 +47,7 @@ class Recording:
     first: int
     offset: float
     channel: int | None
-    remarks: tuple[str, ...]
+    remarks: tuple[Remark, ...]
     short: str | None
     _kept: tuple[Block, ...] | None = field(repr=False)
 
@@ -77,7 +84,7 @@ class _Look:
     """The first time through a file."""
 
     def __init__(self, file: str) -> None:
-        self.file, self.remarks = file, list[str]()
+        self.file, self.remarks = file, list[Remark]()
 
     def through(self, kind: type[Recording], start_s: float | None, end_s: float | None) -> Any:
         header = self._header()
@@ -217,8 +224,11 @@ class _Look:
         said_bytes = header.promised if header.patch and header.total is None else 0
         if wanted is None and ((0 < promised < end) or said_bytes):
             said = f"{said_bytes} bytes" if said_bytes else f"{promised} samples"
-            self.remarks.append(f"its header says {said}; it was read until its end, {end / rate_hz:.3f} s")
+            self._remark("header", f"its header says {said}; it was read until its end, {end / rate_hz:.3f} s")
         return None
+
+    def _remark(self, kind: Literal["header", "channels", "offset"], text: str) -> None:
+        self.remarks.append(Remark(kind, text))
 
     def _shape(self, sums: Sums) -> tuple[float, int | None]:
         """The mean to take away, and the channel to take alone."""
@@ -226,10 +236,9 @@ class _Look:
         if sums.cancels:
             channel = int(np.argmax(sums.powers_C))
             offset = float(sums.means_C[channel])
-            self.remarks.append(
-                f"its {len(sums.means_C)} channels cancel each other out: channel {channel + 1} is taken alone"
-            )
+            cancelling = f"its {len(sums.means_C)} channels cancel each other out"
+            self._remark("channels", f"{cancelling}: channel {channel + 1} is taken alone")
         if abs(offset) <= OFFSET:
             return 0.0, channel
-        self.remarks.append(f"an offset of {offset:+.2f} of full scale is taken away")
+        self._remark("offset", f"an offset of {offset:+.2f} of full scale is taken away")
         return offset, channel

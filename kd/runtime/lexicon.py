@@ -41,7 +41,7 @@ class Lexicon:
         """As the tokens spell it, or None where they cannot. A word that they spell as it is stays."""
         if word not in self._known:
             forms = (form for cased in self._cased(word) for form in _forms(cased))
-            self._known[word] = next((form for form in forms if self.spells(form)), None)
+            self._known[word] = next((form for form in forms if form and self.spells(form)), None)
         return self._known[word]
 
     def spells(self, word: str) -> bool:
@@ -76,6 +76,12 @@ class Lexicon:
 
 
 def _forms(word: str) -> Iterable[str]:
-    yield word
-    yield unicodedata.normalize("NFC", word)
-    yield unicodedata.normalize("NFD", word)
+    for shown in dict.fromkeys((word, visible_part(word))):
+        yield shown
+        yield unicodedata.normalize("NFC", shown)
+        yield unicodedata.normalize("NFD", shown)
+
+
+def visible_part(word: str) -> str:
+    """Without the characters that nobody sees: zero-width spaces, marks of direction, soft hyphens, joiners."""
+    return "".join(c for c in word if unicodedata.category(c) != "Cf" and not "\ufe00" <= c <= "\ufe0f")

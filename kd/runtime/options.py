@@ -1,6 +1,8 @@
 """The command line's parser: every value is checked while it is read, and what makes no sense is said in one line."""
 
+import errno
 import math
+import os
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
 from pathlib import Path
@@ -57,6 +59,11 @@ def place(text: str) -> str:
         raise ArgumentTypeError("the name of a file is empty: is a variable of the shell unset?")
     if "\0" in text:
         raise ArgumentTypeError("the name of a file holds a null byte")
+    try:
+        os.stat(text)  # noqa: PTH116  # text, as it was given
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise ArgumentTypeError(f"{_short(text)}: the name of a file is too long") from None
     return text
 
 

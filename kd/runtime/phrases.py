@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from kd.runtime.errors import RefusedError
 from kd.runtime.files import read_text
-from kd.runtime.lexicon import Lexicon
+from kd.runtime.lexicon import Lexicon, visible_part
 from kd.runtime.words import BLANK, SPACE
 
 
@@ -55,8 +55,9 @@ class Graph:
 
 def read_phrases(file: Path, tokens: Sequence[str]) -> list[Phrase]:
     """One phrase a line, in the model's case; empty lines and those that begin with # are none. Raises RefusedError."""
-    lines = (" ".join(line.split()) for line in read_text(file, "a list with one phrase a line").splitlines())
-    texts = list(dict.fromkeys(line for line in lines if line and not line.startswith("#")))
+    words = (line.split() for line in read_text(file, "a list with one phrase a line").splitlines())
+    lines = (" ".join(word for word in line if visible_part(word)) for line in words)
+    texts = list(dict.fromkeys(line for line in lines if line and not visible_part(line).startswith("#")))
     if not texts:
         raise RefusedError(f"{file} holds no phrase: write one a line")
     lexicon = Lexicon(tokens)

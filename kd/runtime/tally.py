@@ -31,7 +31,7 @@ class Tally:
 
     def remark(self, recording: Recording) -> None:
         for remark in recording.remarks:
-            say(f"{self._program}: {recording.file}: {remark}")
+            say(f"{self._program}: {recording.file}: {remark.text}")
 
     def fail(self, message: str) -> None:
         say(f"{self._program}: {message}")

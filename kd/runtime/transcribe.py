@@ -13,6 +13,7 @@ from kd.runtime.beam import Beam
 from kd.runtime.bundle import FORMS, Bundle
 from kd.runtime.decoder import HIGHEST_HZ, LOWEST_HZ
 from kd.runtime.errors import RefusedError
+from kd.runtime.files import write_whole
 from kd.runtime.find import find
 from kd.runtime.frontend import Samples
 from kd.runtime.greedy import Greedy
@@ -166,6 +167,6 @@ def write(file: Path, text: str) -> None:
     """Raises RefusedError where it cannot be written."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text + "\n", encoding="utf-8", errors=ESCAPES)
+        write_whole(file, (text + "\n").encode("utf-8", ESCAPES))
     except OSError as error:
         raise RefusedError(f"{file} cannot be written: {error.strerror or error}") from None

@@ -11,7 +11,7 @@ _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _MARKS = ("<unk>", "<s>", "</s>", "<pad>")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Unit:
     """One unit as CTC emitted it, on output frames from start to before end. log_prob: mean over them, in nats."""
 
@@ -21,7 +21,7 @@ class Unit:
     log_prob: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Word:
     """confidence: geometric mean of the probabilities of the word's units, from 0 to 1."""
 

@@ -26,10 +26,10 @@ class FrontEndSettings(Strict):
     Samples in [-1, 1], no dither, `snip_edges=False`, Povey window, pre-emphasis 0.97, no energy.
     """
 
-    sample_rate_hz: int = Field(16_000, ge=4_000, description="rate of the prepared audio")
+    sample_rate_hz: int = Field(16_000, ge=4_000, le=768_000, description="rate of the prepared audio")
     num_mels: int = Field(80, ge=8, le=256)
-    frame_length_ms: float = Field(25.0, gt=0)
-    frame_shift_ms: float = Field(10.0, gt=0)
+    frame_length_ms: float = Field(25.0, gt=0, le=1_000)
+    frame_shift_ms: float = Field(10.0, gt=0, le=1_000)
     low_freq_hz: float = Field(20.0, ge=0)
     high_freq_hz: float = Field(-400.0, description="at most 0: counted from the Nyquist frequency")
 

@@ -12,6 +12,7 @@ from kd.settings.base import Strict
 
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
 Size = Annotated[int, Field(ge=1)]
+MOST_LAYERS = 1_000
 
 
 class _Layered(Strict):
@@ -23,7 +24,7 @@ class _Layered(Strict):
 
     stem: Size = Field(description="channels of the first convolution of the stem")
     width: Size = Field(description="features of the residual stream")
-    layers: Size
+    layers: Annotated[int, Field(ge=1, le=MOST_LAYERS)]
     subsampling: Literal[1, 2, 4] = 4
     causal: bool = Field(False, description="true: no frame hears what comes later, so that the model can stream")
     dropout: float = Field(0.1, ge=0, lt=1)
@@ -38,8 +39,9 @@ class _Layered(Strict):
     def _repeat_scalars(cls, data: Any) -> Any:
         if not isinstance(data, dict) or not isinstance(data.get("layers"), int):
             return data
+        times = min(data["layers"], MOST_LAYERS)
         repeated = {
-            name: (data[name],) * data["layers"]
+            name: (data[name],) * times
             for name in cls.per_layer
             if isinstance(data.get(name), int) and not isinstance(data.get(name), bool)
         }

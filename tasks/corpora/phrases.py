@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from tasks.params.corpora import CommandPhrases, DigitPhrases, ListedPhrases, Phrases
+from tasks.preparation.writing import JOINERS, is_invisible
+from tasks.tables.encoding import read_lines
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -32,12 +34,23 @@ class PhraseBook:
 
 
 def read_phrases(file: Path) -> list[str]:
-    """Phrases of a text file, one a line; empty lines and those that begin with # are skipped."""
+    """Phrases of a text file, one a line; empty lines and those that begin with # are skipped.
+
+    Characters that nobody sees are left out, but for joiners between letters. Raises ValueError for a file that is no
+    text in UTF-8, or holds no phrase.
+    """
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise ValueError(f"{file}: no such list of phrases. Its path is relative to corpus.root") from None
-    phrases = [" ".join(line.split()) for line in lines if line.strip() and not line.lstrip().startswith("#")]
+        lines = [_visible(line) for line in read_lines(file)]
+    except OSError as error:
+        why = "no such list of phrases" if isinstance(error, FileNotFoundError) else f"{error.strerror or error}"
+        raise ValueError(f"{file}: {why}. Its path is relative to corpus.root") from None
+    phrases = [line for line in lines if line and not line.startswith("#")]
     if not phrases:
         raise ValueError(f"{file} holds no phrase: write one a line")
     return phrases
+
+
+def _visible(line: str) -> str:
+    """Its words with single spaces between, of what can be seen."""
+    plain = "".join(c for c in line if c in JOINERS or not is_invisible(c))
+    return " ".join(word for word in plain.split() if not set(word) <= JOINERS)

@@ -18,6 +18,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from tasks.deployed import Feed
 from tasks.forms.layers import WEIGHT_INPUTS, layers
+from tasks.fresh import write_whole
 from tasks.onnx_files import IR_VERSION
 
 DYNAMIC_KINDS = ("MatMul", "Gemm", "LSTM")
@@ -129,4 +130,4 @@ def _save(model: Any, original: Any, target: Path, form: str) -> None:
     onnx.helper.set_model_props(model, dict(sorted(properties.items())))
     onnx.checker.check_model(model, full_check=True)
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(model.SerializeToString(deterministic=True))
+    write_whole(target, model.SerializeToString(deterministic=True))

@@ -10,6 +10,7 @@ from kd.stats import error_interval
 from tasks.forms.files import files_of, read_released
 from tasks.forms.hearing import Ear
 from tasks.forms.table import REFERENCE, closeness, decoded, error, make_table, rise
+from tasks.fresh import write_parquet, write_whole
 from tasks.watch import Watch
 
 
@@ -26,7 +27,7 @@ def evaluate_forms(ear: Ear, folder: Path, confidence: float, watch: Watch) -> t
     total = len(utterances) * len(files)
     table = make_table(watch.progress(rows, total, f"decode {len(files)} forms"))
     folder.mkdir(parents=True, exist_ok=True)
-    table.to_parquet(folder / "forms.parquet", index=False)
+    write_parquet(folder / "forms.parquet", table)
     found = {
         form: {
             "released": released[form]["released"],
@@ -36,7 +37,7 @@ def evaluate_forms(ear: Ear, folder: Path, confidence: float, watch: Watch) -> t
         for form, file in files.items()
     }
     text = json.dumps({"confidence": confidence, "forms": found}, indent=1)
-    (folder / "forms.json").write_text(text + "\n", encoding="utf-8")
+    write_whole(folder / "forms.json", text + "\n")
     heard = table[table["form"] == REFERENCE]["hypothesis"].tolist()
     return heard, {f"{form}/test_error": facts["test_error"] for form, facts in found.items() if form != REFERENCE}
 

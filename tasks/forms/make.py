@@ -21,6 +21,7 @@ from tasks.forms.layers import contents
 from tasks.forms.mixed import first_that_passes, sensitivity
 from tasks.forms.parity import Parity
 from tasks.forms.table import REFERENCE, closeness, decoded, make_table
+from tasks.fresh import write_whole
 from tasks.params.pipeline import Params
 from tasks.watch import Watch
 
@@ -123,7 +124,7 @@ def make_forms(
     whole = [found for form, found in judgements.items() if form.startswith("int8") and found.released]
     best = min(whole, key=lambda found: (found.valid_error, facts[found.form]["size_bytes"]), default=None)
     if best is not None:
-        shutil.copyfile(folder / files[best.form], folder / BEST_INT8)
+        write_whole(folder / BEST_INT8, (folder / files[best.form]).read_bytes())
     margin = params.evaluation.margin.model_dump(mode="json")
     described = {form: {"file": files[form], **found.described()} for form, found in judgements.items()}
     write_released(folder, {
@@ -141,7 +142,7 @@ def make_forms(
 
 
 def write_released(folder: Path, found: Mapping[str, Any]) -> None:
-    (folder / RELEASED).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    write_whole(folder / RELEASED, json.dumps(found, indent=1) + "\n")
 
 
 def only_reference(folder: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from tasks.listeners.listener import Clip, Transcription
 from tasks.params.teachers import TableTeacher
 from tasks.tables import Columns, Row, read_table
+from tasks.tables.cells import shown
 from tasks.watch import Watch
 
 COLUMNS = Columns(
@@ -41,14 +42,14 @@ def transcriptions(file: Path, clips: Sequence[Clip]) -> Iterator[tuple[str, Tra
     if not known:
         raise ValueError(
             f"{file} names none of the {len(clips)} utterances by its column {key}: it holds such as "
-            f"'{next(iter(rows), '')}', the utterances are such as '{_name(clips[0], key)}'"
+            f"{shown(next(iter(rows), ''))}, the utterances are such as {shown(_name(clips[0], key))}"
         )
     for clip in clips:
         found = rows.get(_name(clip, key))
         if found is None:
             yield clip.id, Transcription((), refused="the table has no row of it")
         else:
-            yield clip.id, _transcription(found, f"{file}, {key} {_name(clip, key)}")
+            yield clip.id, _transcription(found, f"{file}, {key} {shown(_name(clip, key))}")
 
 
 def _name(clip: Clip, key: str) -> str:
@@ -58,7 +59,7 @@ def _name(clip: Clip, key: str) -> str:
 def _transcription(rows: Sequence[Row], where: str) -> Transcription:
     weights = [row.number("weight") for row in rows]
     if len(rows) > 1 and any(w is None or w <= 0 for w in weights):
-        raise ValueError(f"{where}: {len(rows)} rows need a weight above 0 each, found {weights}")
+        raise ValueError(f"{where}: {len(rows)} rows need a weight above 0 each, found {shown(weights)}")
     texts = [(row.text("hypothesis") or "", w or 1.0) for row, w in zip(rows, weights, strict=True)]
     order = sorted(range(len(rows)), key=lambda i: -texts[i][1])
     confidence = rows[order[0]].number("confidence")

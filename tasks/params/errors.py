@@ -8,6 +8,8 @@ from pydantic import BaseModel, ValidationError
 
 MISSING = "missing: this key is required"
 MOST_LINES, LINE_CHARACTERS, VALUE_CHARACTERS = 40, 480, 100
+MOST_EXPLAINED = 5 * MOST_LINES
+"""Mistakes that are put into plain words; of thousands, that would take longer than anybody waits."""
 
 
 class ParamsError(ValueError):
@@ -32,7 +34,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
     """One line for each mistake: path of the key, what was found, what was expected."""
     lines: list[str] = []
     misspelt: set[str] = set()  # the keys that are missing because their names are written otherwise
-    for detail in error.errors():
+    details = error.errors()
+    for detail in details[:MOST_EXPLAINED]:
         path, holders = _readable_path(detail["loc"], model, names_key=detail["type"] in ("extra_forbidden", "missing"))
         message = detail["msg"].removeprefix("Value error, ")
         if detail["type"] == "value_error" and not path:
@@ -41,7 +44,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
         key = str(detail["loc"][-1]) if detail["loc"] else ""
         if detail["type"] == "extra_forbidden":
             valid = sorted({field.alias or name for h in holders for name, field in h.model_fields.items()})
-            near = get_close_matches(key, valid, n=1, cutoff=0.5)
+            near = get_close_matches(key[:VALUE_CHARACTERS], valid, n=1, cutoff=0.5)
             hint = f"did you mean '{near[0]}'?" if near else f"valid keys: {', '.join(valid)}"
             message = f"unknown key; {hint}"
             misspelt |= {f"{'.'.join([*path.split('.')[:-1], name])}: {MISSING}" for name in near}
@@ -55,7 +58,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
         elif detail["type"] != "value_error":
             message = f"{_in_yaml_terms(message)}, found {shown(detail['input'])}"
         lines.append(f"{shown(path, 200, plain=True)}: {message}" if path else f"the file: {message}")
-    return [line for line in dict.fromkeys(lines) if line not in misspelt]
+    rest = [f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in details[MOST_EXPLAINED:]]
+    return [line for line in dict.fromkeys([*lines, *rest]) if line not in misspelt]
 
 
 def _wrong_tag(path: str, context: dict[str, Any]) -> tuple[str, str]:
@@ -64,7 +68,7 @@ def _wrong_tag(path: str, context: dict[str, Any]) -> tuple[str, str]:
     if "tag" not in context:
         return f"{path}.{key}", MISSING
     found, valid = context["tag"], [tag.strip("' ") for tag in context["expected_tags"].split(",")]
-    near = get_close_matches(found, valid, n=1, cutoff=0.5)
+    near = get_close_matches(found[:VALUE_CHARACTERS], valid, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'? " if near else ""
     return f"{path}.{key}", f"'{shown(found, plain=True)}' is unknown; {hint}there are {', '.join(valid)}"
 

@@ -30,6 +30,7 @@ from tasks.params.graph import gives_text
 from tasks.params.teachers import NOTHING, CheckpointTeacher, Ensemble, OtherTeacher
 from tasks.strict_yaml import read_yaml
 
+MOST_LETTERS = 80  # of 3 bytes each, with room for a suffix in the 255 bytes of a folder's name
 RESERVED_NAMES = ("teacher", "random", "none", "initial")
 
 
@@ -183,6 +184,8 @@ class Recipe(Strict):
 def _usable_name(name: str) -> str:
     if name in RESERVED_NAMES:
         raise ValueError(f"nothing may be called {name}: the pipeline uses that name itself")
+    if len(name) > MOST_LETTERS:
+        raise ValueError(f"a name of {len(name)} letters: it names folders, which take {MOST_LETTERS}")
     if not name.replace("_", "").replace("-", "").isalnum():
         raise ValueError(f"'{name}' names folders and stages: use letters, digits, - and _")
     return name

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kd.runtime import audio
-from kd.runtime.decoder import Recording
+from kd.runtime.decoder import Recording, Remark
 from kd.runtime.errors import AudioError, Fault
 from kd.runtime.resample import resample
 from tasks.preparation.quarantine import Reason, RejectedError
@@ -49,18 +49,19 @@ def locate(root: Path, path: str | None) -> Path:
     return file
 
 
-def decode(file: Path, start_s: float | None, end_s: float | None) -> tuple[Samples, int]:
-    """Mono samples of a file or of a stretch of it, and their rate in Hz, as the runtime decodes it."""
+def decode(file: Path, start_s: float | None, end_s: float | None) -> tuple[Samples, int, tuple[Remark, ...]]:
+    """Mono samples of a file or a stretch of it, as the runtime decodes it; their rate in Hz; what was done to them."""
     recording = _open(file, start_s, end_s)
     if recording.duration_s > READ_LIMIT_S:
         length = f"{recording.duration_s:.1f} s; above {READ_LIMIT_S:g} s"
         raise RejectedError(Reason.TOO_LONG, f"{length}, give start and end of its utterances")
-    return np.concatenate(list(recording.mono())), recording.rate_hz
+    return np.concatenate(list(recording.mono())), recording.rate_hz, recording.remarks
 
 
-def listen(file: Path, start_s: float | None, end_s: float | None, rate_hz: int) -> Samples:
+def listen(file: Path, start_s: float | None, end_s: float | None, rate_hz: int) -> tuple[Samples, tuple[Remark, ...]]:
     """Samples of a file, or of a stretch of it, as `kd transcribe` takes them: in 16 bits, not levelled."""
-    return np.concatenate(list(audio.blocks(_open(file, start_s, end_s), rate_hz)))
+    recording = _open(file, start_s, end_s)
+    return np.concatenate(list(audio.blocks(recording, rate_hz))), recording.remarks
 
 
 def _open(file: Path, start_s: float | None, end_s: float | None) -> Recording:

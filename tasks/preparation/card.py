@@ -2,13 +2,16 @@
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tasks.corpora.raw import SPLITS
+from tasks.fresh import whole_file, write_whole
 from tasks.preparation.store import StoredUtterance
 
+_LONGEST_LABEL = 40  # characters
 _BIN_S = 0.5
 _TOP = 20
 _COLOURS = {"train": "#4477aa", "valid": "#ccbb44", "test": "#ee6677"}
@@ -76,10 +79,10 @@ class Card:
         return dict(sorted(self.words.items(), key=lambda item: (-item[1], item[0]))[:_TOP])
 
 
-def write_card(folder: Path, card: Card, quarantine: Counter[str]) -> None:
-    """Write card.json and card.svg."""
-    text = json.dumps(card.facts(quarantine), indent=1, ensure_ascii=False)
-    (folder / "card.json").write_text(text + "\n", encoding="utf-8")
+def write_card(folder: Path, card: Card, quarantine: Counter[str], more: Mapping[str, Any] | None = None) -> None:
+    """Write card.json, with what else is to be said of the data, and card.svg."""
+    text = json.dumps(card.facts(quarantine) | dict(more or {}), indent=1, ensure_ascii=False)
+    write_whole(folder / "card.json", text + "\n")
     _plot(folder / "card.svg", card)
 
 
@@ -87,9 +90,16 @@ def _hours(seconds: float) -> float:
     return round(seconds / 3600, 4)
 
 
+def _shortened(name: str) -> str:
+    """A label of which the picture has room beside it."""
+    return name if len(name) <= _LONGEST_LABEL else name[: _LONGEST_LABEL - 1] + "…"
+
+
 def _plot(file: Path, card: Card) -> None:
     import matplotlib as mpl
     from matplotlib.figure import Figure
+
+    from tasks.drawing import save
 
     with mpl.rc_context({"svg.hashsalt": "data card", "svg.fonttype": "none", "font.family": "sans-serif"}):
         figure = Figure(figsize=(10, 4), layout="constrained")
@@ -105,9 +115,12 @@ def _plot(file: Path, card: Card) -> None:
         lengths.legend(frameon=False)
         commonest = card.commonest()
         words.barh(range(len(commonest)), list(commonest.values()), color="#4477aa")
-        words.set_yticks(range(len(commonest)), [name.replace("$", r"\$") for name in commonest], fontsize=8)
+        words.set_yticks(
+            range(len(commonest)), [_shortened(name).replace("$", r"\$") for name in commonest], fontsize=8
+        )
         words.invert_yaxis()
         words.set(xlabel="count", title="Labels" if card.keyword else "Commonest words")
         for axes in (lengths, words):
             axes.spines[["top", "right"]].set_visible(False)
-        figure.savefig(file, format="svg", metadata={"Date": None})
+        with whole_file(file) as beside:
+            save(figure, beside, format="svg", metadata={"Date": None})

@@ -13,11 +13,12 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from kd.runtime.decoder import Remark
 from tasks.corpora.raw import RawUtterance, Split
 from tasks.params.pipeline import Params, PreprocessParams
 from tasks.preparation.audio import Samples, check_sound, decode, level, listen, locate, to_int16, to_rate, trim
 from tasks.preparation.quarantine import Quarantined, Reason, RejectedError
-from tasks.preparation.text import normalise, reference
+from tasks.preparation.text import normalise, reference, spelled_out
 from tasks.preparation.writing import Writing
 
 _JOINT_S = 0.025  # windows in which the background of two joined recordings is measured
@@ -51,6 +52,8 @@ class Prepared:
     samples_N: NDArray[np.int16]
     recorded: str
     """Hash of the audio before it was trimmed or levelled: by it the same recording is found in two parts."""
+    remarks: tuple[Remark, ...] = ()
+    """What was done to the recording so that it could be heard; of its pieces the first has them."""
 
     @property
     def audio_hash(self) -> str:
@@ -71,10 +74,11 @@ def prepare(row: RawUtterance, plan: Plan) -> list[Prepared | Quarantined]:
         whole = _joined(row, plan, lambda file, start_s, end_s: _recording(file, start_s, end_s, plan))
         pieces = _fit(whole.samples_N, plan)
     except RejectedError as error:
-        return [_put_aside(row, row.id, error)]
+        return [_put_aside(row, row.id, error, plan)]
     names = [row.id] if len(pieces) == 1 else [f"{row.id}+{i}" for i in range(len(pieces))]
     hashes = [whole.recorded] if len(pieces) == 1 else [f"{whole.recorded}+{i}" for i in range(len(pieces))]
-    return [_finish(row, *piece, text, plan) for piece in zip(names, pieces, hashes, strict=True)]
+    remarks = [whole.remarks, *(() for _ in pieces[1:])]
+    return [_finish(row, *piece, text, plan) for piece in zip(names, pieces, hashes, remarks, strict=True)]
 
 
 def _as_recorded(row: RawUtterance, plan: Plan) -> Prepared | Quarantined:
@@ -86,12 +90,13 @@ def _as_recorded(row: RawUtterance, plan: Plan) -> Prepared | Quarantined:
     rate_hz = plan.sample_rate_hz
     try:
         text = reference(row.text, plan.writing)
-        heard = _joined(row, plan, lambda file, start_s, end_s: _Heard.of(listen(file, start_s, end_s, rate_hz)))
+        heard = _joined(row, plan, lambda file, start_s, end_s: _Heard.of(*listen(file, start_s, end_s, rate_hz)))
     except RejectedError as error:
-        return _put_aside(row, row.id, error)
+        return _put_aside(row, row.id, error, plan)
     source = _relative(row, plan)
     samples_N = to_int16(heard.samples_N)
-    return Prepared(row.id, text, row.speaker, "test", row.snr_db, source, row.part, samples_N, heard.recorded)
+    heard_as = (samples_N, heard.recorded, heard.remarks)
+    return Prepared(row.id, text, row.speaker, "test", row.snr_db, source, row.part, *heard_as)
 
 
 def _text(row: RawUtterance, plan: Plan) -> str | None:
@@ -103,29 +108,37 @@ def _text(row: RawUtterance, plan: Plan) -> str | None:
 
 
 def _finish(
-    row: RawUtterance, name: str, piece_N: Samples, recorded: str, text: str | None, plan: Plan
+    row: RawUtterance,
+    name: str,
+    piece_N: Samples,
+    recorded: str,
+    remarks: tuple[Remark, ...],
+    text: str | None,
+    plan: Plan,
 ) -> Prepared | Quarantined:
     assert row.split is not None
     try:
         check_sound(piece_N)
     except RejectedError as error:
-        return _put_aside(row, name, error)
+        return _put_aside(row, name, error, plan)
     if plan.settings.level_dbfs is not None:
         piece_N = level(piece_N, plan.settings.level_dbfs)
     source = _relative(row, plan)
-    return Prepared(name, text, row.speaker, row.split, row.snr_db, source, row.part, to_int16(piece_N), recorded)
+    heard_as = (to_int16(piece_N), recorded, remarks)
+    return Prepared(name, text, row.speaker, row.split, row.snr_db, source, row.part, *heard_as)
 
 
 @dataclass(frozen=True)
 class _Heard:
-    """Samples, and the hash of what they were before they were trimmed."""
+    """Samples, the hash of what they were before they were trimmed, and what was done to them."""
 
     samples_N: Samples
     recorded: str
+    remarks: tuple[Remark, ...]
 
     @classmethod
-    def of(cls, samples_N: Samples) -> Self:
-        return cls(samples_N, blake2b(to_int16(samples_N).tobytes(), digest_size=16).hexdigest())
+    def of(cls, samples_N: Samples, remarks: tuple[Remark, ...]) -> Self:
+        return cls(samples_N, blake2b(to_int16(samples_N).tobytes(), digest_size=16).hexdigest(), remarks)
 
 
 def _joined(row: RawUtterance, plan: Plan, hear: Callable[[Path, float | None, float | None], _Heard]) -> _Heard:
@@ -137,13 +150,14 @@ def _joined(row: RawUtterance, plan: Plan, hear: Callable[[Path, float | None, f
     gaps = [round(part.gap_s * plan.sample_rate_hz) for part in row.parts]
     rng = np.random.default_rng(crc32(row.id.encode()))
     samples_N = join([part.samples_N for part in parts], gaps, int(_JOINT_S * plan.sample_rate_hz), rng)
-    return _Heard(samples_N, "+".join(f"{part.recorded}@{gap}" for part, gap in zip(parts, gaps, strict=True)))
+    recorded = "+".join(f"{part.recorded}@{gap}" for part, gap in zip(parts, gaps, strict=True))
+    return _Heard(samples_N, recorded, tuple(remark for part in parts for remark in part.remarks))
 
 
 def _recording(file: Path, start_s: float | None, end_s: float | None, plan: Plan) -> _Heard:
-    samples_N, rate_hz = decode(file, start_s, end_s)
+    samples_N, rate_hz, remarks = decode(file, start_s, end_s)
     check_sound(samples_N)
-    heard = _Heard.of(to_rate(samples_N, rate_hz, plan.sample_rate_hz))
+    heard = _Heard.of(to_rate(samples_N, rate_hz, plan.sample_rate_hz), remarks)
     if plan.settings.trim_db is None:
         return heard
     return replace(heard, samples_N=trim(heard.samples_N, plan.sample_rate_hz, plan.settings.trim_db))
@@ -197,5 +211,6 @@ def _relative(row: RawUtterance, plan: Plan) -> str:
     return path.as_posix()
 
 
-def _put_aside(row: RawUtterance, name: str, error: RejectedError) -> Quarantined:
-    return Quarantined(name, row.path or "", error.reason, error.detail)
+def _put_aside(row: RawUtterance, name: str, error: RejectedError, plan: Plan) -> Quarantined:
+    label = spelled_out(row.text.strip(), plan.writing) if row.text is not None and row.is_labelled else None
+    return Quarantined(name, row.path or "", error.reason, error.detail, label)

@@ -7,6 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TextIO
 
+from kd.runtime.terminal import one_line
+
 
 class Reason(StrEnum):
     MISSING_FILE = "missing_file"
@@ -28,9 +30,10 @@ class Reason(StrEnum):
 
 
 class RejectedError(Exception):
-    """An utterance that cannot be used, with the reason and what was found."""
+    """An utterance that cannot be used, with the reason and what was found: one line, however long a cell was."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
+        detail = one_line(detail)
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
@@ -41,12 +44,13 @@ class RejectedError(Exception):
 
 @dataclass(frozen=True)
 class Quarantined:
-    """A row of quarantine.csv."""
+    """A row of quarantine.csv; `label`, which is not written there, is its text in normal form, None without one."""
 
     id: str
     path: str
     reason: Reason
     detail: str
+    label: str | None = None
 
 
 class Quarantine:

@@ -87,7 +87,7 @@ class Draft:
             if self._seen.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (key, prepared.id)).rowcount == 0:
                 first = self._seen.execute("SELECT id FROM seen WHERE key = ?", (key,)).fetchone()[0]
                 same = "id" if reason is Reason.DUPLICATE_ID else "samples"
-                return Quarantined(prepared.id, prepared.source, reason, f"the same {same} as {first}")
+                return Quarantined(prepared.id, prepared.source, reason, f"the same {same} as {first}", prepared.text)
         num_samples = len(prepared.samples_N)
         self._audio.write(prepared.samples_N.tobytes())
         self._table.add(
@@ -119,7 +119,7 @@ def finish(
             try:
                 check(row)
             except RejectedError as error:
-                put_aside(Quarantined(row.id, row.source, error.reason, error.detail))
+                put_aside(Quarantined(row.id, row.source, error.reason, error.detail, row.text))
                 continue
             kept = replace(row, offset=offset)
             if offset != row.offset:

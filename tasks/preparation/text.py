@@ -26,6 +26,11 @@ def reference(text: str | None, writing: Writing) -> str:
     return plain
 
 
+def spelled_out(label: str, writing: Writing) -> str:
+    """The class that a label stands for; where no word is left of it, the label as it is."""
+    return writing.plain(label) or label
+
+
 def output_frames(num_samples: int, frontend: FrontEndSettings, frame_ms: float) -> int:
     """Frames that a model with one output each `frame_ms` gives: front-end frames, subsampled upwards."""
     shift = frontend.samples_per_shift

@@ -5,6 +5,7 @@ from base64 import b64encode
 from collections.abc import Iterable
 
 from kd.text import Vocabulary
+from tasks.params.errors import shown
 from tasks.params.pipeline import CharacterUnits, Keyword, SentencePieceUnits, Transcription
 
 
@@ -18,8 +19,8 @@ def build_vocabulary(problem: Transcription | Keyword, training_texts: Iterable[
             )
         if len(labels) == 1:
             raise ValueError(
-                f"the training part has one class alone, {labels[0]!r}: whatever is heard, that is the answer, and "
-                "always right. Expected two or more; spellings that differ in case or punctuation are one class"
+                f"the training part has one class alone, {shown(labels[0])}: whatever is heard, that is the answer, "
+                "and always right. Expected two or more; spellings that differ in case or punctuation are one class"
             )
         return Vocabulary.labels(labels)
     match problem.units:

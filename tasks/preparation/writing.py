@@ -17,7 +17,7 @@ _SPOKEN_CATEGORIES = ("Sc", "Sm")
 
 _VISIBLE_FORMATS = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd")
 _INVISIBLE_MARKS = frozenset("\u034f\u115f\u1160\u3164\uffa0\u180b\u180c\u180d\u180f")
-_JOINERS = frozenset("\u200c\u200d")
+JOINERS = frozenset("\u200c\u200d")
 _LETTERS_OF_THEIR_OWN = frozenset("\u0e33\u0eb3")
 """Thai and Lao AM: Unicode's compatibility form takes them apart, and nobody writes them so."""
 
@@ -77,7 +77,7 @@ class Writing:
 
     @cached_property
     def _joiners(self) -> frozenset[str]:
-        return self._letters & _JOINERS
+        return self._letters & JOINERS
 
     @property
     def _kept(self) -> frozenset[str]:

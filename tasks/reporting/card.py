@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from tasks.fresh import write_whole
 from tasks.params.pipeline import Params
 from tasks.paths import Paths
 from tasks.reporting.forms import FormRow
@@ -21,7 +22,7 @@ def write_cards(paths: Paths, sources: Sources) -> None:
     paths.cards.mkdir(parents=True, exist_ok=True)
     for model in sources.models:
         text = render_card(sources, model, paths.export(model.name))
-        (paths.cards / f"{model.name}.md").write_text(text, encoding="utf-8")
+        write_whole(paths.cards / f"{model.name}.md", text)
 
 
 def render_card(sources: Sources, model: Model, export: Path) -> str:

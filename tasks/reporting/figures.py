@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from tasks.drawing import save
 from tasks.reporting.results import Model
 
 TEXT, GRID = "#000001", "#000002"
@@ -144,7 +145,7 @@ def themed(svg: str, prefix: str) -> str:
 
 def finish(figure: Figure, prefix: str) -> str:
     file = io.StringIO()
-    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    save(figure, file, format="svg", transparent=True, metadata={"Date": None})
     svg = themed(file.getvalue(), prefix).replace(TEXT, "currentColor").replace(GRID, "var(--grid)")
     return re.sub(r"#1000(\d\d)", lambda match: f"var(--model-{int(match[1])})", svg)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from tasks.fresh import write_whole
 from tasks.paths import Paths
 
 COLUMNS = (
@@ -82,7 +83,7 @@ def write_results(file: Path, models: Sequence[Model], verdicts: Mapping[str, st
     """results.csv: one row a model, and in the end what it is found to be against the teacher and the baseline."""
     file.parent.mkdir(parents=True, exist_ok=True)
     rows = [{**model.row, "verdict": verdicts[model.name]} for model in models]
-    pd.DataFrame(rows, columns=[*COLUMNS, "verdict"]).to_csv(file, index=False)
+    write_whole(file, pd.DataFrame(rows, columns=[*COLUMNS, "verdict"]).to_csv(index=False))
 
 
 def _describe(encoder: Mapping[str, Any]) -> str:

@@ -5,6 +5,8 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from tasks.drawing import save
+from tasks.fresh import whole_file
 from tasks.search.results import ERROR
 from tasks.search.settings import Search
 
@@ -36,5 +38,7 @@ def draw_front(search: Search, table: pd.DataFrame, folder: Path) -> list[Path]:
     axes.legend()
     files = [folder / "front.svg", folder / "front.png"]
     for file in files:
-        figure.savefig(file, dpi=DOTS_PER_INCH, metadata={"Date": None} if file.suffix == ".svg" else None)
+        kind = file.suffix[1:]
+        with whole_file(file) as beside:
+            save(figure, beside, format=kind, dpi=DOTS_PER_INCH, metadata={"Date": None} if kind == "svg" else None)
     return files

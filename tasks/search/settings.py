@@ -1,6 +1,7 @@
 """A search file: what may vary, what is wanted, and how many trials it may take."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
@@ -43,6 +44,8 @@ class Knob(Strict):
             self._check_choices()
         elif self.low is None or self.high is None or self.low >= self.high:
             raise ValueError(f"a range needs from below to, found from {self.low} to {self.high}")
+        elif not math.isfinite((float(self.high) - float(self.low)) / (self.step or 1)):
+            raise ValueError(f"from {self.low} to {self.high} by {self.step or 1} are more steps than can be counted")
         elif self.log and (self.low <= 0 or self.step is not None):
             raise ValueError("log: true needs from above 0, and no step")
         return self
@@ -94,7 +97,9 @@ class Goal(Strict):
 class Search(Strict):
     """`params` is a whole params.yaml, or the path of one; `overrides` are set in it first, by dotted key."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_-]+$", description="names its folder, its table and its runs")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9_-]+$", max_length=100, description="names its folder, its table and its runs"
+    )
     params: dict[str, Any] | str
     overrides: dict[str, Any] = Field({})
     student: str = Field(description="the one that is tried: a key of students")

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import pandas as pd
 from filelock import FileLock
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from kd.settings.base import Strict
 from tasks.dotted import put
@@ -35,15 +35,28 @@ from tasks.strict_yaml import read_yaml
 from tasks.studies.sharing import link_corpus_and_teacher
 from tasks.watch import Lines
 
+MOST_CELLS = 300
+"""Each is checked before the first is begun."""
+
 
 class Study(Strict):
     """A full design: every fold with every seed. `params` is a whole params.yaml."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_-]+$", description="names its folder and its tables")
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=100, description="names its folder and its tables")
     fold_key: str = Field(description="dotted key of params that the folds set, such as corpus.test_speaker")
-    folds: tuple[Annotated[str, Field(pattern=r"^[^/\\s][^/]*$")], ...] = Field(min_length=1)
+    folds: tuple[Annotated[str, Field(pattern=r"^[^/\\s][^/]*$", max_length=60)], ...] = Field(min_length=1)
     seeds: tuple[int, ...] = Field(min_length=1)
     params: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _can_be_done(self) -> Self:
+        count = len(self.folds) * len(self.seeds)
+        if count > MOST_CELLS:
+            raise ValueError(
+                f"{len(self.folds)} folds with {len(self.seeds)} seeds each are {count} cells, and {MOST_CELLS} is the "
+                "most: make several studies of them"
+            )
+        return self
 
 
 @dataclass(frozen=True)

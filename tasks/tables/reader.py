@@ -9,6 +9,7 @@ from typing import Any, Never
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from kd.runtime.terminal import one_line
 from tasks.tables.cells import Cell, Written, number_cell, shown, text_cell
 from tasks.tables.columns import Columns
 from tasks.tables.delimited import read_delimited
@@ -38,6 +39,15 @@ class Row:
 
 def read_table(file: Path, columns: Columns) -> Iterator[Row]:
     """Rows in their order. Raises ValueError, in one line with file, row and column, where the table is not clear."""
+    try:
+        yield from _rows(file, columns)
+    except ValueError as error:
+        if type(error) is not ValueError:
+            raise
+        raise ValueError(one_line(str(error))) from None
+
+
+def _rows(file: Path, columns: Columns) -> Iterator[Row]:
     readers = {".csv": _delimited, ".tsv": _delimited, ".jsonl": _jsonl, ".parquet": _parquet}
     suffix = file.suffix.lower()
     if suffix not in readers:

@@ -9,6 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tasks.fresh import whole_file, write_whole
+
 HYPOTHESES_FILE = "hypotheses.parquet"
 
 
@@ -59,8 +61,9 @@ SCHEMA = pa.schema(
 def write_answers(folder: Path, rows: Sequence[Answer], facts: dict[str, Any]) -> None:
     """The table, and teacher.json: what the teacher is."""
     folder.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA), folder / HYPOTHESES_FILE)
-    (folder / "teacher.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    with whole_file(folder / HYPOTHESES_FILE) as beside:
+        pq.write_table(pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA), beside)
+    write_whole(folder / "teacher.json", json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_answers(folder: Path) -> dict[str, Answer]:

@@ -16,6 +16,7 @@ from torch import Tensor
 import kd
 from kd.foreign_frames import in_our_units
 from kd.settings.foreign_units import map_units
+from tasks.fresh import write_whole
 from tasks.teaching.bundles import bundle_labels, find_bundle, load_bundle
 
 BUNDLE_FILE, WEIGHTS_FILE = "bundle.json", "weights.pth"
@@ -59,7 +60,7 @@ class BundleFrames:
 def write_facts(folder: Path, bundle: str, units: Sequence[str], sample_rate_hz: int) -> None:
     """bundle.json: all but the weights."""
     facts = {"bundle": bundle, "units": list(units), "sample_rate_hz": sample_rate_hz}
-    (folder / BUNDLE_FILE).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    write_whole(folder / BUNDLE_FILE, json.dumps(facts, indent=1) + "\n")
 
 
 def _hash(facts: str, model: torch.nn.Module) -> str:

@@ -13,6 +13,7 @@ from kd.hypotheses import Row
 from kd.settings.filtering import FilterSettings
 from kd.text import Vocabulary, frames_needed
 from tasks.data import PreparedData, Utterance
+from tasks.fresh import write_parquet
 from tasks.teaching.answers import Answer
 
 LABELS_FILE = "labels.parquet"
@@ -65,7 +66,7 @@ def choose_labels(
 
 
 def write_labels(folder: Path, labels: Labels) -> None:
-    labels.table.to_parquet(folder / LABELS_FILE, index=False)
+    write_parquet(folder / LABELS_FILE, labels.table)
 
 
 def _candidate(data: PreparedData, utterance: Utterance, answer: Answer, num_frames: int) -> Candidate:

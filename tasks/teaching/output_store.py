@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from kd.posteriors import Codec, Records
+from tasks.fresh import write_whole
 
 FRAMES_FILE, INDEX_FILE, FORM_FILE = "frames.bin", "index.csv", "store.json"
 HEADER = "audio,view,teacher,start,frames\n"
@@ -72,8 +73,8 @@ class OutputStore:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         (folder / FRAMES_FILE).touch()
-        (folder / INDEX_FILE).write_text(HEADER, encoding="utf-8")
-        (folder / FORM_FILE).write_text(json.dumps(asdict(codec)) + "\n", encoding="utf-8")
+        write_whole(folder / INDEX_FILE, HEADER)
+        write_whole(folder / FORM_FILE, json.dumps(asdict(codec)) + "\n")
         return cls(folder)
 
     def __contains__(self, key: Key) -> bool:

@@ -6,6 +6,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from tasks.drawing import save
+
 INCHES, DOTS_PER_INCH = (7.0, 4.5), 100
 
 
@@ -23,5 +25,5 @@ def error_png(rows: Sequence[Mapping[str, Any]], column: str, label: str) -> byt
     axes.grid(alpha=0.3)
     axes.legend()
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=DOTS_PER_INCH)
+    save(figure, file, format="png", dpi=DOTS_PER_INCH)
     return file.getvalue()

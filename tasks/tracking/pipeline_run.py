@@ -104,12 +104,17 @@ def _newest_finished(client: Any, experiment: str) -> Any:
 
 
 def read_results(root: Path) -> list[dict[str, Any]]:
-    """Rows of reports/results.csv; none if there is no such file."""
+    """Rows of reports/results.csv; none if there is no such file. Raises ValueError where it is damaged."""
     file = Paths(root).reports / "results.csv"
     if not file.is_file():
         return []
     # only an empty cell is missing: a student may be called NA
-    table = pd.read_csv(file, keep_default_na=False, na_values=[""])
+    try:
+        table = pd.read_csv(file, keep_default_na=False, na_values=[""])
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{file} is damaged ({' '.join(str(error).split())[:200]}): `kd run` makes it again") from None
+    if "model" not in table:
+        raise ValueError(f"{file} is damaged (it has no column model): `kd run` makes it again")
     return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
 
 

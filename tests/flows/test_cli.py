@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import typer
+import yaml
 from typer.testing import CliRunner
 
 from flows.checks import require_server
@@ -71,6 +72,56 @@ def test_a_table_that_is_not_there_is_an_error_that_says_what_makes_it(toy, monk
     result = CliRunner().invoke(app, ["table"])
     assert result.exit_code == 1
     assert "kd run" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xffmodel,params\na,1\n", b"model,params\na,1,2\nb,3\n,,,,\n", b"name,params\na,1\n"]
+)
+def test_a_damaged_table_of_results_is_one_line(tmp_path, monkeypatch, content):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "results.csv").write_bytes(content)
+    result = CliRunner().invoke(app, ["table"])
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("reports/results.csv is damaged (")
+    assert line.endswith("`kd run` makes it again")
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "1e22", "9" * 5_000])
+@pytest.mark.parametrize(
+    "command",
+    [["run", "--timeout-hours"], ["run", "--jobs"], ["run", "--retries"], ["study", "s.yaml", "--jobs"],
+     ["search", "s.yaml", "--jobs"], ["search", "s.yaml", "--trials"], ["ui", "--port"]],
+)  # fmt: skip
+def test_numbers_that_make_no_sense_are_refused(tmp_path, monkeypatch, command, value):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, [*command, value])
+    assert result.exit_code == 2
+    assert command[-1] in result.stderr
+    assert max(map(len, result.stderr.splitlines())) <= 500
+
+
+def test_cells_of_the_table_are_no_markup(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "results.csv").write_text("model,role\n[/odd],[bold]b\n")
+    result = CliRunner().invoke(app, ["table"])
+    assert result.exit_code == 0
+    assert "[/odd]" in result.stdout
+    assert "[bold]b" in result.stdout
+
+
+def test_many_students_and_long_names_of_models_end_in_short_lines(toy, monkeypatch):
+    monkeypatch.chdir(toy.root)
+    students = yaml.safe_load((toy.root / "params.yaml").read_text())["students"]
+    baseline = next(recipe for recipe in students.values() if recipe["init"] == "random")
+    toy.set("students", {f"{'x' * 40}{i}": baseline for i in range(40)})
+    (line, *_) = CliRunner().invoke(app, ["check"]).stdout.splitlines()
+    assert line.startswith("params.yaml is valid: ")
+    assert len(line) <= 500
+    result = CliRunner().invoke(app, ["listen", "x" * 5_000])
+    assert (result.exit_code, result.stderr) == (2, "MODEL: File name too long: name a folder, or a model of the hub\n")
 
 
 @pytest.mark.parametrize(

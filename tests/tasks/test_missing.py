@@ -67,3 +67,11 @@ def test_names_that_are_not_utf_8_are_refused_before_anything_runs(tmp_path: Pat
     (line,) = missing_inputs(params, tmp_path)
     assert line.startswith(r"corpus.root: 1 names within digits are not UTF-8, such as digits/f\udcfcr")
     line.encode()
+
+
+@pytest.mark.parametrize("path", ["x" * 5_000, "/".join(["x" * 200] * 30)])
+def test_a_path_too_long_for_the_system_is_not_there_and_is_cut(tmp_path: Path, path: str) -> None:
+    params = stage_params("transcription", corpus={**MANIFEST, "root": path}, students=STUDENTS)
+    found = missing_inputs(params, tmp_path)
+    assert [line.split(":")[0] for line in found] == ["corpus.root", "corpus.file"]
+    assert max(map(len, found)) <= 500

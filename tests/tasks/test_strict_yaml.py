@@ -89,6 +89,24 @@ def test_every_file_of_ours_is_read_as_dvc_reads_it(file):
     assert parse_yaml(content, file.name) == parse_as_dvc(content.decode(), file)
 
 
+@pytest.mark.parametrize("number", ["1e5", "1E5", "-2e-3", "+1e+2", "1.e3", "1.5e3", "0e0", "-.5", "+.5e-2"])
+def test_a_number_is_one_to_both_readers(number):
+    """PyYAML by itself takes 1e5 and -.5 for text: a word to us, and a number to DVC."""
+    for text in (f"a: {number}\n", f"a: [{number}]\n", f'a: "{number}"\n'):
+        assert parse_yaml(text.encode(), "x") == parse_as_dvc(text, "x")
+    assert parse_yaml(f"a: {number}\n".encode(), "x") == {"a": float(number)}
+
+
+WHOLES = ("1", "1.", "1.5", ".5", "0", "0.", "00", "01", "1_0", "1_0.5", "1.5_0", ".5_0", "_1", "1__0", "_", ".")
+
+
+@pytest.mark.parametrize("exponent", ["", "e5", "E5", "e+5", "e-5", "e05", "e", "e5_0", "e_5", "e+_5"])
+def test_whatever_looks_like_a_number_is_the_same_to_both_readers_or_refused(exponent):
+    for text in (f"a: {sign}{whole}{exponent}\n" for sign in ("", "-", "+") for whole in WHOLES):
+        if accepted(text.encode()):
+            assert parse_yaml(text.encode(), "x") == parse_as_dvc(text, "x"), text
+
+
 def test_anchors_and_merges_within_reason_are_taken():
     text = "base: &base {a: 1, b: 2}\nmine:\n  <<: *base\n  b: 3\nboth: {<<: [*base, {c: 4}]}\n"
     values = parse_yaml(text.encode(), "x")

@@ -59,7 +59,7 @@ def test_a_flac_is_read_until_its_end_whatever_its_header_says(tmp_path: Path, s
     np.testing.assert_array_equal(np.concatenate(list(recording.mono())), expected)
     assert recording.duration_s == 1.5
     assert recording.short is None
-    assert any("its header says 1000 samples" in remark for remark in recording.remarks) == (says == 1_000)
+    assert any("its header says 1000 samples" in remark.text for remark in recording.remarks) == (says == 1_000)
     np.testing.assert_array_equal(audio.read(file, RATE, 0.5, 1.0), expected[8_000:16_000])
 
 
@@ -122,7 +122,7 @@ def test_an_offset_does_not_count_as_level(tmp_path: Path) -> None:
     recording = Recording.open(moved)
     levelled = np.concatenate(list(audio.blocks(recording, RATE, -23.0)))
     expected = np.concatenate(list(audio.blocks(Recording.open(plain), RATE, -23.0)))
-    assert recording.remarks == ("an offset of +0.50 of full scale is taken away",)
+    assert recording.remarks == (("offset", "an offset of +0.50 of full scale is taken away"),)
     assert 20 * np.log10(np.sqrt(np.mean(levelled**2))) == pytest.approx(-23.0, abs=0.01)
     np.testing.assert_allclose(levelled, expected, atol=2e-4)
     np.testing.assert_allclose(audio.read(moved, RATE), audio.read(plain, RATE), atol=2e-4)
@@ -132,7 +132,7 @@ def test_channels_that_cancel_leave_the_louder_one(tmp_path: Path) -> None:
     left = noise(1.0)
     recording = Recording.open(write(tmp_path / "a.wav", np.hstack([0.95 * left, -left])))
     np.testing.assert_allclose(np.concatenate(list(recording.mono())), -left[:, 0], atol=1e-4)
-    assert recording.remarks == ("its 2 channels cancel each other out: channel 2 is taken alone",)
+    assert recording.remarks == (("channels", "its 2 channels cancel each other out: channel 2 is taken alone"),)
     for fine in (np.hstack([left, left]), np.hstack([left, 0 * left]), noise(1.0, channels=8), 0 * noise(1.0, 2)):
         other = Recording.open(write(tmp_path / "b.wav", fine))
         assert (other.channel, other.remarks) == (None, ())

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from benchmark import load_benchmark
 from tiny_export import export_tiny
 
 from kd.runtime import audio
@@ -69,3 +70,12 @@ def test_decoding_holds_a_block(tmp_path: Path) -> None:
 
         peaks.append(peak_bytes(work))
     assert peaks[1] < 1.1 * peaks[0] < 1.1 * 2 * 4 * KEPT_SAMPLES
+
+
+@pytest.mark.slow
+def test_transcribing_twenty_minutes_of_stereo_takes_the_memory_of_two(tmp_path: Path) -> None:
+    """The whole process at the prompt; 18 minutes more would be 190 MB in 16 bits."""
+    long_recording, model = load_benchmark("long_recording"), export_tiny(tmp_path)
+    found = [long_recording.hear(model, long_recording.record(tmp_path / "a.wav", minutes)) for minutes in (2, 20)]
+    assert found[1]["characters"] > 9 * found[0]["characters"] > 0
+    assert found[1]["peak_mb"] < found[0]["peak_mb"] + 10

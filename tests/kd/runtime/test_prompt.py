@@ -93,6 +93,15 @@ def test_an_empty_name_is_refused(model: str, place: str, option: list[str], cap
     assert "the name of a file is empty" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["x" * 5_000, "/".join(["x" * 200] * 30)])
+def test_a_name_that_is_too_long_is_refused(model: str, name: str, capsys) -> None:
+    for arguments in ([model, name], [name, "a.wav"], [model, "a.wav", "--lm", name], [model, "a.wav", "--out", name]):
+        assert main(["transcribe", *arguments]) == 2
+        (line,) = lines(capsys.readouterr().err)
+        assert "the name of a file is too long" in line
+        assert len(line) <= 500
+
+
 NUMBERS = ("--rate", "--threads", "--level", "--chunk-s", "--context-s", "--beam", "--lm-weight", "--word-bonus")
 
 

@@ -103,7 +103,7 @@ def test_recordings_of_a_telephone_are_those_of_preprocessing(
     for i, spoken in enumerate(heard):
         low_N = soxr.resample(spoken.samples_N, RATE_HZ, RATE_HZ // 2)
         soundfile.write(tmp_path / f"{i:02d}.wav", low_N, RATE_HZ // 2)
-        samples_N, rate_hz = decode(tmp_path / f"{i:02d}.wav", None, None)
+        samples_N, rate_hz, _ = decode(tmp_path / f"{i:02d}.wav", None, None)
         prepared_N = to_int16(to_rate(samples_N, rate_hz, RATE_HZ)).astype(np.float32) / 32768
         expected.append(text_of_training(digits_export, Spoken(spoken.text, prepared_N)))
     assert main(["transcribe", str(digits_export), str(tmp_path)]) == 0

@@ -76,3 +76,14 @@ def test_files_that_are_no_tables_are_refused(tmp_path: Path, clips: list[Clip])
     (tmp_path / "t.jsonl").write_text("{")
     with pytest.raises(ValueError, match="line 1 is not JSON"):
         listen(tmp_path / "t.jsonl", clips)
+
+
+def test_names_and_weights_of_any_number_end_in_a_short_line(tmp_path: Path, clips: list[Clip]) -> None:
+    for rows, message in (
+        ([{"id": "x" * 9_000, "hypothesis": "two"}], "names none of the"),
+        ([{"id": clips[0].id, "hypothesis": "two", "weight": 0} for _ in range(400)], "400 rows need a weight"),
+    ):
+        write(tmp_path / "t.csv", rows)
+        with pytest.raises(ValueError, match=message) as raised:
+            listen(tmp_path / "t.csv", clips)
+        assert len(str(raised.value)) <= 500

@@ -1,5 +1,6 @@
 """params.yaml as a whole: what is taken, and what is said of several mistakes, chains and files."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,40 @@ def test_keyword_students_may_differ_in_frames() -> None:
     params = parse_params(changed({"problem": {"kind": "keyword"}, "students.other": other}))
     assert params.students["other"].model.subsampling == 1  # type: ignore[union-attr]
     assert params.teacher.model.subsampling == 4  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("layers", [1_001, 10**9, 10**22])
+def test_no_width_is_repeated_for_more_layers_than_can_be(layers: int) -> None:
+    """10^9 layers of one width each are more memory than there is."""
+    (line,) = lines(**{"teacher.model.layers": layers, "teacher.model.hidden": 4})
+    assert line.startswith("teacher.model.layers: input should be less than or equal to 1000")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "most"),
+    [("sample_rate_hz", 10**9, 768_000), ("frame_length_ms", 1e7, 1_000), ("frame_shift_ms", 1e9, 1_000)],
+)
+def test_a_front_end_is_no_larger_than_the_runtime_takes_it(key: str, value: float, most: int) -> None:
+    """A Fourier transform of 10^9 points is checked bin by bin."""
+    found = lines(**{f"frontend.{key}": value})
+    assert found == [f"frontend.{key}: input should be less than or equal to {most}, found {value}"]
+
+
+def test_thousands_of_mistakes_are_told_at_once() -> None:
+    """40 lines are shown; a search for the nearest key for each of 9,000 others would take a minute."""
+    wrong = {f"{letter}{'ab' * 20_000}": 1 for letter in "abcdefghi"}
+    started_s = time.process_time()
+    found = lines(students={f"s{i}": wrong for i in range(1_000)})
+    assert time.process_time() - started_s < 5
+    assert len(found) == 41
+    assert found[0].startswith("students.s0.")
+    assert found[-1].endswith(" more")
+
+
+def test_a_name_is_no_longer_than_a_folders_may_be() -> None:
+    found = lines(**{f"students.{'語' * 81}": GOOD["students"]["small"]})
+    assert len(found) == 1
+    assert found[0].endswith("a name of 81 letters: it names folders, which take 80")
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

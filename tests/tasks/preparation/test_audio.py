@@ -32,7 +32,7 @@ def tone(seconds: float, rate_hz: int = RATE, level: float = 0.3) -> np.ndarray:
 def test_any_format_and_rate_becomes_the_same_tone(tmp_path, name, options, rate_hz):
     stereo = np.stack([tone(1.0, rate_hz), tone(1.0, rate_hz)], axis=1)
     soundfile.write(tmp_path / name, stereo, rate_hz, **options)
-    samples, found_hz = decode(tmp_path / name, None, None)
+    samples, found_hz, _ = decode(tmp_path / name, None, None)
     heard = to_rate(samples, found_hz, RATE)
     assert found_hz == rate_hz
     assert len(heard) == pytest.approx(RATE, abs=0.05 * RATE)
@@ -44,7 +44,7 @@ def test_any_format_and_rate_becomes_the_same_tone(tmp_path, name, options, rate
 def test_channels_are_averaged(tmp_path):
     left, right = tone(0.1), 0.5 * tone(0.1)
     soundfile.write(tmp_path / "x.wav", np.stack([left, right], axis=1), RATE, subtype="FLOAT")
-    samples, _ = decode(tmp_path / "x.wav", None, None)
+    samples, _, _ = decode(tmp_path / "x.wav", None, None)
     np.testing.assert_allclose(samples, (left + right) / 2, atol=1e-7)
 
 

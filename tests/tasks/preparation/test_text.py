@@ -123,3 +123,10 @@ def test_the_normal_form_is_one_whatever_form_a_text_comes_in(text, writing):
     assert unicodedata.is_normalized("NFC", plain)
     assert writing.plain(plain) == plain
     assert not any(is_invisible(c) for c in plain if c not in (writing.alphabet or ""))
+
+
+@pytest.mark.parametrize("text", ["é" * 9_000, "?!" * 9_000, "".join(map(chr, range(0x4E00, 0x5200)))])
+def test_what_is_said_of_a_transcript_that_is_put_aside_is_a_short_line(text):
+    with pytest.raises(RejectedError) as caught:
+        normalise(text, Writing(LETTERS))
+    assert len(caught.value.detail) <= 500

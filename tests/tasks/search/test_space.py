@@ -30,6 +30,8 @@ def test_every_committed_search_is_valid(file: Path, monkeypatch: pytest.MonkeyP
     ("changes", "message"),
     [
         ({"space": {"x": {"from": 2, "to": 1}}}, "space.x: a range needs from below to"),
+        ({"space": {"x": {"from": -1e308, "to": 1e308}}}, "space.x: from -1e+308 to 1e+308 by 1 are more steps"),
+        ({"space": {"x": {"from": 1, "to": 9, "step": 1e-320}}}, "space.x: from 1 to 9 by 1e-320 are more steps"),
         ({"space": {"x": {"from": 0, "to": 1, "log": True}}}, "space.x: log: true needs from above 0"),
         ({"space": {"x": {"choices": [1], "from": 2}}}, "space.x: give either choices"),
         ({"space": {"x": {"choices": [[1]]}}}, "space.x: the choice [1] needs a name"),

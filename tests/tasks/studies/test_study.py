@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from tasks.params.corpora import SeveralCorpora
+from tasks.params.errors import ParamsError
 from tasks.paths import Paths
 from tasks.stagespec import look_up
 from tasks.studies import cell as study_module
@@ -193,3 +194,23 @@ def test_a_wrong_study_is_named(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(data))
     with pytest.raises(ValueError, match="fold_key"):
         load_study(tmp_path / "study.yaml")
+
+
+def test_a_study_of_more_cells_than_can_be_looked_at_is_refused(design: Study, tmp_path: Path) -> None:
+    data = design.model_dump(mode="json")
+    (tmp_path / "s.yaml").write_text(
+        yaml.safe_dump(data | {"folds": [f"f{i}" for i in range(31)], "seeds": [*range(10)]})
+    )
+    with pytest.raises(
+        ParamsError, match="31 folds with 10 seeds each are 310 cells, and 300 is the most: make several"
+    ):
+        load_study(tmp_path / "s.yaml")
+
+
+@pytest.mark.parametrize("changes", [{"name": "x" * 101}, {"folds": ["ab" * 20_000]}])
+def test_what_names_folders_is_no_longer_than_their_names_may_be(
+    design: Study, changes: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump(design.model_dump(mode="json") | changes))
+    with pytest.raises(ParamsError, match=f"{next(iter(changes))}.*: string should have at most"):
+        load_study(tmp_path / "s.yaml")

@@ -267,3 +267,20 @@ def test_a_damaged_table_is_read_or_refused_in_one_short_line(
     file.write_bytes(content[:place] + damage + content[place + len(damage) :])
     found = outcome(file)
     assert isinstance(found, int) or (len(found.splitlines()) == 1 and len(found) < 500 + len(str(file)))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl"])
+@pytest.mark.parametrize("longest", ["x" * 9_000, "é" * 700, "Speaker" + "s" * 600])
+def test_names_and_cells_of_any_length_end_in_a_line_that_keeps_its_remedy(
+    tmp_path: Path, suffix: str, longest: str
+) -> None:
+    for names, row in (([longest, "other"], ["a", "b"]), (["path", "text", f"{longest}\udcff"], ["a", "b", "c"])):
+        if suffix == ".jsonl":
+            content = json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False)
+        else:
+            mark = "," if suffix == ".csv" else "\t"
+            content = f"{mark.join(names)}\n{mark.join(row)}\n"
+        with pytest.raises(ValueError, match=r"t\.\w+, (row 1|the header)") as raised:
+            cells(write(tmp_path / f"t{suffix}", content.encode("utf-8", "surrogateescape")))
+        assert len(str(raised.value)) <= 500
+        assert str(raised.value).endswith(("save the file as UTF-8", "(or start, end)"))
