@@ -23,6 +23,7 @@ from flows.recording import Recording, complete
 from flows.session import Session
 from flows.stage import StageError, StoppedError
 from flows.strangers import strangers
+from flows.warm import warm_process
 from flows.watchdog import start_watchdog
 from tasks.params.pipeline import load_params
 from tasks.paths import Paths
@@ -99,7 +100,8 @@ def _run_recorded(session: Session, run: Recording, retries: int) -> None:
     """Run the stages; whatever ends them, MLflow and Prefect are told."""
     status = "KILLED"
     try:
-        with session.display:
+        todo = [session.graph.nodes[name] for name in session.todo]
+        with warm_process(session.root, todo) as session.warm, session.display:
             session.remark_on_the_rest()
             _drive(session, retries)
         status = "FAILED" if session.failures else "FINISHED"

@@ -31,6 +31,7 @@ class Session:
         self.seconds: dict[str, float] = {}
         self.stop = threading.Event()
         self.jobs, self._timeout_s = jobs, timeout_s
+        self.warm: str | None = None
         self._expected = expected_seconds(root, self.todo)
         self._events = root / "scratch" / "events" / f"flow-{os.getpid()}-{time.time_ns()}"
 
@@ -54,7 +55,7 @@ class Session:
             log(text)
 
         timeout_s = self.graph.nodes[name].timeout_s or self._timeout_s
-        job = Job(name, self.root, events, self.parent, timeout_s, self.force)
+        job = Job(name, self.root, events, self.parent, timeout_s, self.force, self.warm)
         self.display.began(name)
         how = "failed"
         try:

@@ -14,6 +14,7 @@ from typing import IO, Literal
 from flows.processes import kill_tree
 from tasks.harness import EVENTS_VARIABLE, FLOW_VARIABLE
 from tasks.tracking.runs import PARENT_VARIABLE
+from tasks.warm_client import VARIABLE as WARM_VARIABLE
 
 Verdict = Literal["ran", "restored", "cached"]
 
@@ -52,7 +53,7 @@ class StoppedError(RuntimeError):
 
 @dataclass(frozen=True)
 class Job:
-    """One stage to run: `events` is where it reports to, `parent` its MLflow parent run."""
+    """One stage to run: `events` is where it reports to, `parent` its MLflow parent run, `warm` a warm process."""
 
     stage: str
     root: Path
@@ -60,6 +61,7 @@ class Job:
     parent: str | None = None
     timeout_s: float | None = None
     force: bool = False
+    warm: str | None = None
 
 
 def run_job(
@@ -121,6 +123,8 @@ def _environment(job: Job) -> dict[str, str]:
     own |= {EVENTS_VARIABLE: str(job.events.resolve()), FLOW_VARIABLE: str(os.getpid()), "PYTHONUNBUFFERED": "1"}
     if job.parent is not None:
         own[PARENT_VARIABLE] = job.parent
+    if job.warm is not None:
+        own[WARM_VARIABLE] = job.warm
     return {**os.environ, **own}
 
 

@@ -2,11 +2,26 @@
 
 import sys
 
-from tasks.harness import STAGES, Killed, run_stage
+from tasks.warm_client import run_warm
+
+SERVE = "--warm"
 
 
 def main(arguments: list[str]) -> int:
-    """Exit code of the stage that the arguments name."""
+    """Exit code of the stage that the arguments name, run by the flow's warm process where there is one."""
+    if arguments[:1] == [SERVE]:
+        from tasks.warm import serve_stages
+
+        stage = serve_stages(arguments[1], int(arguments[2]))
+        return 0 if stage is None else run(stage)
+    code = run_warm(arguments)
+    return run(arguments) if code is None else code
+
+
+def run(arguments: list[str]) -> int:
+    """Exit code of the stage that the arguments name, run here."""
+    from tasks.harness import STAGES, Killed, run_stage
+
     asked = bool({"-h", "--help"} & set(arguments))
     if asked or not 1 <= len(arguments) <= 2:
         usage = f"usage: python -m tasks STAGE [NAME], STAGE being one of {', '.join(STAGES)}"

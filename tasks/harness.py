@@ -140,6 +140,14 @@ def _run_recorded(
             follower.finish()
 
 
+def threads_of(command: str, name: str = "", root: Path = Path()) -> int:
+    """Threads of the numeric libraries in a stage under `root`; 0 where params.yaml is wrong."""
+    try:
+        return _threads(load_params(Paths(root).params), command, name)
+    except (ParamsError, KeyError, ValueError):
+        return 0
+
+
 def _threads(params: Params, command: str, name: str) -> int:
     """Weights differ in their last bits with the number of threads, so params fix it for every stage."""
     if command == "teacher" and isinstance(params.teacher, TrainedTeacher):

@@ -81,6 +81,16 @@ def test_a_training_by_two_processes_is_one_run_of_one_stage(tmp_path, undisturb
     assert list((project.root / "scratch" / "events").iterdir()) == []
 
 
+@pytest.mark.slow
+def test_stages_that_the_flow_forked_left_what_plain_ones_leave(tmp_path, undisturbed):
+    """Down to the last bit: DVC alone starts each in a process of its own."""
+    project = Project(tmp_path / "project")
+    shutil.copytree(undisturbed.root, project.root, symlinks=True)
+    stages = ("preprocess", "teacher", "outputs", "propagate@sliced", "distil@sliced", "export@sliced")
+    project.dvc("repro", "-q", "--force", "--single-item", *stages)
+    assert {stage: project.lock()[stage] for stage in stages} == {stage: undisturbed.lock()[stage] for stage in stages}
+
+
 def killed_in(project: Project, kind: str, server: str) -> bool:
     """Kill a run in a stage of this kind; False where that stage ended by itself in the last moment."""
     run = project.start_run(server)
