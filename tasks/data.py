@@ -5,8 +5,9 @@ Legend: B utterances of a batch, N samples, L units of a target.
 
 import json
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, Self
@@ -50,24 +51,20 @@ class Utterance:
 class Batch:
     """What one process computes at one step. Padding is zero, in waveforms and in targets.
 
-    `indices` count into the utterances that were batched.
+    `indices` count into the utterances that were batched; `read` gives their waveforms.
     """
 
     ids: tuple[str, ...]
     indices: tuple[int, ...]
-    waveform_BN: Tensor
+    read: Callable[[], Tensor]
     lengths_B: Tensor
     targets_BL: Tensor
     target_lengths_B: Tensor
 
-    def to(self, device: torch.device | str) -> Self:
-        return replace(
-            self,
-            waveform_BN=self.waveform_BN.to(device),
-            lengths_B=self.lengths_B.to(device),
-            targets_BL=self.targets_BL.to(device),
-            target_lengths_B=self.target_lengths_B.to(device),
-        )
+    @cached_property
+    def waveform_BN(self) -> Tensor:
+        """Read where somebody asks: who has kept features does not."""
+        return self.read()
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,19 +144,23 @@ class PreparedData:
         return plan([u.num_samples for u in utterances], limit, shuffle=shuffle, at_least=at_least)
 
     def _collate(self, chosen: Sequence[Utterance], rows: tuple[int, ...]) -> Batch:
-        waveform_BN = torch.zeros(len(chosen), max(u.num_samples for u in chosen))
         targets_BL = torch.zeros(len(chosen), max(len(u.units) for u in chosen), dtype=torch.int64)
         for row, utterance in enumerate(chosen):
-            waveform_BN[row, : utterance.num_samples] = torch.from_numpy(self.waveform(utterance))
             targets_BL[row, : len(utterance.units)] = torch.tensor(utterance.units, dtype=torch.int64)
         return Batch(
             ids=tuple(u.id for u in chosen),
             indices=rows,
-            waveform_BN=waveform_BN,
+            read=partial(self._waveforms, chosen),
             lengths_B=torch.tensor([u.num_samples for u in chosen]),
             targets_BL=targets_BL,
             target_lengths_B=torch.tensor([len(u.units) for u in chosen]),
         )
+
+    def _waveforms(self, chosen: Sequence[Utterance]) -> Tensor:
+        waveform_BN = torch.zeros(len(chosen), max(u.num_samples for u in chosen))
+        for row, utterance in enumerate(chosen):
+            waveform_BN[row, : utterance.num_samples] = torch.from_numpy(self.waveform(utterance))
+        return waveform_BN
 
 
 def plan(

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from filelock import FileLock
 from torch import Tensor
@@ -37,7 +36,7 @@ def copies_of(settings: AugmentSettings) -> int:
 
 
 class _Copy(NamedTuple):
-    frames_TF: npt.NDArray[np.float16]
+    frames_TF: Tensor
     starts: list[int]
     lengths: list[int]
     speeds: list[Fraction]
@@ -98,8 +97,7 @@ class FeatureCache:
         lengths = [copy.lengths[i] for i in indices]
         features_BTF = torch.zeros(len(indices), max(lengths), copy.frames_TF.shape[1])
         for row, (i, length) in enumerate(zip(indices, lengths, strict=True)):
-            stored_TF: npt.NDArray[np.float32] = copy.frames_TF[copy.starts[i] :][:length].astype(np.float32)
-            features_BTF[row, :length] = torch.from_numpy(stored_TF)
+            features_BTF[row, :length] = copy.frames_TF[copy.starts[i] :][:length]
         return features_BTF, torch.tensor(lengths), [copy.speeds[i] for i in indices]
 
 
@@ -158,5 +156,5 @@ def _mapped(index: Path, num_mels: int) -> _Copy:
             f"{file} has {file.stat().st_size} bytes, but its {len(lengths)} utterances need {expected}. "
             f"It was cut short: delete {file.parent}, and it is made anew"
         )
-    frames_TF = np.memmap(file, dtype=np.float16, mode="r").reshape(-1, num_mels)
-    return _Copy(frames_TF, list(starts), list(lengths), [Fraction(speed) for speed in speeds])
+    frames_TF = torch.from_file(str(file), shared=False, size=sum(lengths) * num_mels, dtype=torch.float16)
+    return _Copy(frames_TF.view(-1, num_mels), list(starts), list(lengths), [Fraction(speed) for speed in speeds])

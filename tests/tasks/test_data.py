@@ -1,6 +1,7 @@
 """Prepared data: what comes out equals what was written, each utterance once, alike for one process and several."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -79,13 +80,17 @@ def test_a_batch_holds_each_utterance_and_zeros(folder: Path) -> None:
         assert not batch.targets_BL[row, units:].any()
 
 
-def test_moves_to_a_device(folder: Path) -> None:
+def test_audio_is_read_when_somebody_asks_for_it(folder: Path) -> None:
+    """A training on kept features never does."""
     data = PreparedData.load(folder)
     (batch,) = data.batches(data.split("train"), 100.0)
-    moved = batch.to("meta")
-    tensors = (moved.waveform_BN, moved.lengths_B, moved.targets_BL, moved.target_lengths_B)
-    assert {t.device.type for t in tensors} == {"meta"}
-    assert moved.ids == batch.ids
+    unread = replace(data, audio=data.audio[:0])
+    (other,) = unread.batches(unread.split("train"), 100.0)
+    assert other.lengths_B.tolist() == batch.lengths_B.tolist()
+    assert other.targets_BL.equal(batch.targets_BL)
+    assert batch.waveform_BN is batch.waveform_BN
+    with pytest.raises(RuntimeError):
+        _ = other.waveform_BN
 
 
 @pytest.mark.parametrize("shuffle", [None, (1, 0), (1, 5)])
