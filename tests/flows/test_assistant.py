@@ -29,7 +29,6 @@ def project(tmp_path, stage_environment) -> Project:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_an_assistants_outputs_are_stored_and_versioned(project: Project) -> None:
     for stage in STAGES:
         project.dvc("repro", "--single-item", stage)

@@ -5,7 +5,7 @@ import signal
 import time
 
 import pytest
-from project import wait_for
+from project import PATIENCE_S, wait_for
 
 from flows.pipeline import pipeline
 
@@ -19,12 +19,12 @@ SIGNALS = {
 @pytest.mark.parametrize(("stage", "number"), SIGNALS.values(), ids=SIGNALS)
 def test_a_killed_run_leaves_nothing_behind_and_the_next_one_goes_on(finished, prefect_server, stage, number):
     finished.set("students.baseline.objective.labels", 0.5)
-    finished.order(stage, "sleep", "60")
+    finished.order(stage, "sleep", "6000")
     run = finished.start_run(prefect_server)
     wait_for(lambda: stage in finished.noted("begin"), run)
     time.sleep(1)
     run.send_signal(number)
-    output, _ = run.communicate(timeout=60)
+    output, _ = run.communicate(timeout=PATIENCE_S)
     assert run.returncode != 0, output
     wait_for(lambda: not finished.processes())
     if number != signal.SIGKILL:
@@ -44,11 +44,11 @@ def test_the_result_is_that_of_an_undisturbed_run(finished, first_run, prefect_s
     for folder in ("data", "models/teacher", "scratch", ".dvc/cache/runs"):
         shutil.rmtree(finished.root / folder)
     (finished.root / "dvc.lock").unlink()
-    finished.order("corpus", "sleep", "60")
+    finished.order("corpus", "sleep", "6000")
     run = finished.start_run(prefect_server)
     wait_for(lambda: "corpus" in finished.noted("begin"), run)
     run.kill()
-    run.communicate(timeout=60)
+    run.communicate(timeout=PATIENCE_S)
     wait_for(lambda: not finished.processes())
     finished.order("corpus")
     pipeline(root=str(finished.root), retries=0)
@@ -60,11 +60,11 @@ def test_the_result_is_that_of_an_undisturbed_run(finished, first_run, prefect_s
 def test_prefects_own_server_does_not_outlive_a_killed_run(finished, tmp_path_factory, monkeypatch, number):
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path_factory.mktemp("prefect")))
     finished.set("students.baseline.objective.labels", 0.5)
-    finished.order("propagate-baseline", "sleep", "60")
+    finished.order("propagate-baseline", "sleep", "6000")
     run = finished.start_run(None)
-    wait_for(lambda: "propagate-baseline" in finished.noted("begin"), run, timeout_s=120)
+    wait_for(lambda: "propagate-baseline" in finished.noted("begin"), run)
     time.sleep(2)
     assert any("uvicorn" in command for command in finished.processes())
     run.send_signal(number)
-    run.communicate(timeout=60)
+    run.communicate(timeout=PATIENCE_S)
     wait_for(lambda: not finished.processes())

@@ -90,7 +90,7 @@ def test_a_second_attempt_goes_on_where_the_first_one_failed(finished):
 
 def test_a_stage_that_takes_too_long_is_ended_with_all_its_processes(finished):
     finished.set("student_training.steps", 3)
-    finished.order("distil-baseline", "sleep", "300")
+    finished.order("distil-baseline", "sleep", "6000")
     with pytest.raises(PipelineError, match="failed: distil@baseline"):
         pipeline(root=str(finished.root), retries=0, timeout_s=8.0)
     assert finished.processes() == []

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from project import TRAINING, Project, kill_family, make_tiny_project, wait_for
+from project import PATIENCE_S, TRAINING, Project, kill_family, make_tiny_project, wait_for
 
 from flows.graph import look
 from tasks.spool import SpoolReader
@@ -26,7 +26,6 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, stage_environment: Non
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_killed_in_each_stage_the_run_ends_as_if_never_killed(tmp_path, undisturbed, prefect_server):
     """`kill -9` to the flow and all its processes, in each kind of stage in turn; the next run goes on."""
     project = make_tiny_project(tmp_path)
@@ -95,7 +94,7 @@ def killed_in(project: Project, kind: str, server: str) -> bool:
     """Kill a run in a stage of this kind; False where that stage ended by itself in the last moment."""
     run = project.start_run(server)
     said = "metrics" if kind in TRAINED else "start"
-    wait_for(partial(under_way, project, run.pid, kind, said), run, timeout_s=120, every_s=0.02)
+    wait_for(partial(under_way, project, run.pid, kind, said), run, every_s=0.02)
     kill_family(run)
     wait_for(lambda: not project.processes())
     return under_way(project, run.pid, kind, said)
@@ -103,7 +102,7 @@ def killed_in(project: Project, kind: str, server: str) -> bool:
 
 def finish(project: Project, server: str) -> str:
     run = project.start_run(server)
-    output = run.communicate(timeout=240)[0]
+    output = run.communicate(timeout=PATIENCE_S)[0]
     assert run.returncode == 0, output
     return output
 

@@ -10,7 +10,7 @@ import urllib.request
 from contextlib import suppress
 
 import pytest
-from project import REPO, wait_for
+from project import PATIENCE_S, REPO, wait_for
 
 SERVE = """
 from datetime import timedelta
@@ -45,7 +45,7 @@ def test_a_scheduled_run_fires_and_brings_everything_up_to_date(finished, tmp_pa
             time.sleep(0.5)
     finally:
         server.send_signal(signal.SIGINT)
-        output = server.communicate(timeout=60)[0]
+        output = server.communicate(timeout=PATIENCE_S)[0]
     assert "report" in finished.noted("end"), output
     wait_for(lambda: not finished.processes())
 
@@ -77,18 +77,18 @@ def test_the_deployment_of_prefect_yaml_fires_from_a_work_pool(finished, tmp_pat
 
     started = [prefect("server", "start", "--host", "127.0.0.1", "--port", str(port))]
     try:
-        wait_for(lambda: healthy(port), started[0], timeout_s=120)
+        wait_for(lambda: healthy(port), started[0])
         for words in (("work-pool", "create", "--type", "process", "kd"), ("deploy", "--all")):
             command = prefect(*words)
-            output = command.communicate(timeout=120)[0]
+            output = command.communicate(timeout=PATIENCE_S)[0]
             assert command.returncode == 0, output
         started.append(prefect("worker", "start", "--pool", "kd"))
-        wait_for(lambda: "report" in finished.noted("end"), started[1], timeout_s=150)
+        wait_for(lambda: "report" in finished.noted("end"), started[1])
     finally:
         for process in reversed(started):
             process.send_signal(signal.SIGINT)
-            process.communicate(timeout=60)
-    wait_for(lambda: not finished.processes(), timeout_s=30)
+            process.communicate(timeout=PATIENCE_S)
+    wait_for(lambda: not finished.processes())
 
 
 def healthy(port):

@@ -18,6 +18,8 @@ from tasks.tracking.runs import open_store
 
 REPO = Path(__file__).parents[2]
 KD = [sys.executable, "-c", "from flows.cli import main; main()"]
+PATIENCE_S = 600.0
+"""How long a test waits for a process: for ever, but for one that hangs. A slow machine is no failure."""
 TIMED = {"measure", "report"}
 """Stages whose outputs hold times, and so differ from run to run."""
 
@@ -58,7 +60,7 @@ class Project:
         return self.call(*KD, *arguments)
 
     def call(self, *command: str) -> str:
-        done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=False, timeout=240)
+        done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
         if done.returncode:
             raise RuntimeError(f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done.stdout
@@ -142,13 +144,13 @@ def kill_family(process: "subprocess.Popen[str]") -> str:
         for member in family:
             with suppress(psutil.NoSuchProcess):
                 act(member)
-    return process.communicate(timeout=60)[0]
+    return process.communicate(timeout=PATIENCE_S)[0]
 
 
 def wait_for(
     condition: Callable[[], object],
     process: "subprocess.Popen[str] | None" = None,
-    timeout_s: float = 60.0,
+    timeout_s: float = PATIENCE_S,
     every_s: float = 0.1,
 ) -> None:
     """Look again and again until the condition holds.

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from project import PATIENCE_S
 
 from tasks.scratch import open_scratch, scratch_key
 from tasks.spool import SpoolReader, SpoolWriter
@@ -58,7 +59,7 @@ def start(project: Path, order: str, *arguments: str, **environment: str) -> "su
 
 
 def finish(process: "subprocess.Popen[str]") -> tuple[int, str]:
-    output = "".join(process.communicate(timeout=60))
+    output = "".join(process.communicate(timeout=PATIENCE_S))
     return process.returncode, output
 
 
@@ -140,7 +141,7 @@ def test_a_stopped_stage_ends_its_run_as_killed(project: Path, number: signal.Si
 
 @pytest.mark.parametrize("collected", [True, False], ids=["gone", "zombie"])
 def test_a_stage_ends_when_its_flow_is_gone(project: Path, collected: bool) -> None:
-    flow = subprocess.Popen(["sleep", "60"])
+    flow = subprocess.Popen(["sleep", "6000"])
     process = start(project, "sleep", "corpus", KD_FLOW_PID=str(flow.pid), KD_EVENTS=str(project / "events.jsonl"))
     wait_until_begun(project)
     flow.kill()

@@ -323,7 +323,7 @@ def test_killed_at_any_time_it_ends_as_if_never_killed(project, other_project):
     running.send_signal(signal.SIGKILL)
     running.wait()
     assert family
-    assert not psutil.wait_procs(family, timeout=60)[1]
+    assert not psutil.wait_procs(family, timeout=600)[1]
     assert partial.parent.exists()
     assert project.bytes_of(project.paths.prepared) == before
     project.prepare()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from project import make_tiny_project, wait_for
+from project import PATIENCE_S, make_tiny_project, wait_for
 
 from flows.graph import Node
 from flows.warm import warm_process
@@ -31,7 +31,7 @@ def run(arguments):
         try:
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
             open("sleeping", "w").write(str(os.getpid()))
-            time.sleep(60)
+            time.sleep(6000)
         finally:
             open("tidied", "w").close()
     return 7
@@ -54,7 +54,7 @@ def warm(tmp_path: Path) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
     wait_for(lambda: listens(name))
     yield name, process
     process.stdin.close()
-    process.wait(timeout=30)
+    process.wait(timeout=PATIENCE_S)
 
 
 def listens(name: str) -> bool:
@@ -81,7 +81,7 @@ def client(name: str, folder: Path, *arguments: str) -> "subprocess.Popen[str]":
 )
 def test_exit_codes_output_and_environment_are_the_stages_own(warm, tmp_path, argument, code, said):
     run = client(warm[0], tmp_path, argument)
-    output = run.communicate(timeout=60)[0]
+    output = run.communicate(timeout=PATIENCE_S)[0]
     assert run.returncode == code, output
     assert said in output
 
@@ -91,7 +91,7 @@ def test_without_a_warm_process_or_elsewhere_the_stage_runs_plainly(warm, tmp_pa
     elsewhere.mkdir()
     for name, folder in (("kd-nobody", tmp_path), (warm[0], elsewhere)):
         run = client(name, folder, "anything")
-        run.communicate(timeout=60)
+        run.communicate(timeout=PATIENCE_S)
         assert run.returncode == 99
 
 
@@ -101,7 +101,7 @@ def test_a_killed_client_takes_its_stage_along_which_tidies_up(warm, tmp_path, n
     file = tmp_path / "sleeping"
     wait_for(lambda: file.is_file() and file.read_text(), run)
     run.send_signal(number)
-    run.communicate(timeout=60)
+    run.communicate(timeout=PATIENCE_S)
     assert run.returncode == code
     wait_for(lambda: not psutil.pid_exists(int(file.read_text())))
     assert (tmp_path / "tidied").is_file()
@@ -110,7 +110,7 @@ def test_a_killed_client_takes_its_stage_along_which_tidies_up(warm, tmp_path, n
 def test_the_warm_process_ends_with_the_flow_that_holds_its_input(warm, tmp_path):
     process = warm[1]
     process.stdin.close()
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=PATIENCE_S) == 0
 
 
 def test_a_stage_of_a_run_is_forked_and_its_client_loads_nothing_slow(tmp_path):
@@ -122,7 +122,7 @@ def test_a_stage_of_a_run_is_forked_and_its_client_loads_nothing_slow(tmp_path):
         run = subprocess.run(
             [sys.executable, "-X", "importtime", "-m", "tasks", "corpus"],
             cwd=project.root, env={**os.environ, "KD_WARM": name},
-            capture_output=True, text=True, timeout=120, check=False,
+            capture_output=True, text=True, timeout=PATIENCE_S, check=False,
         )  # fmt: skip
         assert run.returncode == 0, run.stderr[-2000:]
         assert (project.root / "data" / "raw").is_dir()
