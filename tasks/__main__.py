@@ -9,7 +9,7 @@ SERVE = "--warm"
 
 def main(arguments: list[str]) -> int:
     """Exit code of the stage that the arguments name, run by the flow's warm process where there is one."""
-    if arguments[:1] == [SERVE]:
+    if len(arguments) == 3 and arguments[0] == SERVE and arguments[2].isdecimal():
         from tasks.warm import serve_stages
 
         stage = serve_stages(arguments[1], int(arguments[2]))

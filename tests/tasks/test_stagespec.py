@@ -30,6 +30,7 @@ PLUMBING = {
     "tasks.paths": "says where files lie, not what is in them",
     "tasks.watch": "an interface",
     "tasks.params.errors": "the wording of errors",
+    "kd.runtime.terminal": "the wording of errors",
     "tasks.strict_yaml": "refuses files, and gives what PyYAML gives",
     "tasks.params.checks": "refuses parameters, changes none",
     "tasks.preparation.writing": "params check alphabets by it; the stages that normalise texts name it",

@@ -5,9 +5,10 @@ import os
 import re
 import shutil
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from random import Random
+from unittest.mock import patch
 
 import tasks.__main__ as stages
 import tasks.data  # loaded once, before any case begins  # noqa: F401
@@ -16,6 +17,7 @@ from fuzzing.outcomes import exit_code
 from fuzzing.params import damaged as damaged_yaml
 from fuzzing.trials import kd, runtime
 from fuzzing.watching import Attempt
+from tasks import harness
 
 REPO = Path(__file__).parents[3]
 NUMBERS = (
@@ -84,20 +86,16 @@ def _as_a_shell_gives(word: str) -> str:
 
 def _stage(arguments: list[str], given: bytes) -> str:
     """A stage is not run here where its parameters are right: there is no project around it."""
-    stages.run_stage, real = _checked_alone, stages.run_stage
+    harness.run_stage, real = partial(_checked_alone, harness.run_stage), harness.run_stage
     try:
         return exit_code(lambda: stages.main(arguments))
     finally:
-        stages.run_stage = real
+        harness.run_stage = real
 
 
-def _checked_alone(command: str, name: str = "", root: Path = Path()) -> int:
-    from unittest.mock import patch
-
-    from tasks import harness
-
+def _checked_alone(run_stage: Callable[..., int], command: str, name: str = "", root: Path = Path()) -> int:
     with patch.object(harness, "_run_recorded"), patch.object(harness.signal, "signal"):
-        return harness.run_stage(command, name, root)
+        return run_stage(command, name, root)
 
 
 PROGRAMS: dict[str, Callable[[list[str], bytes], str]] = {
