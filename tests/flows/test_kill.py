@@ -9,16 +9,17 @@ from project import PATIENCE_S, wait_for
 
 from flows.pipeline import pipeline
 
+LABELS = ("students.baseline.objective.labels", 0.5)
 SIGNALS = {
-    "Ctrl-C": ("distil-baseline", signal.SIGINT),
-    "SIGTERM": ("evaluate-baseline", signal.SIGTERM),
-    "kill -9": ("propagate-baseline", signal.SIGKILL),
+    "Ctrl-C": ("distil-baseline", LABELS, signal.SIGINT),
+    "SIGTERM": ("evaluate-baseline", ("evaluation.confidence", 0.9), signal.SIGTERM),
+    "kill -9": ("propagate-baseline", LABELS, signal.SIGKILL),
 }
 
 
-@pytest.mark.parametrize(("stage", "number"), SIGNALS.values(), ids=SIGNALS)
-def test_a_killed_run_leaves_nothing_behind_and_the_next_one_goes_on(finished, prefect_server, stage, number):
-    finished.set("students.baseline.objective.labels", 0.5)
+@pytest.mark.parametrize(("stage", "change", "number"), SIGNALS.values(), ids=SIGNALS)
+def test_a_killed_run_leaves_nothing_behind_and_the_next_one_goes_on(finished, prefect_server, stage, change, number):
+    finished.set(*change)
     finished.order(stage, "sleep", "6000")
     run = finished.start_run(prefect_server)
     wait_for(lambda: stage in finished.noted("begin"), run)
@@ -59,7 +60,7 @@ def test_the_result_is_that_of_an_undisturbed_run(finished, first_run, prefect_s
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_prefects_own_server_does_not_outlive_a_killed_run(finished, tmp_path_factory, monkeypatch, number):
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path_factory.mktemp("prefect")))
-    finished.set("students.baseline.objective.labels", 0.5)
+    finished.set(*LABELS)
     finished.order("propagate-baseline", "sleep", "6000")
     run = finished.start_run(None)
     wait_for(lambda: "propagate-baseline" in finished.noted("begin"), run)

@@ -27,7 +27,7 @@ with scheduling_server(port={port}):
 @pytest.mark.slow
 def test_a_scheduled_run_fires_and_brings_everything_up_to_date(finished, tmp_path_factory):
     """With a server of its own: that of the other tests, like the one of a single run, has no scheduler."""
-    finished.set("students.distilled.objective.beta", 0.75)
+    finished.set("evaluation.confidence", 0.9)
     environment = {
         **{key: value for key, value in os.environ.items() if key != "PREFECT_API_URL"},
         "PREFECT_HOME": str(tmp_path_factory.mktemp("prefect")),
@@ -53,7 +53,7 @@ def test_a_scheduled_run_fires_and_brings_everything_up_to_date(finished, tmp_pa
 @pytest.mark.slow
 def test_the_deployment_of_prefect_yaml_fires_from_a_work_pool(finished, tmp_path_factory):
     """With the commands that stand in prefect.yaml, but every five seconds instead of every night."""
-    finished.set("students.distilled.objective.beta", 0.75)
+    finished.set("evaluation.confidence", 0.9)
     text = (REPO / "prefect.yaml").read_text()
     nightly = 'cron: "0 3 * * *"\n        timezone: UTC\n'
     assert nightly in text
