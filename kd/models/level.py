@@ -24,7 +24,7 @@ def level_of(features_BTF: Tensor, heard_BT: Tensor) -> Tensor:
 
     features_BTF: finite everywhere. heard_BT: true on frames that are there.
     """
-    counts_BT = (heard_BT & (features_BTF > SILENCE).any(2)).to(features_BTF.dtype)
+    counts_BT = (heard_BT & (features_BTF.amax(2) > SILENCE)).to(features_BTF.dtype)
     return torch.stack([features_BTF.mean(2) * counts_BT, counts_BT], dim=1)
 
 
@@ -35,6 +35,9 @@ def relative(features_BTF: Tensor, counted_B2T: Tensor) -> Tensor:
     nothing, the level is 0.
     """
     frames = counted_B2T.shape[2] - features_BTF.shape[1] + 1
-    sums_B2T = F.avg_pool1d(counted_B2T, frames, stride=1) * frames
+    if torch.onnx.is_in_onnx_export():  # ONNX knows no windows, but pooling
+        sums_B2T = F.avg_pool1d(counted_B2T, frames, stride=1) * frames
+    else:  # a twentieth of pooling's time on a CPU
+        sums_B2T = counted_B2T.unfold(2, frames, 1).sum(3)
     level_BT = sums_B2T[:, 0] / sums_B2T[:, 1].clamp(min=1.0)
     return (features_BTF - level_BT[..., None]).clamp(min=-DEPTH)

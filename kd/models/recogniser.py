@@ -49,7 +49,7 @@ class Recogniser(nn.Module):
         """What the encoder takes: features less their level, by fixed statistics; zero beyond lengths_B."""
         mask_BT = frame_mask(lengths_B, features_BTF.shape[1])
         levelled_BTF = self.levelled(features_BTF.masked_fill(~mask_BT[..., None], 0.0), mask_BT)
-        return ((levelled_BTF - self.mean_F) * self.scale_F).masked_fill(~mask_BT[..., None], 0.0)
+        return (levelled_BTF - self.mean_F) * self.scale_F * mask_BT[..., None]
 
     def levelled(self, features_BTF: Tensor, mask_BT: Tensor) -> Tensor:
         """Features relative to the level around them; as they are where the settings know of no level."""
