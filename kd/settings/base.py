@@ -1,5 +1,6 @@
 """The base of every settings class."""
 
+from functools import cache
 from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -18,10 +19,17 @@ class Strict(BaseModel):
     @classmethod
     def _no_boolean_for_a_number(cls, data: Any) -> Any:
         """Before the fields, since a discriminator takes no validator; the error's context names the key."""
-        for key, field in cls.model_fields.items():
-            if isinstance(data, dict) and _holds_boolean(data.get(key)) and _wants_number(field.annotation):
-                raise PydanticCustomError("boolean_number", "a number is expected, not true or false", {"key": key})
+        if isinstance(data, dict):
+            for key in _numbers_of(cls):
+                if _holds_boolean(data.get(key)):
+                    raise PydanticCustomError("boolean_number", "a number is expected, not true or false", {"key": key})
         return data
+
+
+@cache
+def _numbers_of(settings: type[BaseModel]) -> tuple[str, ...]:
+    """Its keys that want numbers."""
+    return tuple(key for key, field in settings.model_fields.items() if _wants_number(field.annotation))
 
 
 def _holds_boolean(value: Any) -> bool:

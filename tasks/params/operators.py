@@ -50,21 +50,33 @@ class Shape:
         return replace(self, fields=fields, zeroed={})
 
 
+Met = tuple[Shape | None, list[str]]
+"""The shape of a model (None: not known, or wrong), and what is wrong with its own operators and shrinking."""
+
+
 def operator_problems(params: "Params") -> Iterator[str]:
     """Every operator that asks for what its model has not, or that would leave the model as it is."""
+    met: dict[str, Met] = {}
     for name in params.students:
-        yield from _meet(params, name)[1]
+        yield from _meet(params, name, met)[1]
 
 
-def _meet(params: "Params", model: str, asked_by: tuple[str, ...] = ()) -> tuple[Shape | None, list[str]]:
-    """The shape of a model (None: not known, or wrong), and what is wrong with its own operators and shrinking."""
+def _meet(params: "Params", model: str, met: dict[str, Met]) -> Met:
+    """What `_found` gives of a model, looked into once; of one in a circle, which is refused elsewhere, nothing."""
+    if model not in met:
+        met[model] = (None, [])
+        met[model] = _found(params, model, met)
+    return met[model]
+
+
+def _found(params: "Params", model: str, met: dict[str, Met]) -> Met:
     if model == "teacher" and params.teacher.source == "train":
         return _shape(params.teacher.model), []
-    if model not in params.students or model in asked_by:
+    if model not in params.students:
         return None, []
     recipe = params.students[model]
     given = None if recipe.model is None else _shape(recipe.model)
-    shape = given or _meet(params, recipe.init, (*asked_by, model))[0]
+    shape = given or _meet(params, recipe.init, met)[0]
     steps: list[tuple[str, Operator]] = [(f"operators.{i}", operator) for i, operator in enumerate(recipe.operators)]
     if recipe.shrink is not None:
         steps.append(as_operator(recipe.shrink))

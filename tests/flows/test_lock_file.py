@@ -88,7 +88,7 @@ def test_what_was_done_is_told_and_the_broken_file_is_kept(finished):
 
 
 def test_a_stage_that_ends_is_in_the_copy(finished):
-    finished.set("students.baseline.objective.labels", 0.5)
+    finished.set("evaluation.confidence", 0.9)
     finished.order("evaluate-baseline", "fail", "always")
     with pytest.raises(RuntimeError, match="failed: evaluate@baseline"):
         pipeline(root=str(finished.root), retries=0)

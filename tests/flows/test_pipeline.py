@@ -82,17 +82,17 @@ def test_a_failure_is_explained_stops_its_branch_only_and_the_rest_runs_later(fi
 
 
 def test_a_second_attempt_goes_on_where_the_first_one_failed(finished):
-    finished.set("student_training.steps", 3)
-    finished.order("distil-baseline", "fail", "once")
-    assert pipeline(root=str(finished.root), retries=1)["distil@baseline"] == "ran"
-    assert finished.noted("resumed") == ["distil-baseline"]
+    finished.set("evaluation.confidence", 0.9)
+    finished.order("evaluate-baseline", "fail", "once")
+    assert pipeline(root=str(finished.root), retries=1)["evaluate@baseline"] == "ran"
+    assert finished.noted("resumed") == ["evaluate-baseline"]
 
 
 def test_a_stage_that_takes_too_long_is_ended_with_all_its_processes(finished):
-    finished.set("student_training.steps", 3)
-    finished.order("distil-baseline", "sleep", "6000")
-    with pytest.raises(PipelineError, match="failed: distil@baseline"):
-        pipeline(root=str(finished.root), retries=0, timeout_s=8.0)
+    finished.set("evaluation.confidence", 0.9)
+    finished.order("evaluate-baseline", "sleep", "6000")
+    with pytest.raises(PipelineError, match="failed: evaluate@baseline"):
+        pipeline(root=str(finished.root), retries=0, timeout_s=20.0)
     assert finished.processes() == []
     assert "RUNNING" not in finished.statuses()
 
@@ -115,15 +115,13 @@ def test_after_a_student_is_gone_the_second_run_is_nothing(finished):
     assert pipeline(root=str(finished.root)) == {}
 
 
-def test_a_training_that_ended_before_dvc_recorded_it_is_not_repeated(finished, monkeypatch):
-    finished.set("student_training.steps", 3)
-    finished.dvc("repro", "-q", "--single-item", "propagate@baseline")
-    finished.forget()
-    monkeypatch.setenv("DVC_STAGE", "distil@baseline")
-    subprocess.run([sys.executable, "-m", "tasks", "distil", "baseline"], cwd=finished.root, check=True)
-    assert finished.noted("end") == ["distil-baseline"]
-    assert pipeline(root=str(finished.root))["distil@baseline"] == "ran"
-    assert finished.noted("resumed") == ["distil-baseline"]
+def test_what_ended_before_dvc_recorded_it_is_not_repeated(finished, monkeypatch):
+    finished.set("evaluation.confidence", 0.9)
+    monkeypatch.setenv("DVC_STAGE", "export@baseline")
+    subprocess.run([sys.executable, "-m", "tasks", "export", "baseline"], cwd=finished.root, check=True)
+    assert finished.noted("end") == ["export-baseline"]
+    assert pipeline(root=str(finished.root))["export@baseline"] == "ran"
+    assert finished.noted("resumed") == ["export-baseline"]
     assert not list((finished.root / "scratch" / "resume").rglob("step")), "nobody needs them any more"
 
 

@@ -31,7 +31,9 @@ def kd(arguments: Sequence[str]) -> str:
     with (
         patch.object(typer.main, "get_command", built),
         patch.object(cli, "_run_flow"),
-        patch.object(graph, "look", lambda root: SimpleNamespace(stale={"corpus"})),
+        patch.object(
+            graph, "look", lambda root: SimpleNamespace(stale={"corpus"}, graph=SimpleNamespace(nodes={"corpus"}))
+        ),
         patch.object(study, "_run_cell", lambda *given: 0),
         patch.object(study, "write_results"),
         patch.object(search, "search_and_tell", searched),
@@ -64,7 +66,7 @@ def runtime(arguments: Sequence[str], given: bytes = b"") -> str:
     return exit_code(lambda: main(list(arguments)))
 
 
-class _no_process:  # noqa: N801  # in the place of subprocess.Popen
+class _no_process(subprocess.Popen[Any]):  # noqa: N801
     def __init__(self, *given: Any, **options: Any) -> None:
         raise OSError("no process is started here")
 
