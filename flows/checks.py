@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from flows.graph import State
     from tasks.params.pipeline import Params
 
 
@@ -43,6 +44,26 @@ def require_inputs(root: Path, params: "Params") -> None:
         for line in lines:
             typer.echo(line, err=True)
         raise typer.Exit(1)
+
+
+def looked(root: Path) -> "State":
+    """What DVC says of the project; exit code 2, with one line, where it cannot read it."""
+    from dvc.exceptions import DvcException, NotDvcRepoError
+
+    from flows.graph import look
+    from tasks.params.errors import LINE_CHARACTERS, shown
+
+    try:
+        return look(root)
+    except NotDvcRepoError:
+        line = (
+            f"{root.resolve()} is no DVC repository: .dvc is missing, as where a copy left hidden files out. Copy it, "
+            "too, or begin one: `dvc init`, without git `dvc init --no-scm`"
+        )
+    except DvcException as error:
+        line = str(error)
+    typer.echo(shown(line, LINE_CHARACTERS, plain=True), err=True)
+    raise typer.Exit(2)
 
 
 def refuse_strangers(root: Path, stages: Collection[str]) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from flows.checks import (
     checked_params,
+    looked,
     one_line_each,
     refuse_strangers,
     require_inputs,
@@ -45,12 +46,10 @@ def run(
     with Ctrl-C at any time: the next run goes on where this one was.
     """
     params = checked_params()
-    from flows.graph import look
-
     root = Path()
     say_what_cannot_be_claimed(root, params)
     require_inputs(root, params)
-    state = look(root)
+    state = looked(root)
     if not force and not state.stale:
         typer.echo("Everything is up to date.")
         _complete(root, params)
@@ -74,6 +73,7 @@ def schedule(
     from flows.environment import prepare_environment
 
     require_server()
+    looked(Path())
     prepare_environment(quiet=False)
     from flows.server import scheduling_server
 

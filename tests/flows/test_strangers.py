@@ -41,6 +41,20 @@ def test_kd_run_refuses_before_any_work(toy, monkeypatch):
     assert toy.diary() == []
 
 
+def test_what_dvc_cannot_read_is_one_line(toy, monkeypatch):
+    monkeypatch.chdir(toy.root)
+    (toy.root / "dvc.lock").write_text("<<<<<<< ours\nschema: '2.0'\n=======\nschema: '2.0'\n>>>>>>> theirs\n")
+    refused = CliRunner().invoke(app, ["run"])
+    assert refused.exit_code == 2, refused.output
+    assert "dvc.lock" in refused.stderr.strip().splitlines()[-1]
+    shutil.rmtree(toy.root / ".dvc")
+    for command in (["run"], ["schedule", "--cron", "0 3 * * *"]):
+        refused = CliRunner().invoke(app, command)
+        assert refused.exit_code == 2, refused.output
+        assert "is no DVC repository: .dvc is missing" in refused.stderr.strip().splitlines()[-1]
+    assert toy.diary() == []
+
+
 def test_a_scheduled_run_refuses_too(toy, prefect_server):
     (toy.root / "models" / "teacher").mkdir()
     (toy.root / "models" / "teacher" / "weights.bin").write_bytes(b"precious")

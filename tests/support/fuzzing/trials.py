@@ -15,7 +15,7 @@ from unittest.mock import patch
 import typer
 
 import tasks.tracking.pipeline_run  # as all here: loaded once, before any case begins  # noqa: F401
-from flows import cli, graph, search, server, study
+from flows import cli, graph, search, server, strangers, study
 from fuzzing.outcomes import exit_code
 from kd.runtime.program import main
 from tasks.search.candidate import check_space
@@ -34,6 +34,7 @@ def kd(arguments: Sequence[str]) -> str:
         patch.object(
             graph, "look", lambda root: SimpleNamespace(stale={"corpus"}, graph=SimpleNamespace(nodes={"corpus"}))
         ),
+        patch.object(strangers, "strangers", lambda root, names: []),
         patch.object(study, "_run_cell", lambda *given: 0),
         patch.object(study, "write_results"),
         patch.object(search, "search_and_tell", searched),
