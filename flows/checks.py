@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from flows.graph import State
     from tasks.params.pipeline import Params
 
 
@@ -46,24 +45,32 @@ def require_inputs(root: Path, params: "Params") -> None:
         raise typer.Exit(1)
 
 
-def looked(root: Path) -> "State":
-    """What DVC says of the project; exit code 2, with one line, where it cannot read it."""
+@contextmanager
+def dvc_in_one_line(root: Path) -> Iterator[None]:
+    """What DVC cannot read of the project under `root` ends in one line and exit code 2."""
     from dvc.exceptions import DvcException, NotDvcRepoError
 
-    from flows.graph import look
     from tasks.params.errors import LINE_CHARACTERS, shown
 
     try:
-        return look(root)
-    except NotDvcRepoError:
-        line = (
-            f"{root.resolve()} is no DVC repository: .dvc is missing, as where a copy left hidden files out. Copy it, "
-            "too, or begin one: `dvc init`, without git `dvc init --no-scm`"
-        )
+        yield
     except DvcException as error:
         line = str(error)
-    typer.echo(shown(line, LINE_CHARACTERS, plain=True), err=True)
-    raise typer.Exit(2)
+        if isinstance(error, NotDvcRepoError):
+            line = (
+                f"{root.resolve()} is no DVC repository: .dvc is missing, as where a copy left hidden files out. Copy "
+                "it, too, or begin one: `dvc init`, without git `dvc init --no-scm`"
+            )
+        typer.echo(shown(line, LINE_CHARACTERS, plain=True), err=True)
+        raise typer.Exit(2) from None
+
+
+def require_repository(root: Path) -> None:
+    """Exit code 2, with one line, where `root` lies in no DVC repository."""
+    from dvc.repo import Repo
+
+    with dvc_in_one_line(root):
+        Repo.find_root(str(root))
 
 
 def refuse_strangers(root: Path, stages: Collection[str]) -> None:

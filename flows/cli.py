@@ -10,10 +10,11 @@ import typer
 
 from flows.checks import (
     checked_params,
-    looked,
+    dvc_in_one_line,
     one_line_each,
     refuse_strangers,
     require_inputs,
+    require_repository,
     require_server,
     say_what_cannot_be_claimed,
 )
@@ -46,17 +47,22 @@ def run(
     with Ctrl-C at any time: the next run goes on where this one was.
     """
     params = checked_params()
+    from flows.graph import look
+
     root = Path()
     say_what_cannot_be_claimed(root, params)
     require_inputs(root, params)
-    state = looked(root)
+    with dvc_in_one_line(root):
+        state = look(root)
     if not force and not state.stale:
         typer.echo("Everything is up to date.")
         _complete(root, params)
     else:
         refuse_strangers(root, state.graph.nodes if force else state.stale)
         _run_flow(root, jobs, retries, timeout_hours * 3600, force)
-    _print_results(root, params)
+    from flows.table import show_results
+
+    show_results(root, params.name, f"http://{HOST}:{PORT}")
 
 
 @app.command()
@@ -73,7 +79,7 @@ def schedule(
     from flows.environment import prepare_environment
 
     require_server()
-    looked(Path())
+    require_repository(Path())
     prepare_environment(quiet=False)
     from flows.server import scheduling_server
 
@@ -122,7 +128,9 @@ def check(
 @app.command()
 def table() -> None:
     """Print the table of models of the last run (reports/results.csv)."""
-    if not _print_table(Path()):
+    from flows.table import show_table
+
+    if not show_table(Path()):
         typer.echo("There is no reports/results.csv yet. `kd run` makes it.", err=True)
         raise typer.Exit(1)
 
@@ -270,31 +278,6 @@ def _complete(root: Path, params: "Params") -> None:
             complete(root, params, typer.echo)
     except Timeout:
         return
-
-
-def _print_table(root: Path) -> bool:
-    """Whether there is one; exit code 1, with a line, where it is damaged."""
-    from flows.table import print_table
-
-    try:
-        return print_table(root)
-    except ValueError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
-
-
-def _print_results(root: Path, params: "Params") -> None:
-    """The table of models, and where to look further."""
-    from tasks.paths import Paths
-    from tasks.tracking.pipeline_run import comparison_link
-
-    _print_table(root)
-    report = Paths(root).reports / "report.html"
-    if report.is_file():
-        typer.echo(f"Report: {report}")
-    link = comparison_link(root, params.name, f"http://{HOST}:{PORT}")
-    if link:
-        typer.echo(f"MLflow: start `make ui`, then open {link}")
 
 
 if __name__ == "__main__":

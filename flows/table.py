@@ -1,9 +1,12 @@
-"""The table of models in the terminal."""
+"""The table of models in the terminal, and where to look further."""
 
 from pathlib import Path
 from typing import Any
 
-from tasks.tracking.pipeline_run import read_results
+import typer
+
+from tasks.paths import Paths
+from tasks.tracking.pipeline_run import comparison_link, read_results
 
 COLUMNS = {
     "model": "model",
@@ -20,6 +23,26 @@ COLUMNS = {
     "peak_memory_mb": "memory MB",
 }
 PERCENT = ("test_error", "test_error_low", "test_error_high")
+
+
+def show_table(root: Path) -> bool:
+    """Whether there is one; exit code 1, with a line, where it is damaged."""
+    try:
+        return print_table(root)
+    except ValueError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+
+
+def show_results(root: Path, name: str, address: str) -> None:
+    """The table, the report's place, and the comparison in MLflow's UI at this address."""
+    show_table(root)
+    report = Paths(root).reports / "report.html"
+    if report.is_file():
+        typer.echo(f"Report: {report}")
+    link = comparison_link(root, name, address)
+    if link:
+        typer.echo(f"MLflow: start `make ui`, then open {link}")
 
 
 def print_table(root: Path) -> bool:

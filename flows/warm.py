@@ -14,6 +14,9 @@ from tasks.harness import threads_of
 THREADLESS = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
 """Arrow's memory allocator otherwise starts a thread when it is imported; what has threads cannot be forked."""
 
+PATIENCE_S = 60.0
+"""With a warm process that is told to end, and may still be loading."""
+
 FEWEST = 3
 """Stages for which it pays to load everything ahead."""
 
@@ -41,4 +44,8 @@ def warm_process(root: Path, todo: Iterable[Node]) -> Iterator[str | None]:
     try:
         yield name
     finally:
-        process.communicate()  # the end of its input ends it
+        try:
+            process.communicate(timeout=PATIENCE_S)  # the end of its input ends it
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
