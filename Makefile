@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# The lock is whole, so pip need not look for more; and what is never imported need not be compiled
+# The lock is whole, so pip need not look for more. It compiles what it installs: where PYTHONDONTWRITEBYTECODE is set,
+# as in many containers, every process would otherwise compile all that it imports
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 
 .PHONY: run test check lint ui setup clean
@@ -32,7 +33,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed, and $(PYTHON) is older or missing. Try: make PYTHON=python3.12 run" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) --no-compile -r requirements.lock
+	$(PIP) -r requirements.lock
 	$(PIP) --no-build-isolation -e .
 	$(BIN)/python -m pip check --disable-pip-version-check
 	touch $@
