@@ -25,10 +25,10 @@ from digit_strings import FSDD, write_strings
 from rich.console import Console
 from rich.table import Table
 
-from kd.metrics import word_edits
 from kd.runtime.bundle import FORMS
-from tasks.corpora.phrases import DIGITS
-from tasks.measure import cpu_name
+from kd.text.metrics import word_edits
+from tasks.data.corpora.phrases import DIGITS
+from tasks.stages.profile import cpu_name
 
 HERE = Path(__file__).parent
 WHISPER = HERE.parents[1] / "shared" / "models" / "whisper-tiny.en-ct2"

@@ -17,13 +17,13 @@ from rich.console import Console
 from rich.table import Table
 
 from tasks.checkpoint import load_checkpoint
-from tasks.conditions import condition_errors, condition_table
-from tasks.data import PreparedData
-from tasks.export import write_float32
-from tasks.forms.hearing import Ear
+from tasks.data.prepared import PreparedData
+from tasks.evaluation.conditions import condition_errors, condition_table
+from tasks.evaluation.onnx_decoder import OnnxDecoder
 from tasks.params.evaluation import EvaluationParams
-from tasks.paths import Paths
-from tasks.watch import Silent
+from tasks.runner.paths import Paths
+from tasks.runner.reporter import NullReporter
+from tasks.stages.export import write_float32
 
 
 def main() -> None:
@@ -45,11 +45,11 @@ def main() -> None:
 def errors(data: PreparedData, model: Path, settings: EvaluationParams) -> dict[str, float]:
     """Error rates by condition, as recorded first."""
     with tempfile.TemporaryDirectory() as folder:
-        ear = Ear(data, write_float32(load_checkpoint(model), Path(folder)))
+        ear = OnnxDecoder(data, write_float32(load_checkpoint(model), Path(folder)))
         recogniser, test = ear.open(Path(folder) / "model.onnx"), data.split("test")
         edits = [ear.edits(utterance, ear.heard(recogniser, utterance)) for utterance in test]
         recorded = sum(found.errors for found in edits) / sum(found.reference_units for found in edits)
-        under = condition_errors(condition_table(ear, settings, Silent()))
+        under = condition_errors(condition_table(ear, settings, NullReporter()))
     return {"as recorded": recorded, **{name.removeprefix("test_error/"): value for name, value in under.items()}}
 
 

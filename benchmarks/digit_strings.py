@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from tasks.corpora.fsdd import fsdd_rows
-from tasks.corpora.phrases import DIGITS
-from tasks.corpora.raw import Place
+from tasks.data.corpora.fsdd import fsdd_rows
+from tasks.data.corpora.phrases import DIGITS
+from tasks.data.corpora.raw import Place
+from tasks.data.preparation.audio import level
 from tasks.params.corpora import ConnectedDigits, FsddCorpus
-from tasks.preparation.audio import level
-from tasks.watch import Silent
+from tasks.runner.reporter import NullReporter
 
 LEVEL_DBFS = -23.0
 EDGE_S = 0.2
@@ -36,7 +36,7 @@ def write_strings(fsdd: Path, folder: Path, speaker: str, count: int, seed: int)
     """
     connected = ConnectedDigits(utterances_per_speaker=count, seed=seed)
     corpus = FsddCorpus(kind="fsdd", root=fsdd.resolve(), connected=connected, test_speaker=speaker)
-    rows = [row for row in fsdd_rows(corpus, Place(Path(), folder, Silent())) if row.split == "test"]
+    rows = [row for row in fsdd_rows(corpus, Place(Path(), folder, NullReporter())) if row.split == "test"]
     folder.mkdir(parents=True, exist_ok=True)
     made = []
     for row in rows[:count]:

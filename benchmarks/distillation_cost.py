@@ -34,28 +34,28 @@ from rich.console import Console
 from rich.table import Table
 from torchdistill_side import Side
 
-from kd.frontend import LogMel
+from kd.audio.frontend import LogMel
+from kd.config.frontend import AugmentSettings
+from kd.config.losses import ObjectiveSettings
+from kd.config.models import EncoderSettings
+from kd.config.training import Constant, TrainingSettings
 from kd.models import Recogniser, build
-from kd.posteriors import Codec
-from kd.settings.frontend import AugmentSettings
-from kd.settings.losses import ObjectiveSettings
-from kd.settings.models import EncoderSettings
-from kd.settings.training import Constant, TrainingSettings
-from kd.training import Batches, Course, Objective, fit
-from tasks import corpus, preprocess
+from kd.teachers.codec import Codec
+from kd.training import Batches, Objective, TrainingTask, fit
 from tasks.checkpoint import Checkpoint, save_checkpoint
-from tasks.data import PreparedData
-from tasks.features import FeatureCache, copies_of
-from tasks.inputs import TeacherOutputs, TrainingInputs
+from tasks.data.prepared import PreparedData
 from tasks.params.pipeline import Params, parse_params
-from tasks.paths import Paths
-from tasks.teacher import model_settings
-from tasks.teaching.frame_teacher import ModelTeacher
-from tasks.teaching.output_store import OutputStore
-from tasks.teaching.teacher_outputs import LiveOutputs, StoredOutputs
-from tasks.teaching.teacher_pass import fill, views
-from tasks.training import feature_statistics, make_accelerator
-from tasks.watch import Silent
+from tasks.runner.paths import Paths
+from tasks.runner.reporter import NullReporter
+from tasks.stages import corpus, preprocess
+from tasks.teachers.frame_teacher import CheckpointFrameTeacher
+from tasks.teachers.logit_cache import LogitCache
+from tasks.teachers.logits import LiveOutputs, StoredOutputs
+from tasks.teachers.teacher_pass import fill, views
+from tasks.training.batches import TeacherOutputs, TrainingInputs
+from tasks.training.feature_cache import FeatureCache, copies_of
+from tasks.training.new_model import new_model
+from tasks.training.train import make_accelerator
 
 REPO = Path(__file__).parents[1]
 
@@ -105,7 +105,7 @@ def main() -> None:
             augment = job.params.student_augment.model_copy(update={"speeds": speeds})
             ways, facts = ways_of(job, augment, "speeds" if speeds else "clean", () if speeds else MATCHES)
             if not speeds:
-                itself = ObjectiveSettings.model_validate({"itself": [{"name": "cr_ctc"}]})
+                itself = ObjectiveSettings.model_validate({"self_distillation": [{"name": "cr_ctc"}]})
                 ways[TWO_VIEWS] = epochs(job, augment, itself)
             name = f"transcription, masks{', speeds ' + str(list(speeds)) if speeds else ''}"
             found[name] = interleaved(ways, options.rounds)
@@ -159,8 +159,7 @@ def make_params(problem: str, utterances: int) -> Params:
 
 def untrained(params: Params, data: PreparedData, encoder: EncoderSettings) -> Checkpoint:
     torch.manual_seed(1)
-    model = build(model_settings(params, encoder, data.vocabulary)).eval()
-    model.set_statistics(*feature_statistics(model, data, data.split("train"), LogMel(params.frontend), 60.0))
+    model = new_model(params, encoder, data, data.split("train"), LogMel(params.frontend), 60.0).eval()
     return Checkpoint(model, params.frontend, data.vocabulary, role="teacher", init="random", objective="none")
 
 
@@ -168,10 +167,10 @@ def ways_of(
     job: Job, augment: AugmentSettings, name: str, matches: Sequence[dict[str, Any]] = ()
 ) -> tuple[dict[str, EPOCH], str]:
     """Epochs from labels alone, with stored and with live outputs, and by other matches; and what storing took."""
-    utterances, teacher = job.data.split("train"), ModelTeacher(job.teacher)
-    store = OutputStore.begin(job.folder / name, Codec.of(len(job.data.vocabulary), job.params.outputs.keep))
+    utterances, teacher = job.data.split("train"), CheckpointFrameTeacher(job.teacher)
+    store = LogitCache.begin(job.folder / name, Codec.of(len(job.data.vocabulary), job.params.logit_cache.top_k))
     started = time.perf_counter()
-    fill(store, teacher, job.data, utterances, views(augment), Silent())
+    fill(store, teacher, job.data, utterances, views(augment), NullReporter())
     pass_s = time.perf_counter() - started
     samples = sum(u.num_samples for u in utterances)
     seconds = samples / job.data.sample_rate_hz
@@ -186,7 +185,7 @@ def ways_of(
         "live teacher": epochs(job, augment, taught, LiveOutputs(teacher)),
     }
     for match in matches:
-        objective = ObjectiveSettings.model_validate({**taught.model_dump(), "match": match})
+        objective = ObjectiveSettings.model_validate({**taught.model_dump(), "distill": match})
         ways[f"stored teacher, {match['name']}"] = epochs(job, augment, objective, stored)
     return ways, facts
 
@@ -208,7 +207,7 @@ def epochs(
     if copies := copies_of(augment):
         folder, num_mels = job.folder / "features", front_end.settings.num_mels
         inputs.cache = FeatureCache.shared(folder, inputs.key, inputs.copy, copies, num_mels)
-    running = fit(student, Course(
+    running = fit(student, TrainingTask(
         Objective(objective, job.params.problem.kind), Batches(inputs.epoch, inputs.per_epoch),
         lambda model: {"valid_error": 0.0, "valid_loss": 0.0}, settings, make_accelerator(settings),
     ))  # fmt: skip

@@ -27,14 +27,14 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from kd.frontend import LogMel
+from kd.audio.frontend import LogMel
+from kd.config.frontend import FrontEndSettings
+from kd.config.models import ModelSettings, RNNSettings
 from kd.losses import LABEL_LOSSES
 from kd.models import build
-from kd.settings.frontend import FrontEndSettings
-from kd.settings.models import ModelSettings, RNNSettings
-from kd.text import Vocabulary
-from tasks.data import Batch, PreparedData
-from tasks.features import FeatureCache, unperturbed
+from kd.text.vocabulary import Vocabulary
+from tasks.data.prepared import Batch, PreparedData
+from tasks.training.feature_cache import FeatureCache, unperturbed
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz' "
 BATCH_SECONDS = 60.0

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from tasks.timings import read_timings
+from tasks.runner.stage_durations import read_timings
 
 
 def main() -> None:

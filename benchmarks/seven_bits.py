@@ -16,13 +16,13 @@ import onnxruntime
 import pandas as pd
 
 from tasks.checkpoint import load_checkpoint
-from tasks.data import PreparedData, spread_over_lengths
-from tasks.deployed import open_session
-from tasks.forms.convert import Quantiser
-from tasks.forms.hearing import Ear
-from tasks.forms.table import REFERENCE, closeness, decoded, error, make_table
+from tasks.data.prepared import PreparedData, spread_over_lengths
+from tasks.evaluation.forms_table import REFERENCE, closeness, decoded, error, make_table
+from tasks.evaluation.onnx_decoder import OnnxDecoder
+from tasks.onnx.onnx_session import open_session
+from tasks.onnx.quantise.convert import Quantiser
 from tasks.params.pipeline import Params, load_params
-from tasks.paths import Paths
+from tasks.runner.paths import Paths
 
 FORMS, BITS, KERNELS = ("int8_dynamic", "int8_static"), (7, 8), ("own", "exact")
 
@@ -36,9 +36,9 @@ def exact_session(path: Path) -> onnxruntime.InferenceSession:
 
 
 def heard(params: Params, paths: Paths, name: str, folder: Path) -> pd.DataFrame:
-    """Rows of tasks.forms.table; a form is named FORM BITS KERNELS."""
+    """Rows of tasks.evaluation.forms_table; a form is named FORM BITS KERNELS."""
     data = PreparedData.load(paths.prepared)
-    ear = Ear.of(data, load_checkpoint(paths.model(name)), params.export.frontend_included)
+    ear = OnnxDecoder.of(data, load_checkpoint(paths.model(name)), params.export.frontend_included)
     source, valid = paths.export(name) / "model.onnx", data.split("valid")
     feeds = [ear.feed(u) for u in spread_over_lengths(valid, params.export.calibration_utterances)]
     sessions = {REFERENCE: open_session(source)}

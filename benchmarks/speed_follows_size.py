@@ -31,22 +31,22 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from kd.frontend import LogMel
-from kd.macs import count_macs
+from kd.audio.frontend import LogMel
+from kd.config.frontend import FrontEndSettings
+from kd.config.models import ModelSettings
+from kd.config.propagation import Operator
 from kd.models import Recogniser, build
+from kd.models.macs import count_macs
 from kd.propagation import Propagated, propagate
-from kd.propagation.foreign import prune
+from kd.propagation.third_party import prune
 from kd.runtime.audio import read
-from kd.settings.frontend import FrontEndSettings
-from kd.settings.models import ModelSettings
-from kd.settings.propagation import Operator
-from kd.text import Vocabulary
+from kd.text.vocabulary import Vocabulary
 from tasks.checkpoint import Checkpoint
-from tasks.deployed import Deployed, open_session
-from tasks.exported import Exported
-from tasks.onnx_files import write_onnx
-from tasks.timing import time_interleaved
-from tasks.watch import Silent
+from tasks.onnx.latency import time_interleaved
+from tasks.onnx.onnx_files import write_onnx
+from tasks.onnx.onnx_module import Exported
+from tasks.onnx.onnx_session import Deployed, open_session
+from tasks.runner.reporter import NullReporter
 
 SPEECH = Path(__file__).parents[2] / "shared" / "data" / "speechocean762" / "audio"
 FRONTEND = FrontEndSettings()
@@ -152,11 +152,11 @@ def operators(family: str, removed: float) -> dict[str, dict[str, Any]]:
     """Each kind's units, all of them, what Torch-Pruning takes, width and depth."""
     layer = {"op": "prune_units", "sparsity": removed, "scope": "layer"}
     kinds = KINDS[family]
-    found: dict[str, dict[str, Any]] = {f"prune {kind}": {**layer, "kinds": [kind]} for kind in kinds}
+    found: dict[str, dict[str, Any]] = {f"prune {kind}": {**layer, "dims": [kind]} for kind in kinds}
     if len(kinds) > 1:
-        found["prune all three"] = {**layer, "kinds": kinds}
+        found["prune all three"] = {**layer, "dims": kinds}
     if family == "cnn":
-        found["prune stem, width, hidden"] = {**layer, "kinds": ["stem", "width", "hidden"]}
+        found["prune stem, width, hidden"] = {**layer, "dims": ["stem", "width", "hidden"]}
     return found | {
         f"slice {kind}": {"op": "slice", "keep": {kind: 1 - removed}, "choose": "spaced"}
         for kind in ("width", "layers")
@@ -175,7 +175,7 @@ def measured(
     family: str, files: dict[tuple[str, float], tuple[Path, nn.Module]], features: list[Features], rounds: int
 ) -> list[Case]:
     seconds = time_interleaved(
-        {key: feeding(open_session(file)) for key, (file, _) in files.items()}, features, rounds, Silent()
+        {key: feeding(open_session(file)) for key, (file, _) in files.items()}, features, rounds, NullReporter()
     )
     macs = {key: sum(macs_of(model, x) for x in features) for key, (_, model) in files.items()}
     base = ("whole", 0.0)
@@ -198,7 +198,7 @@ def frontend_ms(folder: Path, utterances: list[Features], rounds: int) -> float:
     file, example = folder / "frontend.onnx", (torch.zeros(2, 8000), torch.tensor([8000, 5003]))
     inputs, outputs = {"audio": ("N", "S"), "audio_lens": ("N",)}, {"x": ("N", "T"), "x_lens": ("N",)}
     write_onnx(file, LogMel(FRONTEND), example, inputs, outputs, {})
-    seconds = time_interleaved({"frontend": Deployed.load(file, None)}, utterances, rounds, Silent())
+    seconds = time_interleaved({"frontend": Deployed.load(file, None)}, utterances, rounds, NullReporter())
     return 1000 * float(seconds["frontend"].sum())
 
 

@@ -26,7 +26,7 @@ from kd.runtime.phrases import spell
 from kd.runtime.recogniser import Recogniser
 from kd.runtime.spotter import Hit, Spotter
 from kd.runtime.thresholds import Point, curve
-from tasks.corpora.phrases import DIGITS
+from tasks.data.corpora.phrases import DIGITS
 
 RATES_PER_HOUR = (1.0, 3.0, 10.0, 30.0, 100.0)
 

@@ -108,10 +108,10 @@ def register(folder: Path, settings: dict[str, Any]) -> Any:
     from torch.utils.data import default_collate
     from torchdistill.datasets.registry import register_batch_sampler, register_collate_func
 
-    from kd.frontend import LogMel
+    from kd.audio.frontend import LogMel
     from tasks.checkpoint import load_checkpoint
-    from tasks.data import PreparedData, plan
-    from tasks.features import FeatureCache, unperturbed
+    from tasks.data.prepared import PreparedData, plan
+    from tasks.training.feature_cache import FeatureCache, unperturbed
 
     data = PreparedData.load(folder / "data" / "prepared")
     utterances = data.split("train")
@@ -198,7 +198,7 @@ def configuration(way: str, settings: dict[str, Any], folder: Path) -> dict[str,
         "teacher": {**plain, "requires_grad": False},
         "optimizer": {
             "key": "AdamW", "kwargs": {"lr": adam["rate"], "weight_decay": adam["weight_decay"]},
-            "max_grad_norm": settings["clip_norm"],
+            "max_grad_norm": settings["max_grad_norm"],
         },
         "criterion": {"key": "WeightedSumLoss", "kwargs": {"sub_terms": {"all": term}}},
     }  # fmt: skip

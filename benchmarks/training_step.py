@@ -28,17 +28,17 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from kd.frontend import LogMel
+from kd.audio.frontend import LogMel
+from kd.config.frontend import FrontEndSettings
+from kd.config.models import ModelSettings
+from kd.config.training import AdamW
 from kd.losses import ctc
 from kd.models import Recogniser, build
 from kd.models.convolution import TimeConv1d
 from kd.models.dropout import Dropout
 from kd.models.normalisation import FrameBatchNorm
-from kd.settings.frontend import FrontEndSettings
-from kd.settings.models import ModelSettings
-from kd.settings.training import AdamW
 from kd.training.optim import make_optimiser
-from tasks.data import plan
+from tasks.data.prepared import plan
 
 SHAPES = {
     "cnn, the default teacher": {
@@ -65,7 +65,7 @@ class Learner:
         torch.manual_seed(0)
         settings = {"problem": "transcription", "num_features": 80, "num_outputs": 29, "encoder": shape}
         self.model: Recogniser = build(ModelSettings.model_validate(settings)).train()
-        self.optimiser = make_optimiser(self.model.parameters(), AdamW(name="adamw", rate=1e-3))
+        self.optimiser = make_optimiser(self.model.parameters(), AdamW(name="adamw", lr=1e-3))
         if not fused:
             self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=1e-3)
 

@@ -27,10 +27,10 @@ from kd.runtime.scorer import Scorer
 from kd.runtime.transcribe import words_of
 from kd.stats import error_interval
 from tasks.checkpoint import load_checkpoint
-from tasks.data import PreparedData, Utterance
-from tasks.export import write_float32
-from tasks.forms.hearing import Ear
-from tasks.paths import Paths
+from tasks.data.prepared import PreparedData, Utterance
+from tasks.evaluation.onnx_decoder import OnnxDecoder
+from tasks.runner.paths import Paths
+from tasks.stages.export import write_float32
 
 BEAM = 24
 WEIGHTS = (0.3, 0.6, 1.0)
@@ -48,7 +48,7 @@ def main() -> None:
     paths = Paths(options.folder)
     data = PreparedData.load(paths.prepared)
     with tempfile.TemporaryDirectory() as folder:
-        ear = Ear(data, write_float32(load_checkpoint(paths.model(options.model)), Path(folder)))
+        ear = OnnxDecoder(data, write_float32(load_checkpoint(paths.model(options.model)), Path(folder)))
         recogniser = ear.open(Path(folder) / "model.onnx")
         heard = {
             split: [(u, recogniser.of_inputs(ear.inputs(u))) for u in data.split(split)] for split in ("valid", "test")
@@ -75,7 +75,7 @@ def main() -> None:
 Scores = tuple[list[int], list[int], list[str | None]]
 
 
-def scored(ear: Ear, heard: Sequence[tuple[Utterance, LogProbs]], scorer: Scorer | None) -> Scores:
+def scored(ear: OnnxDecoder, heard: Sequence[tuple[Utterance, LogProbs]], scorer: Scorer | None) -> Scores:
     """Errors, reference words and speaker of each utterance."""
     errors, units = [], []
     for utterance, log_probs_TV in heard:

@@ -10,7 +10,7 @@ from prefect.artifacts import (
     create_table_artifact,
 )
 
-from tasks.paths import Paths
+from tasks.runner.paths import Paths
 from tasks.tracking.pictures import error_png
 from tasks.tracking.pipeline_run import read_results
 

@@ -37,7 +37,7 @@ def one_line_each() -> Iterator[None]:
 
 def require_inputs(root: Path, params: "Params") -> None:
     """Exit code 1, with a line for each, where what the parameters name is not there."""
-    from tasks.missing import missing_inputs
+    from tasks.params.input_checks import missing_inputs
 
     if lines := missing_inputs(params, root):
         for line in lines:
@@ -98,8 +98,8 @@ def require_server() -> None:
 
 def say_what_cannot_be_claimed(root: Path, params: "Params") -> None:
     """By the test part as it is prepared now; nothing where none is."""
-    from tasks.claims import impossible
-    from tasks.paths import Paths
+    from tasks.evaluation.power import impossible
+    from tasks.runner.paths import Paths
 
     for line in impossible(params, Paths(root).prepared):
         typer.echo(f"Before anything is trained: {line}", err=True)

@@ -2,6 +2,7 @@
 
 import io
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -94,7 +95,7 @@ def schedule(
 def ui(port: Port = PORT) -> None:
     """Show all runs in MLflow's UI, on this machine only; the link opens the comparison of the newest models."""
     params = checked_params()
-    from tasks.offline import stay_offline
+    from tasks.runner.telemetry import stay_offline
 
     stay_offline()
     from tasks.tracking.pipeline_run import comparison_link
@@ -126,7 +127,30 @@ def check(
 
 
 @app.command()
-def table() -> None:
+def schema(
+    out: Annotated[str, typer.Option(help="The file to write; - for standard output.")] = "params.schema.json",
+) -> None:
+    """Write the JSON schema of params.yaml, by which an editor completes keys and underlines a typo.
+
+    Exit code 2 where the file cannot be written.
+    """
+    from tasks.params.json_schema import schema_text
+
+    if out == "-":
+        typer.echo(schema_text(), nl=False)
+        return
+    from tasks.runner.atomic_io import write_whole
+
+    try:
+        write_whole(Path(out), schema_text())
+    except OSError as error:
+        typer.echo(f"--out: {out} cannot be written: {error.strerror}", err=True)
+        raise typer.Exit(2) from None
+    typer.echo(f"{out} is written; params.yaml names it in its first line: # yaml-language-server: $schema={out}")
+
+
+@app.command()
+def results() -> None:
     """Print the table of models of the last run (reports/results.csv)."""
     from flows.table import show_table
 
@@ -139,7 +163,7 @@ def table() -> None:
 def study(
     file: Annotated[Path, typer.Argument(help="The design, such as studies/fsdd-keyword.yaml.")],
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=MOST, help="Cells at a time, one thread each.")] = 2,
-    screen: Annotated[bool, typer.Option("--screen", help="Only the first fold with the first seed.")] = False,
+    first_cell: Annotated[bool, typer.Option("--first-cell", help="Only the first fold with the first seed.")] = False,
     background: Annotated[bool, typer.Option("--detach", help="Go on after this terminal is closed.")] = False,
     table_only: Annotated[bool, typer.Option("--table", help="Only print the table of what is done.")] = False,
     against: Annotated[str | None, typer.Option(help="With --table: subtract this model's errors.")] = None,
@@ -154,13 +178,13 @@ def study(
         if table_only:
             typer.echo(summary(file, Path(), against=against))
         elif background:
-            typer.echo(f"Running in the background. Log: {detach(file, Path(), jobs=jobs, screen=screen)}")
-        elif run_study(file, Path(), jobs=jobs, screen=screen):
+            typer.echo(f"Running in the background. Log: {detach(file, Path(), jobs=jobs, first_cell=first_cell)}")
+        elif run_study(file, Path(), jobs=jobs, first_cell=first_cell):
             raise typer.Exit(1)
 
 
 @app.command()
-def search(
+def tune(
     file: Annotated[Path, typer.Argument(help="What may vary, such as searches/embedded-tenth.yaml.")],
     trials: Trials = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=MOST, help="Trials at a time, one thread each.")] = 1,
@@ -170,14 +194,14 @@ def search(
 
     Stop it at any time; the next call goes on. Its front is drawn as it grows, and the winner's recipe printed.
     """
-    from flows.search import detach, search_and_tell
+    from flows.tune import detach, tune_and_tell
 
     with one_line_each():
         try:
             if background:
                 typer.echo(f"Running in the background. Log: {detach(file, Path(), trials=trials, jobs=jobs)}")
             else:
-                typer.echo(search_and_tell(file, Path(), trials=trials, jobs=jobs))
+                typer.echo(tune_and_tell(file, Path(), trials=trials, jobs=jobs))
         except RuntimeError as error:
             typer.echo(str(error), err=True)
             raise typer.Exit(1) from None
@@ -186,19 +210,16 @@ def search(
             raise typer.Exit(130) from None
 
 
-@app.command()
-def listen(
+@app.command("transcribe-testset")
+def transcribe_testset(
     model: Annotated[str, typer.Argument(help="Folder of a Whisper in CTranslate2's form, or its name on the hub.")],
     out: Annotated[Path, typer.Option(help="The table to write, in the folder others.")] = Path("others/whisper.csv"),
     prompt: Annotated[str | None, typer.Option(help="Words of the kind that it will hear.")] = None,
     language: Annotated[str, typer.Option(help="What is spoken.")] = "en",
 ) -> None:
-    """Let Whisper hear the test part, to be judged beside our models: evaluation.others then names the table."""
-    params = checked_params()
-    from tasks.others import write_heard
+    """Transcribe the test part with Whisper, to be judged beside our models: name the table in evaluation.external."""
+    checked_params()
     from tasks.params.teachers import NOTHING, WhisperTeacher
-    from tasks.paths import Paths
-    from tasks.progress import TerminalWatch
 
     try:
         folder = Path(model).is_dir()
@@ -213,12 +234,9 @@ def listen(
         language=language,
         min_seconds=0.0,
     )
-    try:
-        rows = write_heard(params, settings, Paths(), out, TerminalWatch())
-    except ValueError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
-    typer.echo(f"{out}: {rows} utterances. Now set evaluation.others: {{{out.stem}: {{source: table, path: {out}}}}}")
+    command = [sys.executable, "-m", "tasks.teachers.external_hypotheses", str(out), settings.model_dump_json()]
+    if code := subprocess.run(command, check=False).returncode:
+        raise typer.Exit(code)
 
 
 @app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -231,6 +249,19 @@ def transcribe(context: typer.Context) -> None:
 def spot(context: typer.Context) -> None:
     """Find phrases in audio: `kd spot exports/teacher --keywords phrases.txt my.wav`; --help for all options."""
     _runtime("spot", context.args)
+
+
+def _renamed(old: str, new: str) -> None:
+    """A command by its old name: one line says the new one, and exit code 2."""
+
+    @app.command(old, hidden=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+    def command() -> None:
+        typer.echo(f"kd {old} is renamed to `kd {new}`", err=True)
+        raise typer.Exit(2)
+
+
+for before, now in {"search": "tune", "table": "results", "listen": "transcribe-testset"}.items():
+    _renamed(before, now)
 
 
 def _runtime(command: str, arguments: list[str]) -> None:
@@ -271,7 +302,7 @@ def _complete(root: Path, params: "Params") -> None:
     from filelock import FileLock, Timeout
 
     from flows.recording import complete
-    from tasks.paths import Paths
+    from tasks.runner.paths import Paths
 
     try:
         with FileLock(Paths(root).scratch / "run.lock", timeout=0):

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from tasks.progress import minutes
-from tasks.spool import Event
+from tasks.runner.event_log import Event
+from tasks.runner.progress import minutes
 
 LINE_EVERY_S = 30.0
 WHOLE = "whole run"

@@ -10,8 +10,8 @@ from typing import Any
 
 import psutil
 
-from tasks.fresh import write_whole
-from tasks.guard import alive
+from tasks.runner.atomic_io import write_whole
+from tasks.runner.orphan_guard import alive
 
 
 def release_dead_locks(repo: Any) -> None:

@@ -2,7 +2,7 @@
 
 import os
 
-from tasks.offline import stay_offline
+from tasks.runner.telemetry import stay_offline
 
 
 def prepare_environment(quiet: bool = True) -> None:

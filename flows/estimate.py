@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import fmean
 
 from flows.graph import Graph
-from tasks.timings import read_timings
+from tasks.runner.stage_durations import read_timings
 
 START_UP_S = 4.0
 """DVC, Python and torch for each stage, besides its run()."""

@@ -1,5 +1,7 @@
 """The graph of stages as dvc.yaml declares it, and which of them are stale."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from itertools import takewhile
@@ -8,6 +10,10 @@ from typing import Any
 
 from flows.dvc_locks import release_dead_locks
 from flows.lock_file import keep_lock_file, mend_lock_file
+from flows.processes import our_python_first
+
+DIGESTS = "digests"
+"""The stage that says which code each other stage depends on. It is brought up to date before anything is asked."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +66,25 @@ class State:
     stale: frozenset[str]
 
 
-def look(root: Path, say: Callable[[str], None] = print) -> State:
-    """Read the graph, and ask DVC once what changed; whatever reads from a changed stage is stale too.
+class DigestsError(RuntimeError):
+    """The digests of code could not be made, as of code that Python cannot read."""
 
-    What a killed process left of DVC's own files is mended first; `say` gets what that was.
+
+def look(root: Path, say: Callable[[str], None] = print) -> State:
+    """Read the graph, and ask DVC what changed; whatever reads from a changed stage is stale too.
+
+    Digests of code are brought up to date first, so that a change of prose makes nothing stale. What a killed process
+    left of DVC's own files is mended; `say` gets what that was. Raises DigestsError.
     """
+    graph, changed = _ask(root, say)
+    if DIGESTS in changed:
+        _update_digests(root)
+        graph, changed = _ask(root, say)
+    return State(graph, frozenset(graph.descendants(changed - {DIGESTS})))
+
+
+def _ask(root: Path, say: Callable[[str], None]) -> tuple[Graph, set[str]]:
+    """The graph, and the stages that DVC calls changed."""
     from dvc.repo import Repo, lock_repo
 
     with Repo(str(root), _wait_for_lock=True) as repo, lock_repo(repo):
@@ -72,24 +92,31 @@ def look(root: Path, say: Callable[[str], None] = print) -> State:
         if mended := mend_lock_file(root):
             say(mended)
         keep_lock_file(root)
-        graph = Graph(_nodes(repo))
         by_address = {stage.addressing: stage.name for stage in repo.index.stages}  # depends on where we are
-        changed = [by_address[address] for address in repo.status() if address in by_address]
-    return State(graph, frozenset(graph.descendants(changed)))
+        changed = {by_address[address] for address in repo.status() if address in by_address}
+        return Graph(_nodes(repo)), changed
+
+
+def _update_digests(root: Path) -> None:
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--quiet", "--single-item", DIGESTS]
+    done = subprocess.run(command, cwd=root, env=our_python_first(), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise DigestsError("\n".join(["the digests of the code cannot be made:", *done.stderr.splitlines()[-5:]]))
 
 
 def _nodes(repo: Any) -> Iterable[Node]:
     """The stages, in the order of dvc.yaml except that each stands behind those it reads from."""
-    waiting = list(repo.index.stages)
-    placed: set[Any] = set()
+    waiting = [stage for stage in repo.index.stages if stage.name != DIGESTS]
+    placed = {stage for stage in repo.index.stages if stage.name == DIGESTS}
     while waiting:
         stage = next(s for s in waiting if placed.issuperset(repo.index.graph.successors(s)))
         waiting.remove(stage)
         placed.add(stage)
         meta = stage.meta or {}
+        before = (other.name for other in repo.index.graph.successors(stage))
         yield Node(
             name=stage.name,
-            after=frozenset(other.name for other in repo.index.graph.successors(stage)),
+            after=frozenset(before) - {DIGESTS},
             outs=tuple(out.def_path for out in stage.outs),
             exclusive=bool(meta.get("exclusive", False)),
             timeout_s=meta.get("timeout_s"),

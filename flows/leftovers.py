@@ -1,4 +1,4 @@
-"""What no stage needs any more: folders of students that are gone (they would count as inputs of measure and report),
+"""What no stage needs any more: folders of students that are gone (they would count as inputs of profile and report),
 and resume states of stages that are up to date."""
 
 import shutil
@@ -7,7 +7,7 @@ from pathlib import Path
 from flows.estimate import stage_label
 from flows.graph import Graph, State
 from flows.lock_file import recorded_outs
-from tasks.scratch import remove_scratch
+from tasks.runner.resume import remove_scratch
 
 PLACES = ("exports", "evaluation")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import yaml
 
-from tasks.fresh import write_whole
-from tasks.paths import Paths
+from tasks.runner.atomic_io import write_whole
+from tasks.runner.paths import Paths
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The one in C where it is there: ten times as fast."""

@@ -26,7 +26,7 @@ from flows.strangers import strangers
 from flows.warm import warm_process
 from flows.watchdog import start_watchdog
 from tasks.params.pipeline import load_params
-from tasks.paths import Paths
+from tasks.runner.paths import Paths
 
 STAGE_TIMEOUT_S = 6 * 3600.0
 
@@ -70,7 +70,7 @@ def pipeline(
         state = look(folder, get_run_logger().info)
         gone, left = remove_leftovers(folder, state.graph)
         for child in left:
-            _say(f"{child} is left alone: no stage made it as it is. measure and report may read it")
+            _say(f"{child} is left alone: no stage made it as it is. profile and report may read it")
         if gone:
             _say(f"Removed {', '.join(map(str, gone))}, which no stage makes any more")
             state = look(folder)

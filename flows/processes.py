@@ -1,6 +1,9 @@
 """Ending a process with all that it started."""
 
+import os
+import sys
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 
@@ -22,3 +25,9 @@ def kill_tree(pid: int, grace_s: float = 10.0) -> None:
         with suppress(psutil.TimeoutExpired):
             root.wait(timeout=2.0)
         root.kill()
+
+
+def our_python_first() -> dict[str, str]:
+    """Our environment, in which `python`, as dvc.yaml says it, is the Python that runs us."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return {**os.environ, "PATH": path}

@@ -14,8 +14,8 @@ from flows.graph import State
 from flows.lock_file import keep_lock_file
 from flows.remarks import remarks
 from flows.stage import Job, Verdict, run_job
-from tasks.scratch import remove_scratch
-from tasks.spool import SpoolReader
+from tasks.runner.event_log import EventReader
+from tasks.runner.resume import remove_scratch
 from tasks.tracking.runs import SHIP_EVERY_S, Follower
 
 
@@ -39,7 +39,7 @@ class Session:
         """Run one stage; raises what `run_job` raises. `log` gets every line it writes."""
         events = self._events / f"{name}.jsonl"
         events.unlink(missing_ok=True)
-        follower, reader = Follower(events, self.root, self.parent), SpoolReader(events)
+        follower, reader = Follower(events, self.root, self.parent), EventReader(events)
         shipped_s = started_s = time.monotonic()
 
         def tick() -> None:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
-from flows.processes import kill_tree
-from tasks.harness import EVENTS_VARIABLE, FLOW_VARIABLE
+from flows.processes import kill_tree, our_python_first
+from tasks.runner.harness import EVENTS_VARIABLE, FLOW_VARIABLE
+from tasks.runner.warm_client import VARIABLE as WARM_VARIABLE
 from tasks.tracking.runs import PARENT_VARIABLE
-from tasks.warm_client import VARIABLE as WARM_VARIABLE
 
 Verdict = Literal["ran", "restored", "cached"]
 
@@ -119,13 +119,12 @@ def _command(job: Job) -> list[str]:
 
 def _environment(job: Job) -> dict[str, str]:
     """Ours, with our Python first (dvc.yaml says `python`), and where the stage's events and its run belong."""
-    own = {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])}
-    own |= {EVENTS_VARIABLE: str(job.events.resolve()), FLOW_VARIABLE: str(os.getpid()), "PYTHONUNBUFFERED": "1"}
+    own = {EVENTS_VARIABLE: str(job.events.resolve()), FLOW_VARIABLE: str(os.getpid()), "PYTHONUNBUFFERED": "1"}
     if job.parent is not None:
         own[PARENT_VARIABLE] = job.parent
     if job.warm is not None:
         own[WARM_VARIABLE] = job.warm
-    return {**os.environ, **own}
+    return {**our_python_first(), **own}
 
 
 def _read(lines: IO[str], tail: deque[str], verdicts: list[Verdict], on_line: Callable[[str], None]) -> None:

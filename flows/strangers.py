@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.estimate import stage_label
-from tasks.scratch import was_begun
+from tasks.runner.resume import was_begun
 
 _REMEDY = "`kd run` would remove it. Move it elsewhere, or delete it"
 

@@ -6,19 +6,19 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tasks.studies.cell import Cell, cells, load_study
-from tasks.studies.results import collect, collect_curves, missing_cells, write_results
+from tasks.experiments.study.design import Cell, cells, load_study
+from tasks.experiments.study.results import collect, collect_curves, missing_cells, write_results
 
 
-def run_study(file: Path, project: Path, *, jobs: int, screen: bool) -> int:
+def run_study(file: Path, project: Path, *, jobs: int, first_cell: bool) -> int:
     """Run the cells that are not done, `jobs` at a time; returns how many failed. Results after each cell.
 
-    screen: only the first fold with the first seed. Each process computes with one thread.
+    first_cell: only the first fold with the first seed. Each process computes with one thread.
     """
     study = load_study(file)
     design = list(cells(study, project))
     missing = {cell.root for cell in missing_cells(study, project)}
-    todo = [cell for cell in (design[:1] if screen else design) if cell.root in missing]
+    todo = [cell for cell in (design[:1] if first_cell else design) if cell.root in missing]
     print(f"{study.name}: {len(design)} cells, {len(todo)} to do", flush=True)
     failed = 0
     with ThreadPoolExecutor(jobs) as pool:
@@ -35,8 +35,8 @@ def summary(file: Path, project: Path, *, against: str | None = None) -> str:
 
     against: the model whose errors are subtracted; else each model's baseline.
     """
-    from tasks.studies.handover import epochs_saved, handover_markdown
-    from tasks.studies.summary import markdown, summarise
+    from tasks.experiments.study.handover import epochs_saved, handover_markdown
+    from tasks.experiments.study.summary import markdown, summarise
 
     study = load_study(file)
     results = collect(study, project)
@@ -50,12 +50,12 @@ def summary(file: Path, project: Path, *, against: str | None = None) -> str:
         return str(error)
 
 
-def detach(file: Path, project: Path, *, jobs: int, screen: bool) -> Path:
+def detach(file: Path, project: Path, *, jobs: int, first_cell: bool) -> Path:
     """Start the study as a process that outlives this one; returns its log."""
     log = project / "scratch" / "studies" / f"{load_study(file).name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "flows.cli", "study", str(file), "--jobs", str(jobs)]
-    command += ["--screen"] if screen else []
+    command += ["--first-cell"] if first_cell else []
     with log.open("a") as out:
         subprocess.Popen(command, cwd=project, stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True)
     return log
@@ -65,7 +65,7 @@ def _run_cell(file: Path, cell: Cell, project: Path) -> int:
     log = _log(cell)
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "tasks.studies.cell", str(file), cell.fold, str(cell.seed), str(project)]
+    command = [sys.executable, "-m", "tasks.experiments.study.cell", str(file), cell.fold, str(cell.seed), str(project)]
     with log.open("a") as out:
         return subprocess.run(command, cwd=project, stdout=out, stderr=out, env=environment, check=False).returncode
 

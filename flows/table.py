@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from tasks.paths import Paths
+from tasks.runner.paths import Paths
 from tasks.tracking.pipeline_run import comparison_link, read_results
 
 COLUMNS = {

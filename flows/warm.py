@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flows.graph import Node
-from tasks.harness import threads_of
+from tasks.runner.harness import threads_of
 
 THREADLESS = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
 """Arrow's memory allocator otherwise starts a thread when it is imported; what has threads cannot be forked."""
@@ -30,7 +30,7 @@ def warm_process(root: Path, todo: Iterable[Node]) -> Iterator[str | None]:
     """
     stages = [node for node in todo if not node.exclusive]
     threads = threads_of("evaluate", root=root)
-    ours = (root / "tasks" / "warm.py").is_file()
+    ours = (root / "tasks" / "runner" / "warm.py").is_file()
     if sys.platform != "linux" or not ours or len(stages) < FEWEST or not threads:
         yield None
         return

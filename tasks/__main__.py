@@ -1,8 +1,9 @@
 """`python -m tasks STAGE [NAME]`: run one stage, as dvc.yaml does."""
 
 import sys
+from pathlib import Path
 
-from tasks.warm_client import run_warm
+from tasks.runner.warm_client import run_warm
 
 SERVE = "--warm"
 
@@ -10,7 +11,7 @@ SERVE = "--warm"
 def main(arguments: list[str]) -> int:
     """Exit code of the stage that the arguments name, run by the flow's warm process where there is one."""
     if len(arguments) == 3 and arguments[0] == SERVE and arguments[2].isdecimal():
-        from tasks.warm import serve_stages
+        from tasks.runner.warm import serve_stages
 
         stage = serve_stages(arguments[1], int(arguments[2]))
         return 0 if stage is None else run(stage)
@@ -20,8 +21,13 @@ def main(arguments: list[str]) -> int:
 
 def run(arguments: list[str]) -> int:
     """Exit code of the stage that the arguments name, run here."""
-    from tasks.harness import STAGES, Killed, run_stage
+    from tasks.runner.harness import STAGES, Killed, run_stage
 
+    if arguments == ["digests"]:
+        from tasks.runner.stage_digests import write_digests
+
+        write_digests(Path())
+        return 0
     asked = bool({"-h", "--help"} & set(arguments))
     if asked or not 1 <= len(arguments) <= 2:
         usage = f"usage: python -m tasks STAGE [NAME], STAGE being one of {', '.join(STAGES)}"

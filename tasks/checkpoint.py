@@ -1,6 +1,7 @@
 """Models on disk: `{config.json, model.safetensors}`, reloaded strictly right after saving. No pickle."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from kd.config.frontend import FrontEndSettings
+from kd.config.models import ModelSettings
+from kd.config.renamed import in_new_words
 from kd.models import Recogniser, build
-from kd.settings.frontend import FrontEndSettings
-from kd.settings.models import ModelSettings
-from kd.text import Vocabulary
-from tasks.fresh import whole_file, write_whole
+from kd.text.vocabulary import Vocabulary
+from tasks.runner.atomic_io import whole_file, write_whole
 
 FORMAT = 1
 KEYS = ("model", "frontend", "vocabulary", "role", "init", "objective", "lineage", "facts")
@@ -78,7 +80,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
                 f"{folder} is no model: {file} is missing. A model folder holds config.json and model.safetensors"
             )
     config = _read_config(folder / "config.json")
-    model = build(ModelSettings.model_validate(config["model"]))
+    model = build(settings_of(config["model"]))
     try:
         model.load_state_dict(load_file(folder / "model.safetensors"), strict=True)
     except (SafetensorError, RuntimeError) as error:
@@ -110,3 +112,8 @@ def _read_config(file: Path) -> dict[str, Any]:
     if missing := [key for key in KEYS if key not in config]:
         raise ValueError(f"{file} lacks {', '.join(missing)}: it was not written by this project, or cut by hand")
     return config
+
+
+def settings_of(stored: Mapping[str, Any]) -> ModelSettings:
+    """Settings of a model as its config.json has them, by the names that they had when it was written."""
+    return ModelSettings.model_validate({**stored, "encoder": in_new_words(stored["encoder"])})

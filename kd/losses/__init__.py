@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 
 from torch import Tensor
 
+from kd.config.losses import ShiftTolerant
 from kd.losses.blank_selected import blank_selected
 from kd.losses.consistency import consistency, intermediate_ctc
 from kd.losses.decoupled import decoupled
@@ -13,11 +14,10 @@ from kd.losses.dist import dist
 from kd.losses.features import features
 from kd.losses.guided_ctc import guided_ctc
 from kd.losses.hypotheses import from_hypotheses, from_labels
-from kd.losses.labels import cross_entropy, ctc
+from kd.losses.labels import LABEL_LOSSES, cross_entropy, ctc
 from kd.losses.relational import relational
 from kd.losses.shift_tolerant import shift_tolerant
 from kd.losses.soft_targets import soft_targets
-from kd.settings.losses import ShiftTolerant
 
 __all__ = ["LABEL_LOSSES", "MATCHING_LOSSES", "SELF_LOSSES", "MatchingLoss", "cross_entropy", "ctc", "soft_targets"]
 
@@ -96,7 +96,3 @@ SELF_LOSSES = {
 }
 
 # By problem: (logits_BTV, lengths_B, targets_BL, target_lengths_B) -> 0-dim tensor, mean over utterances.
-LABEL_LOSSES = {
-    "transcription": ctc,
-    "keyword": cross_entropy,
-}

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from kd.config.losses import BlankSelected
 from kd.losses.frames import require_valid, tempered
 from kd.models.parts import frame_mask
-from kd.settings.losses import BlankSelected
 
 BLANK = 0
 

@@ -6,9 +6,9 @@ Legend: B utterances, T padded frames, V units (0 = blank).
 from torch import Tensor
 from torch.nn import functional as F
 
+from kd.config.self_distillation import IntermediateCTC
 from kd.losses.frames import valid_frames
 from kd.losses.labels import ctc
-from kd.settings.itself import IntermediateCTC
 
 
 def sequence_kl(student_BTV: Tensor, teacher_BTV: Tensor, lengths_B: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from kd.config.losses import Decoupled
 from kd.losses.frames import tempered, valid_frames
-from kd.settings.losses import Decoupled
 
 
 def decoupled(student_BTV: Tensor, teacher_BTV: Tensor, lengths_B: Tensor, *, settings: Decoupled) -> Tensor:

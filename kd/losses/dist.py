@@ -7,8 +7,8 @@ import math
 
 from torch import Tensor
 
+from kd.config.losses import Dist
 from kd.losses.frames import tempered, valid_frames
-from kd.settings.losses import Dist
 
 EPSILON = 1e-5
 """Deviation of a row, in units of its largest value, below which its differences are taken for rounding."""

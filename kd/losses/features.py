@@ -6,8 +6,8 @@ Legend: B utterances, T padded frames, D features of the teacher, N valid frames
 from torch import Tensor
 from torch.nn import functional as F
 
+from kd.config.losses import Features
 from kd.losses.frames import valid_frames
-from kd.settings.losses import Features
 
 EPSILON = 1e-8
 

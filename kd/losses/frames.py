@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
+from kd.config.losses import Tempered
 from kd.models.parts import frame_mask
-from kd.settings.losses import Tempered
 
 EPSILON = 1e-12
 

@@ -5,9 +5,9 @@ Legend: B utterances, T padded frames, V units (0 = blank).
 
 from torch import Tensor
 
+from kd.config.losses import GuidedCTC
 from kd.losses.blank_selected import spoken_frames
 from kd.losses.frames import require_valid
-from kd.settings.losses import GuidedCTC
 
 
 def guided_ctc(student_BTV: Tensor, teacher_BTV: Tensor, lengths_B: Tensor, *, settings: GuidedCTC) -> Tensor:

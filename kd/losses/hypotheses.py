@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kd.hypotheses import Hypotheses
+from kd.config.losses import FromHypotheses
 from kd.losses.frames import require_valid
 from kd.losses.labels import alignable_log_probs
-from kd.settings.losses import FromHypotheses
+from kd.teachers.hypotheses import Hypotheses
 
 
 def from_hypotheses(

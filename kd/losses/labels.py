@@ -36,3 +36,9 @@ def alignable_log_probs(logits_BTV: Tensor, lengths_B: Tensor) -> Tensor:
     """(T, B, V) log-probabilities for CTC; whatever padding holds (NaN too) reaches neither loss nor gradient."""
     dirty_BT1 = ~frame_mask(lengths_B, logits_BTV.shape[1])[..., None]
     return logits_BTV.masked_fill(dirty_BT1, 0.0).float().log_softmax(-1).transpose(0, 1)
+
+
+LABEL_LOSSES = {
+    "transcription": ctc,
+    "keyword": cross_entropy,
+}

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from kd.config.losses import Relational
 from kd.losses.frames import require_valid, utterance_means
-from kd.settings.losses import Relational
 
 EPSILON = 1e-8
 

@@ -6,9 +6,9 @@ Legend: B utterances, T padded frames, V units, D delays 0 to `max_delay`.
 import torch
 from torch import Tensor
 
+from kd.config.losses import ShiftTolerant
 from kd.losses.frames import require_valid, tempered
 from kd.models.parts import frame_mask
-from kd.settings.losses import ShiftTolerant
 
 
 def shift_tolerant(student_BTV: Tensor, teacher_BTV: Tensor, lengths_B: Tensor, *, settings: ShiftTolerant) -> Tensor:

@@ -6,8 +6,8 @@ Legend: B utterances, T padded frames, V units, N valid frames.
 from torch import Tensor
 from torch.nn import functional as F
 
+from kd.config.losses import SoftTargets
 from kd.losses.frames import tempered, valid_frames
-from kd.settings.losses import SoftTargets
 
 
 def soft_targets(student_BTV: Tensor, teacher_BTV: Tensor, lengths_B: Tensor, *, settings: SoftTargets) -> Tensor:

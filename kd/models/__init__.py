@@ -1,12 +1,12 @@
 """Recognisers by family: transcription with CTC and keywords share every encoder."""
 
+from kd.config.models import ModelSettings
 from kd.models.cnn import CNNEncoder
 from kd.models.conformer import ConformerEncoder
 from kd.models.dimensions import Axis, Dimension
 from kd.models.patch_cnn import PatchCNNEncoder
 from kd.models.recogniser import Recogniser
 from kd.models.rnn import RNNEncoder
-from kd.settings.models import ModelSettings
 
 FAMILIES = {
     "cnn": CNNEncoder,

@@ -8,13 +8,13 @@ Convolutions are centred or causal.
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kd.config.models import CNNSettings
 from kd.models.convolution import TimeConv1d
 from kd.models.dimensions import Dimension, reads, writes
 from kd.models.dropout import Dropout, added
 from kd.models.memory import Memory, Shapes
 from kd.models.normalisation import BATCH_NORM_TENSORS, FrameBatchNorm
 from kd.models.parts import Stem, all_frames, frame_mask
-from kd.settings.models import CNNSettings
 
 
 class Block(nn.Module):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kd.config.models import ConformerSettings
 from kd.models.convolution import TimeConv1d
 from kd.models.dimensions import Dimension, reads, writes
 from kd.models.dropout import Dropout
@@ -17,7 +18,6 @@ from kd.models.memory import Memory, Shapes
 from kd.models.normalisation import BATCH_NORM_TENSORS, FrameBatchNorm
 from kd.models.parts import Stem, all_frames, frame_mask
 from kd.models.rnn import MIXES
-from kd.settings.models import ConformerSettings
 
 
 def rotate(x_BHTK: Tensor, first: int = 0) -> Tensor:

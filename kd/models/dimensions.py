@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from kd.settings.propagation import Kind
+from kd.config.propagation import Kind
 
 
 @dataclass(frozen=True)

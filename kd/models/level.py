@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 SILENCE = -15.9
-"""Just above the logarithm of the front end's floor (kd.frontend.FLOOR): a frame with all bins below is silent."""
+"""Just above the logarithm of the front end's floor (kd.audio.frontend.FLOOR): a frame with all below is silent."""
 DEPTH = 12.0
 """In nats, 52 dB of power."""
 

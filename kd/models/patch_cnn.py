@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kd.config.models import PatchCNNSettings
 from kd.models.dimensions import Dimension, reads, writes
 from kd.models.parts import frame_mask
-from kd.settings.models import PatchCNNSettings
 
 
 class PatchCNNEncoder(nn.Module):

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kd.config.models import ModelSettings
 from kd.models import level
 from kd.models.dimensions import Dimension, reads
 from kd.models.parts import frame_mask
-from kd.settings.models import ModelSettings
 
 
 class Recogniser(nn.Module):

@@ -8,11 +8,11 @@ no packing is needed and the network exports to ONNX as it is.
 import torch
 from torch import Tensor, nn
 
+from kd.config.models import RNNSettings
 from kd.models.dimensions import Dimension, reads, writes
 from kd.models.dropout import Dropout
 from kd.models.memory import Memory, Shapes
 from kd.models.parts import Stem, frame_mask
-from kd.settings.models import RNNSettings
 
 CELLS: dict[str, type[nn.GRU] | type[nn.LSTM]] = {"gru": nn.GRU, "lstm": nn.LSTM}
 GATES = {"gru": 3, "lstm": 4}
@@ -36,8 +36,8 @@ class Layer(nn.Module):
         self.parts = STATES[settings.cell]
         self.norm = nn.LayerNorm(settings.width)
         self.ahead = cell(settings.width, hidden, batch_first=True)
-        self.back = cell(settings.width, hidden, batch_first=True) if settings.two_way else None
-        self.project = nn.Linear(hidden * (1 + settings.two_way), settings.width)
+        self.back = cell(settings.width, hidden, batch_first=True) if settings.bidirectional else None
+        self.project = nn.Linear(hidden * (1 + settings.bidirectional), settings.width)
         self.dropout = Dropout(settings.dropout)
 
     def forward(self, x_BTD: Tensor, mirror_BT: Tensor) -> Tensor:
@@ -99,7 +99,7 @@ class RNNEncoder(nn.Module):
     def dimensions(self) -> list[Dimension]:
         width = [*writes("stem.conv2.weight", "stem.conv2.bias", "norm.weight", "norm.bias")]
         hidden = []
-        gates, ways = GATES[self.settings.cell], 1 + self.settings.two_way
+        gates, ways = GATES[self.settings.cell], 1 + self.settings.bidirectional
         for i, size in enumerate(self.settings.hidden):
             at = f"layers.{i}"
             width += writes(f"{at}.norm.weight", f"{at}.norm.bias", f"{at}.project.weight", f"{at}.project.bias")

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from kd.config.models import ModelSettings
+from kd.config.propagation import Budget, Kind
 from kd.models import Dimension, Recogniser
 from kd.propagation.choice import comparable
 from kd.propagation.select import LAYER_PREFIX, LAYERS, apply_to_tensors, resized
-from kd.settings.models import ModelSettings
-from kd.settings.propagation import Budget, Kind
 
 CHECKS = 8
 """Real measurements made at most where an estimate decides."""

@@ -6,8 +6,8 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
+from kd.config.propagation import Scope
 from kd.models import Dimension
-from kd.settings.propagation import Scope
 
 Scores = Mapping[str, Tensor]
 """By dimension, (units,): more is more."""

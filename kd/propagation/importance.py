@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
+from kd.config.propagation import DataDriven, GeometricMedian, Importance, Magnitude, NormScale, Random
 from kd.models import Dimension, Recogniser
 from kd.models.dimensions import Axis
-from kd.propagation.evidence import Evidence
+from kd.propagation.calibration import Evidence
 from kd.propagation.select import LAYER_PREFIX
-from kd.settings.propagation import DataDriven, GeometricMedian, Importance, Magnitude, NormScale, Random
 
 
 def lamp(weight: Tensor) -> Tensor:

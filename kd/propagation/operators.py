@@ -7,17 +7,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kd.config.propagation import DataDriven, Operator, PruneUnits, PruneWeights, Renew, Slice
 from kd.models import Recogniser
+from kd.models.masks import apply_masks
 from kd.propagation.budget import Cost, Costs, choose_within, cost_within
+from kd.propagation.calibration import Evidence
 from kd.propagation.choice import comparable, with_worth_of_kinds
-from kd.propagation.evidence import Evidence
+from kd.propagation.compose import NEW
 from kd.propagation.importance import score_units, weight_worth
-from kd.propagation.pruning import choose_units, weight_masks, zeroed
-from kd.propagation.renewal import parts_to_renew, renewed
+from kd.propagation.pruning import choose_units, weight_masks
+from kd.propagation.reinit import parts_to_renew, renewed
 from kd.propagation.select import LAYERS, apply, apply_to_tensors
 from kd.propagation.slicing import choose_slice
-from kd.propagation.survivors import NEW
-from kd.settings.propagation import DataDriven, Operator, PruneUnits, PruneWeights, Renew, Slice
 
 
 class CannotShrinkError(ValueError):
@@ -73,7 +74,7 @@ def _slice(source: Propagated, operator: Slice, evidence: Evidence | None) -> Pr
 
 
 def _prune_units(source: Propagated, operator: PruneUnits, evidence: Evidence | None) -> Propagated:
-    _require_kinds(source.model, operator.kinds)
+    _require_kinds(source.model, operator.dims)
     choice = choose_units(source.model, operator, evidence)
     _require_removal(source.model, choice, f"prune_units: {_remedy(operator)}")
     return keep_units(source, choice, f"prune units by {operator.importance.by}")
@@ -83,8 +84,8 @@ def _within_budget(
     source: Propagated, operator: PruneUnits, evidence: Evidence | None, costs: Costs | None
 ) -> Propagated:
     assert operator.budget is not None
-    _require_kinds(source.model, operator.kinds)
-    cost = cost_within(costs, source.model.settings, operator.kinds, operator.budget)
+    _require_kinds(source.model, operator.dims)
+    cost = cost_within(costs, source.model.settings, operator.dims, operator.budget)
     choice = choice_within(source.model, operator, evidence, cost)
     return keep_units(source, choice, f"prune units by {operator.importance.by} to {operator.budget}")
 
@@ -92,10 +93,10 @@ def _within_budget(
 def choice_within(model: Recogniser, operator: PruneUnits, evidence: Evidence | None, cost: Cost) -> dict[str, Tensor]:
     """Units kept by dimension, where an operator has a budget; ValueError as `choose_within` raises it."""
     assert operator.budget is not None
-    dimensions, importance = [d for d in model.dimensions() if d.kind in operator.kinds], operator.importance
+    dimensions, importance = [d for d in model.dimensions() if d.kind in operator.dims], operator.importance
     raw = score_units(model, dimensions, importance, evidence)
     scores = {name: comparable(units) for name, units in raw.items()}
-    if operator.kinds_by == "loss":
+    if operator.cross_dim == "loss":
         scores = with_worth_of_kinds(dimensions, raw, scores)
     return choose_within(model, scores, weight_worth(model, importance, evidence), cost, operator.budget)
 
@@ -106,7 +107,7 @@ def _prune_weights(source: Propagated, operator: PruneWeights, evidence: Evidenc
     if alive == sum(int(source.masks.get(name, torch.ones_like(mask)).sum()) for name, mask in masks.items()):
         raise ValueError(f"prune_weights zeroed nothing: {_remedy(operator)}")
     model = apply(source.model, {})
-    zeroed(model, masks)
+    apply_masks(model, masks)
     line = f"prune weights by {operator.importance.by}: {alive} of {sum(m.numel() for m in masks.values())} alive"
     return Propagated(model, masks, (*source.lineage, line), (*source.kept, {}))
 

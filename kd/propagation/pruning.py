@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from kd.config.propagation import PruneUnits, PruneWeights
 from kd.models import Recogniser
+from kd.propagation.calibration import Evidence
 from kd.propagation.choice import keep_by_scope
-from kd.propagation.evidence import Evidence
 from kd.propagation.importance import score_units, weight_scores
-from kd.settings.propagation import PruneUnits, PruneWeights
 
 
 def weight_masks(
@@ -65,21 +65,13 @@ def n_of_m(scores: Tensor, n: int, m: int) -> Tensor:
     return mask.flatten(-2)[..., :inputs].movedim(-1, 1)
 
 
-def zeroed(model: Recogniser, masks: Mapping[str, Tensor]) -> None:
-    """Set masked weights to zero, in place."""
-    parameters = dict(model.named_parameters())
-    with torch.no_grad():
-        for name, mask in masks.items():
-            parameters[name].mul_(mask.to(parameters[name].device))
-
-
 def choose_units(model: Recogniser, settings: PruneUnits, evidence: Evidence | None = None) -> dict[str, Tensor]:
     """The units that structured pruning keeps, by dimension; each dimension keeps at least its best one.
 
     With a sparsity, exactly round(sparsity * units) go, of all, of each kind or of each dimension, as the scope says;
     ValueError where they cannot.
     """
-    dimensions = [d for d in model.dimensions() if d.kind in settings.kinds]
+    dimensions = [d for d in model.dimensions() if d.kind in settings.dims]
     scores = score_units(model, dimensions, settings.importance, evidence)
     if settings.threshold is not None:
         return _above(scores, settings.threshold)

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kd.config.models import ModelSettings
 from kd.models import Axis, Dimension, Recogniser, build
 from kd.models.dimensions import select
-from kd.settings.models import ModelSettings
 
 LAYERS = "layers"
 LAYER_PREFIX = f"encoder.{LAYERS}."

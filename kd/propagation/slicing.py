@@ -5,10 +5,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from kd.config.propagation import Slice
 from kd.models import Dimension, Recogniser
-from kd.propagation.evidence import Evidence
+from kd.propagation.calibration import Evidence
 from kd.propagation.importance import score_units
-from kd.settings.propagation import Slice
 
 # (units there are, units to keep, generator) -> indices kept, in order.
 POSITIONS: dict[str, Callable[[int, int, torch.Generator], Tensor]] = {

@@ -1,6 +1,6 @@
 """Kaldi's log-mel filter banks in numpy, over audio that comes whole or piece by piece.
 
-The same numbers as kd.frontend within 1e-3. Legend: N samples, T frames, K samples of a frame, R bins, F mel bins.
+The numbers of kd.audio.frontend within 1e-3. Legend: N samples, T frames, K samples of a frame, R bins, F mel bins.
 """
 
 from dataclasses import dataclass

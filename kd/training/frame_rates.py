@@ -9,8 +9,8 @@ a state.
 import torch
 from torch import Tensor
 
+from kd.config.losses import Align
 from kd.losses.frames import utterance_means
-from kd.settings.losses import Align
 
 RATIOS = (1, 2, 4, 8)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kd.hypotheses import Hypotheses
+from kd.teachers.hypotheses import Hypotheses
 from kd.training.states import States
 
 

@@ -17,21 +17,22 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
-from kd.decode import NotANumberError
+from kd.config.length import Length
+from kd.config.models import EncoderSettings
+from kd.config.training import TrainingSettings
 from kd.models import Recogniser
-from kd.propagation.pruning import zeroed
-from kd.settings.length import Length
-from kd.settings.models import EncoderSettings
-from kd.settings.training import TrainingSettings
+from kd.models.masks import apply_masks
+from kd.text.decoding import NotANumberError
 from kd.training.averaging import make_average
-from kd.training.eight_bits import in_eight_bits
-from kd.training.gauges import Gauges
+from kd.training.best import score
+from kd.training.distill_metrics import DistillMetrics
 from kd.training.inputs import Inputs
 from kd.training.meters import Meters, shares
 from kd.training.objective import Objective, Term, total
 from kd.training.optim import make_optimiser, make_schedule
-from kd.training.pressure import NoPressure, Pressure
-from kd.training.trainee import Trainee
+from kd.training.qat import in_eight_bits
+from kd.training.student_with_heads import StudentWithHeads
+from kd.training.weight_hook import NoWeightHook, WeightHook
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class TrainingDivergedError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Course:
+class TrainingTask:
     """What a model learns from: an objective, batches, how it is validated, and the settings of all this.
 
     teacher: the encoder whose inner states the objective compares; None where it compares none.
@@ -104,11 +105,11 @@ class Course:
 
 def fit(
     model: Recogniser,
-    course: Course,
+    task: TrainingTask,
     *,
     masks: Mapping[str, Tensor] | None = None,
     resume: Mapping[str, Any] | None = None,
-    pressure: Pressure | None = None,
+    pressure: WeightHook | None = None,
     span: Span | None = None,
 ) -> Iterator[Epoch]:
     """Train `model` in place, yielding after each epoch; with `resume` (an earlier `state`), go on from there.
@@ -117,12 +118,12 @@ def fit(
     all of the course's. The best epoch has the least (valid_error, valid_loss); after `patience` epochs without a
     better one the run ends. Raises TrainingDivergedError, and ValueError for layers that are not there.
     """
-    settings, epochs = course.settings, course.length.epochs
+    settings, epochs = task.settings, task.length.epochs
     span = span or Span(0, epochs, (0, epochs))
-    learner = _Learner(model, course, span, masks or {}, pressure or NoPressure(), resume)
+    learner = _Learner(model, task, span, masks or {}, pressure or NoWeightHook(), resume)
     if resume is not None and resume["finished"]:
         return
-    with in_eight_bits(model, settings.quantised == "int8"):
+    with in_eight_bits(model, settings.qat == "int8"):
         for index in range(span.first if resume is None else resume["epoch"] + 1, span.end):
             metrics = learner.epoch(index)
             finished = index + 1 == span.end or learner.best.stale(index, settings.patience)
@@ -138,19 +139,19 @@ class _Learner:
     def __init__(
         self,
         model: Recogniser,
-        course: Course,
+        task: TrainingTask,
         span: Span,
         masks: Mapping[str, Tensor],
-        pressure: Pressure,
+        pressure: WeightHook,
         resume: Mapping[str, Any] | None,
     ) -> None:
-        self.model, self.course, self.masks, self.pressure = model, course, masks, pressure
-        self.trainee = Trainee(model, course.objective.schedule, course.settings.seed, course.teacher)
-        optimiser = make_optimiser(self.trainee.parameters(), course.settings.optimiser)
-        steps = course.length.within(*span.rates)
-        done = course.length.within(span.rates[0], span.first)
-        self.schedule = make_schedule(optimiser, course.settings.schedule, steps, done)
-        self.best, self.average = _Best(), make_average(model, course.settings.averaging)
+        self.model, self.task, self.masks, self.pressure = model, task, masks, pressure
+        self.trainee = StudentWithHeads(model, task.objective.schedule, task.settings.seed, task.teacher)
+        optimiser = make_optimiser(self.trainee.parameters(), task.settings.optimiser)
+        steps = task.length.within(*span.rates)
+        done = task.length.within(span.rates[0], span.first)
+        self.schedule = make_schedule(optimiser, task.settings.schedule, steps, done)
+        self.best, self.average = _Best(), make_average(model, task.settings.averaging)
         if resume is not None:
             model.load_state_dict(resume["model"])
             self.trainee.beside.load_state_dict(resume["beside"])
@@ -159,37 +160,37 @@ class _Learner:
             pressure.load_state_dict(resume["pressure"])
             self.average.load_state_dict(resume["average"])
             self.best = _Best.restored(resume)
-        self.wrapped, self.optimiser = course.accelerator.prepare(self.trainee, optimiser)
-        if resume is not None and course.accelerator.scaler is not None:
-            course.accelerator.scaler.load_state_dict(resume["scaler"])
+        self.wrapped, self.optimiser = task.accelerator.prepare(self.trainee, optimiser)
+        if resume is not None and task.accelerator.scaler is not None:
+            task.accelerator.scaler.load_state_dict(resume["scaler"])
 
     def epoch(self, index: int) -> dict[str, float]:
         """Train for an epoch, validate, and remember the weights if it was the best; returns its metrics."""
-        course, accelerator = self.course, self.course.accelerator
-        torch.manual_seed(course.settings.seed * 100_003 + index + accelerator.process_index * 1_000_000_007)
-        now, meters = course.objective.at(index), Meters()
-        gauges = Gauges(now, course.batches.per_epoch, accelerator)
+        task, accelerator = self.task, self.task.accelerator
+        torch.manual_seed(task.settings.seed * 100_003 + index + accelerator.process_index * 1_000_000_007)
+        now, meters = task.objective.at(index), Meters()
+        gauges = DistillMetrics(now, task.batches.per_epoch, accelerator)
         self.wrapped.train()
-        batches = islice(course.batches.epoch(index), course.length.within(index, index + 1))
+        batches = islice(task.batches.epoch(index), task.length.within(index, index + 1))
         for number, inputs in enumerate(batches):
             meters.add(self._step(now, inputs, gauges if gauges.measures(number) else None), accelerator)
         self.model.eval()
-        losses, diagnosis = now.metrics(meters.means()), gauges.means(course.batches.frame_shift_ms)
+        losses, diagnosis = now.metrics(meters.means()), gauges.means(task.batches.frame_shift_ms)
         with self.average.acting(), self.pressure.acting(training=False):
-            found = validated(course.validate, self.model, index)
+            found = validated(task.validate, self.model, index)
         rate = float(self.schedule.get_last_lr()[0])
-        ours = {**losses, **diagnosis, "rate": rate, **self.pressure.metrics(), **found}
+        ours = {**losses, **diagnosis, "lr": rate, **self.pressure.metrics(), **found}
         metrics: dict[str, float] = broadcast_object_list([ours])[0]
         _require_finite(metrics, index)
         self.best.see(index, metrics, self.average.weights())
         return metrics
 
-    def _step(self, objective: Objective, inputs: Inputs, gauges: Gauges | None) -> list[Term]:
+    def _step(self, objective: Objective, inputs: Inputs, gauges: DistillMetrics | None) -> list[Term]:
         """One step of the optimiser on this process's share of a batch; returns the terms of its objective.
 
         gauges: where the batch is measured, None for most.
         """
-        accelerator, clip_norm = self.course.accelerator, self.course.settings.clip_norm
+        accelerator, max_grad_norm = self.task.accelerator, self.task.settings.max_grad_norm
         if objective.settings.two_views is not None:
             inputs = inputs.both_views()
         with self.pressure.acting(training=True):
@@ -202,17 +203,17 @@ class _Learner:
             self.optimiser.zero_grad()
             accelerator.backward(total(terms, parts))
         self.pressure.press()
-        if clip_norm is not None:
-            accelerator.clip_grad_norm_(self.wrapped.parameters(), clip_norm)
+        if max_grad_norm is not None:
+            accelerator.clip_grad_norm_(self.wrapped.parameters(), max_grad_norm)
         self.optimiser.step()
         if not accelerator.optimizer_step_was_skipped:
             self.schedule.step()
-        zeroed(self.model, self.masks)
+        apply_masks(self.model, self.masks)
         self.average.add()
         return terms
 
     def state(self) -> dict[str, Any]:
-        scaler = self.course.accelerator.scaler
+        scaler = self.task.accelerator.scaler
         return {
             "model": self.model.state_dict(),
             "shape": self.model.settings.model_dump(mode="json"),
@@ -241,9 +242,8 @@ class _Best:
         return record
 
     def see(self, epoch: int, metrics: Mapping[str, float], weights: Mapping[str, Tensor]) -> None:
-        score = (metrics["valid_error"], metrics["valid_loss"])
-        if tuple(score) < tuple(self.score):
-            self.score, self.epoch = score, epoch
+        if score(metrics) < tuple(self.score):
+            self.score, self.epoch = score(metrics), epoch
             self.weights = {name: t.detach().clone() for name, t in weights.items()}
 
     def stale(self, epoch: int, patience: int | None) -> bool:

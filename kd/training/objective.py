@@ -1,4 +1,4 @@
-"""min E[ labels * L(f_s(x), y) + beta * sum_i w_i * L_i(f_s(x), f_t(x)) ] + itself: one number, and its terms."""
+"""min E[ label_weight * L(f_s(x), y) + beta * sum_i w_i * L_i(f_s(x), f_t(x)) + self-distillation ], term by term."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from typing import Literal, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
+from kd.config.losses import FromHypotheses, ObjectiveSettings, OneMatch
+from kd.config.self_distillation import ConsistencyCTC, Itself
+from kd.config.states import NEEDS_STATES
 from kd.losses import LABEL_LOSSES, MATCHING_LOSSES, SELF_LOSSES
-from kd.settings.itself import ConsistencyCTC, Itself
-from kd.settings.losses import FromHypotheses, ObjectiveSettings, OneMatch
-from kd.settings.states import NEEDS_STATES
 from kd.training.frame_rates import aligned, averaged
 from kd.training.inputs import Inputs
 from kd.training.states import States
-from kd.training.trainee import Outputs
+from kd.training.student_with_heads import Outputs
 
 Given = TypeVar("Given")
 
@@ -28,7 +28,7 @@ class Term:
     """
 
     name: str
-    kind: Literal["label", "match", "itself"]
+    kind: Literal["label", "distill", "self"]
     weight: float
     value: Tensor
     count: int
@@ -73,24 +73,24 @@ class Objective:
         """
         logits_BTV, lengths_B = outputs.logits_BTV, outputs.lengths_B
         terms = []
-        if self.settings.labels > 0:
+        if self.settings.label_weight > 0:
             terms.append(self._label(logits_BTV, lengths_B, inputs))
         if self.schedule.uses_teacher:
             pair = self.pair(outputs, inputs) if "logits" in self.needs else None
             terms += [self._match(match, outputs, inputs, pair) for match in self.settings.matches]
-        return terms + [self._itself(loss, outputs, inputs) for loss in self.settings.itself]
+        return terms + [self._self_loss(loss, outputs, inputs) for loss in self.settings.self_distillation]
 
     def _label(self, logits_BTV: Tensor, lengths_B: Tensor, inputs: Inputs) -> Term:
         """Mean over the labelled utterances; 0 over none, where nobody transcribed any of the batch."""
         targets_BL, target_lengths_B = inputs.targets_BL, inputs.target_lengths_B
         labelled_B = target_lengths_B > 0
         if not labelled_B.any():
-            return Term("labels", "label", self.settings.labels, logits_BTV[:0].sum(), 0)
+            return Term("labels", "label", self.settings.label_weight, logits_BTV[:0].sum(), 0)
         if not labelled_B.all():
             logits_BTV, lengths_B = logits_BTV[labelled_B], lengths_B[labelled_B]
             targets_BL, target_lengths_B = targets_BL[labelled_B], target_lengths_B[labelled_B]
         value = self.label_loss(logits_BTV, lengths_B, targets_BL, target_lengths_B)
-        return Term("labels", "label", self.settings.labels, value, len(lengths_B))
+        return Term("labels", "label", self.settings.label_weight, value, len(lengths_B))
 
     def pair(self, outputs: Outputs, inputs: Inputs) -> Pair | None:
         """What losses between logits compare; None where the batch has no logits of a teacher."""
@@ -122,7 +122,7 @@ class Objective:
             student_BTV, teacher_BTV, lengths_B = _given(pair, match.name, "logits")
             value = loss(student_BTV, teacher_BTV, lengths_B, settings=match)
         counts = {"frames": int(lengths_B.sum()), "utterances": len(lengths_B), "batch": 1}
-        return Term(match.name, "match", weight, value, counts[loss.counts])
+        return Term(match.name, "distill", weight, value, counts[loss.counts])
 
     def _met_layers(self, outputs: Outputs, teacher: States) -> list[Pair]:
         """Each pair of layers over the same frames, the student's at the teacher's width."""
@@ -134,40 +134,40 @@ class Objective:
             for (_, theirs), x_BTD in outputs.projected.items()
         ]
 
-    def _itself(self, loss: Itself, outputs: Outputs, inputs: Inputs) -> Term:
+    def _self_loss(self, loss: Itself, outputs: Outputs, inputs: Inputs) -> Term:
         lengths_B, function = outputs.lengths_B, SELF_LOSSES[loss.name].function
         if isinstance(loss, ConsistencyCTC):
             first, second = outputs.logits_BTV.chunk(2)
             value = function(first, second, lengths_B[: len(first)])
-            return Term(loss.name, "itself", loss.weight, value, len(lengths_B))
+            return Term(loss.name, "self", loss.weight, value, len(lengths_B))
         rows_B = inputs.target_lengths_B > 0  # inner layers learn from labels as the last one does
         if not rows_B.any():
             nothing = torch.stack([x[:0].sum() for x in (outputs.logits_BTV, *outputs.inner_BTV)]).sum()
-            return Term(loss.name, "itself", loss.weight, nothing, 0)
+            return Term(loss.name, "self", loss.weight, nothing, 0)
         targets = inputs.targets_BL[rows_B], inputs.target_lengths_B[rows_B]
         last_BTV, lengths_B = outputs.logits_BTV[rows_B], lengths_B[rows_B]
         each = [
             function(inner_BTV[rows_B], last_BTV, lengths_B, *targets, settings=loss) for inner_BTV in outputs.inner_BTV
         ]
-        return Term(loss.name, "itself", loss.weight, torch.stack(each).mean(), len(lengths_B))
+        return Term(loss.name, "self", loss.weight, torch.stack(each).mean(), len(lengths_B))
 
     def metrics(self, means: Mapping[str, float]) -> dict[str, float]:
         """What an epoch's history says, from the mean of each term: the loss, its sides, and each of several.
 
-        Those between inner states are always told apart. match_loss is sum_i w_i * L_i, and train_loss is
-        labels * label_loss + beta * match_loss + itself_loss.
+        Those between inner states are always told apart. distill_loss is sum_i w_i * L_i, and train_loss is
+        label_weight * label_loss + beta * distill_loss + self_loss.
         """
         label, beta = means.get("labels", 0.0), self.settings.beta_now
         matches = {m.name: m.weight * means[m.name] for m in self.settings.matches if m.name in means}
-        itself = {s.name: s.weight * means[s.name] for s in self.settings.itself}
+        itself = {s.name: s.weight * means[s.name] for s in self.settings.self_distillation}
         match, beside = sum(matches.values()), sum(itself.values())
         apart = matches if len(matches) > 1 else [name for name in matches if name in NEEDS_STATES]
         several = [*apart, *(itself if len(itself) > 1 else ())]
         return {
-            "train_loss": self.settings.labels * label + beta * match + beside,
+            "train_loss": self.settings.label_weight * label + beta * match + beside,
             "label_loss": label,
-            "match_loss": float(match),
-            **({"itself_loss": beside} if itself else {}),
+            "distill_loss": float(match),
+            **({"self_loss": beside} if itself else {}),
             **{f"{name}_loss": means[name] for name in several},
         }
 

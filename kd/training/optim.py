@@ -8,7 +8,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from kd.settings.training import Constant, Cosine, Optimiser, Schedule, Step
+from kd.config.training import Constant, Cosine, Optimiser, Schedule, Step
 
 OPTIMISERS: dict[str, Callable[..., Optimizer]] = {
     "sgd": torch.optim.SGD,
@@ -21,10 +21,10 @@ FUSED = ("sgd", "adam", "adamw")
 
 def make_optimiser(parameters: Iterable[nn.Parameter], settings: Optimiser) -> Optimizer:
     """An optimiser whose step is one kernel for each tensor, where torch has such: half the time of one of many."""
-    knobs = settings.model_dump(exclude={"name", "rate"})
+    knobs = settings.model_dump(exclude={"name", "lr"})
     if settings.name in FUSED:
         knobs["fused"] = True
-    return OPTIMISERS[settings.name](list(parameters), lr=settings.rate, **knobs)
+    return OPTIMISERS[settings.name](list(parameters), lr=settings.lr, **knobs)
 
 
 def make_schedule(optimiser: Optimizer, settings: Schedule, total_steps: int, first_step: int = 0) -> LambdaLR:

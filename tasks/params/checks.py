@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from kd.settings.itself import inner_layers
-from kd.settings.losses import NEEDS_BLANK
-from kd.settings.models import ModelSettings
+from kd.config.losses import NEEDS_BLANK
+from kd.config.models import ModelSettings
+from kd.config.self_distillation import inner_layers
+from tasks.data.preparation.writing import Writing, lower, shown
 from tasks.params.frames import frame_problems
 from tasks.params.graph import gives_text, way_back
 from tasks.params.operators import operator_problems
@@ -16,7 +17,6 @@ from tasks.params.shrinking import shrink_problems
 from tasks.params.states import state_problems
 from tasks.params.teachers import CheckpointTeacher
 from tasks.params.teaching import teaching_problems
-from tasks.preparation.writing import Writing, lower, shown
 
 if TYPE_CHECKING:
     from tasks.params.pipeline import Params
@@ -79,10 +79,10 @@ def _loss_problems(params: "Params") -> Iterator[str]:
     for name, recipe in params.students.items():
         for loss in (match.name for match in recipe.objective.matches):
             if params.problem.kind == "keyword" and loss in NEEDS_BLANK:
-                yield f"students.{name}.objective.match: {loss} looks for CTC's blank, which a keyword problem has not"
+                yield f"students.{name}.objective.distill: {loss} looks for CTC's blank, which keywords have not"
             if params.problem.kind == "keyword" and loss == "hypotheses" and not gives_text(params, recipe.teacher):
                 yield (
-                    f"students.{name}.objective.match: {recipe.teacher} gives posteriors, among which hypotheses "
+                    f"students.{name}.objective.distill: {recipe.teacher} gives posteriors, among which hypotheses "
                     "searches CTC's paths, which a keyword problem has not: use soft_targets"
                 )
 
@@ -130,13 +130,14 @@ def _self_problems(params: "Params") -> Iterator[str]:
     if params.teacher.source == "train":
         learners["teacher"] = (params.teacher.objective, params.teacher.augment, params.teacher.model)
     for key, (objective, augment, encoder) in learners.items():
-        if objective.itself and params.problem.kind == "keyword":
-            yield f"{key}.objective.itself: {objective.itself[0].name} is for CTC, which a keyword problem has not"
+        if objective.self_distillation and params.problem.kind == "keyword":
+            loss = objective.self_distillation[0].name
+            yield f"{key}.objective.self_distillation: {loss} is for CTC, which a keyword problem has not"
         if objective.two_views and not augment.masks_features:
             where = "teacher.augment" if key == "teacher" else "student_augment"
-            yield f"{key}.objective.itself: cr_ctc compares two masked views, but {where} masks nothing"
+            yield f"{key}.objective.self_distillation: cr_ctc compares two masked views, but {where} masks nothing"
         if objective.intermediate and encoder is not None:
             try:
                 inner_layers(objective.intermediate, getattr(encoder, "layers", 0))
             except ValueError as error:
-                yield f"{key}.objective.itself: {error}"
+                yield f"{key}.objective.self_distillation: {error}"

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from kd.settings.base import Strict
+from kd.config.base import Strict
 
 
 def _in_order(low_high: tuple[float, float]) -> tuple[float, float]:
@@ -45,16 +45,18 @@ class CommandPhrases(Strict):
     """A grammar: one alternative of each slot in turn; an empty alternative skips the slot."""
 
     kind: Literal["grammar"]
-    slots: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] = Field(min_length=1)
-    share: float = Field(1.0, gt=0)
+    slots: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] = Field(
+        min_length=1, description="alternatives of each slot, in the order in which they are said"
+    )
+    share: float = Field(1.0, gt=0, description="weight of this grammar among all")
 
 
 class ListedPhrases(Strict):
     """The user's own phrases: one a line in a text file under the corpus's root."""
 
     kind: Literal["list"]
-    file: Path
-    share: float = Field(1.0, gt=0)
+    file: Path = Field(description="text file of UTF-8; relative to `root`")
+    share: float = Field(1.0, gt=0, description="weight of this list among all grammars")
 
 
 Phrases = Annotated[DigitPhrases | CommandPhrases | ListedPhrases, Field(discriminator="kind")]
@@ -63,26 +65,26 @@ Phrases = Annotated[DigitPhrases | CommandPhrases | ListedPhrases, Field(discrim
 class RoomParams(Strict):
     """Room, noise and level, drawn for each utterance."""
 
-    reverb_share: float = Field(0.5, ge=0, le=1)
+    reverb_share: float = Field(0.5, ge=0, le=1, description="share of the utterances that get a room's echoes")
     rt60_s: Seconds = Field((0.1, 0.5), description="range of the reverberation time")
-    noise_share: float = Field(0.8, ge=0, le=1)
-    snr_db: Range = (5.0, 25.0)
-    level_dbfs: Range = (-35.0, -15.0)
+    noise_share: float = Field(0.8, ge=0, le=1, description="share of the utterances that get noise")
+    snr_db: Range = Field((5.0, 25.0), description="range of the signal-to-noise ratio")
+    level_dbfs: Range = Field((-35.0, -15.0), description="range of the root-mean-square level")
 
 
 class SyntheticCorpus(_Corpus):
     """Phrases spoken by eSpeak NG; voices and variants of validation and test are absent from training."""
 
     kind: Literal["synthetic"]
-    phrases: tuple[Phrases, ...] = Field(min_length=1)
-    utterances: PerSplit
+    phrases: tuple[Phrases, ...] = Field(min_length=1, description="grammars of what is said")
+    utterances: PerSplit = Field(description="utterances of each split")
     speakers: PerSplit = Field(description="voice and variant pairs")
-    words_per_minute: Counts = (130, 210)
+    words_per_minute: Counts = Field((130, 210), description="range of the speaking rate")
     pitch: Annotated[tuple[Pitch, Pitch], AfterValidator(_in_order)] = Field(
         (30, 70), description="range of eSpeak's pitch, 0 to 100"
     )
-    room: RoomParams = RoomParams()
-    seed: int = Field(1, ge=0)
+    room: RoomParams = Field(RoomParams(), description="what lies between the voice and the microphone")
+    seed: int = Field(1, ge=0, description="of phrases, voices and rooms")
 
 
 class ManifestCorpus(_Corpus):
@@ -112,8 +114,8 @@ class TorchaudioCorpus(_Corpus):
     """A data set of torchaudio by its class name, found under `root` or downloaded to it."""
 
     kind: Literal["torchaudio"]
-    dataset: Literal["SPEECHCOMMANDS", "LIBRISPEECH", "YESNO"]
-    download: bool = False
+    dataset: Literal["SPEECHCOMMANDS", "LIBRISPEECH", "YESNO"] = Field(description="class in torchaudio.datasets")
+    download: bool = Field(False, description="true: fetch what is missing under `root`")
     subsets: tuple[Annotated[str, AfterValidator(_librispeech_subset)], ...] = Field(
         (), description="LIBRISPEECH only; empty: train-clean-100, dev-clean, test-clean"
     )
@@ -128,17 +130,17 @@ class TorchaudioCorpus(_Corpus):
 class ConnectedDigits(Strict):
     """Strings of one speaker's recordings, with pauses."""
 
-    length: Counts = (3, 6)
-    pause_s: Seconds = (0.02, 0.25)
-    utterances_per_speaker: int = Field(400, ge=1)
-    seed: int = Field(1, ge=0)
+    length: Counts = Field((3, 6), description="fewest and most digits")
+    pause_s: Seconds = Field((0.02, 0.25), description="range of the pause between two digits")
+    utterances_per_speaker: int = Field(400, ge=1, description="strings of each speaker, over all splits")
+    seed: int = Field(1, ge=0, description="of digits and pauses")
 
 
 class FsddCorpus(_Corpus):
     """Free Spoken Digit Dataset: a folder of its WAV files, or downloaded from its public repository."""
 
     kind: Literal["fsdd"]
-    download: bool = False
+    download: bool = Field(False, description="true: fetch it where `root` holds none")
     connected: ConnectedDigits | None = Field(None, description="null: single digits")
     test_speaker: str | None = Field(None, description="leave this speaker out; null: the official split")
     valid_speaker: str | None = Field(None, description="null: the speaker after the test speaker, in order of names")
@@ -158,8 +160,10 @@ OneCorpus = Annotated[SyntheticCorpus | ManifestCorpus | TorchaudioCorpus | Fsdd
 class CorpusPart(Strict):
     """One corpus of several, and which of its splits are taken; one that names no split goes into the first of them."""
 
-    corpus: OneCorpus
-    splits: tuple[Literal["train", "valid", "test"], ...] = Field(("train", "valid", "test"), min_length=1)
+    corpus: OneCorpus = Field(description="as a corpus by itself")
+    splits: tuple[Literal["train", "valid", "test"], ...] = Field(
+        ("train", "valid", "test"), min_length=1, description="those that are taken of it"
+    )
 
 
 def _part_name(name: str) -> str:
@@ -175,7 +179,7 @@ class SeveralCorpora(_Corpus):
     """
 
     kind: Literal["several"]
-    parts: dict[Annotated[str, AfterValidator(_part_name)], CorpusPart] = Field(min_length=2)
+    parts: dict[Annotated[str, AfterValidator(_part_name)], CorpusPart] = Field(min_length=2, description="by name")
 
 
 CorpusParams = Annotated[

@@ -6,6 +6,8 @@ from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from kd.config.renamed import RENAMED, renamed_value
+
 MISSING = "missing: this key is required"
 MOST_LINES, LINE_CHARACTERS, VALUE_CHARACTERS = 40, 480, 100
 MOST_EXPLAINED = 5 * MOST_LINES
@@ -46,8 +48,9 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
             valid = sorted({field.alias or name for h in holders for name, field in h.model_fields.items()})
             near = get_close_matches(key[:VALUE_CHARACTERS], valid, n=1, cutoff=0.5)
             hint = f"did you mean '{near[0]}'?" if near else f"valid keys: {', '.join(valid)}"
-            message = f"unknown key; {hint}"
-            misspelt |= {f"{'.'.join([*path.split('.')[:-1], name])}: {MISSING}" for name in near}
+            renamed = [name for name in (RENAMED.get(key),) if name in valid]
+            message = f"renamed to '{renamed[0]}'" if renamed else f"unknown key; {hint}"
+            misspelt |= {f"{'.'.join([*path.split('.')[:-1], name])}: {MISSING}" for name in [*near, *renamed]}
         elif detail["type"] == "missing":
             message = MISSING
         elif detail["type"] in ("union_tag_invalid", "union_tag_not_found"):
@@ -55,6 +58,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
         elif detail["type"] == "boolean_number":
             key = detail["ctx"]["key"]
             path, message = f"{path}.{key}".lstrip("."), f"{message}, found {shown(detail['input'][key])}"
+        elif new := renamed_value(key, detail["input"]):
+            message = f"'{detail['input']}' is renamed to '{new}'"
         elif detail["type"] != "value_error":
             message = f"{_in_yaml_terms(message)}, found {shown(detail['input'])}"
         lines.append(f"{shown(path, 200, plain=True)}: {message}" if path else f"the file: {message}")
@@ -93,7 +98,7 @@ def _readable_path(
     parts: list[str] = []
     for i, part in enumerate(loc):
         last = i == len(loc) - 1
-        if isinstance(part, str) and part.startswith("["):  # tags of pydantic and of kd.settings
+        if isinstance(part, str) and part.startswith("["):  # tags of pydantic and of kd.config
             continue
         if mapping_key_next or isinstance(part, int):
             parts.append(str(part))

@@ -5,13 +5,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from kd.settings.base import Strict
-from kd.settings.conditions import Clipping, Condition, Level, Noise, Rate, Reverberation, Telephone
+from kd.config.base import Strict
+from kd.config.conditions import Clipping, Condition, Level, Noise, Rate, Reverberation, Telephone
 
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
 class AbsoluteMargin(Strict):
+    """A difference of error rates."""
+
     kind: Literal["absolute"]
     value: float = Field(ge=0, lt=1, description="difference of error rates; 0.01 is one point")
 
@@ -21,6 +23,8 @@ class AbsoluteMargin(Strict):
 
 
 class RelativeMargin(Strict):
+    """A share of the error rate compared with."""
+
     kind: Literal["relative"]
     value: float = Field(ge=0, description="share of the error rate compared with; 0.1 is a tenth more errors")
 
@@ -61,15 +65,19 @@ CONDITIONS: tuple[Condition, ...] = (
 
 
 class EvaluationParams(Strict):
+    """How models are judged, under which conditions they are tried, and what is timed."""
+
     confidence: float = Field(0.95, gt=0.5, lt=1, description="of each interval, and of all claims together")
-    margin: Margin = AbsoluteMargin(kind="absolute", value=0.01)
-    others: dict[str, OtherTable] = Field({}, description="further recognisers to be judged in the same table")
+    margin: Margin = Field(
+        AbsoluteMargin(kind="absolute", value=0.01), description="how many more errors still count as not worse"
+    )
+    external: dict[str, OtherTable] = Field({}, description="further recognisers to be judged in the same table")
     conditions: tuple[Condition, ...] = Field(CONDITIONS, description="what every model is tried under; []: nothing")
     condition_utterances: int = Field(120, ge=1, description="test utterances, evenly spread, under each condition")
-    condition_seed: int = Field(1, ge=0)
+    condition_seed: int = Field(1, ge=0, description="of noise and echoes")
     timing_utterances: int = Field(40, ge=5, description="test utterances that are timed")
-    timing_repeats: int = Field(3, ge=1)
-    threads: int = Field(1, ge=1)
+    timing_repeats: int = Field(3, ge=1, description="times that each of them is heard by each model")
+    threads: int = Field(1, ge=1, description="of torch and ONNX Runtime in stages that train nothing")
 
     @model_validator(mode="after")
     def _conditions_differ(self) -> Self:

@@ -4,12 +4,14 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from kd.settings.base import Strict
+from kd.config.base import Strict
 
 Form = Literal["float32", "float16", "int8_dynamic", "int8_static"]
 
 
 class ExportParams(Strict):
+    """Which forms of a model are written, and how."""
+
     frontend_included: bool = Field(False, description="true: the ONNX file takes audio; false: log-mel features")
     forms: tuple[Form, ...] = Field(
         ("float32", "float16", "int8_dynamic", "int8_static"), description="float32 is what the others are held against"

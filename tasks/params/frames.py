@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from kd.settings.foreign_units import map_units
+from kd.config.unit_mapping import map_units
 from tasks.params.graph import foreign_frames
 from tasks.params.teachers import BundleTeacher
 
@@ -53,8 +53,8 @@ def _unit_problems(params: "Params", name: str, bundle: str) -> Iterator[str]:
         yield from _character_problems(name, bundle, params.problem.units.alphabet)
         return
     yield (
-        f"teachers.{name}.gives: the frames of {bundle} are of characters, but our units are {ours}: "
-        "use gives: text, which students match by hypotheses"
+        f"teachers.{name}.output: the frames of {bundle} are of characters, but our units are {ours}: "
+        "use output: text, which students match by hypotheses"
     )
 
 

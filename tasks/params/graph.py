@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.params.teachers import BundleTeacher, ModelTeacher, gives_frames
+from tasks.params.teachers import BundleTeacher, PipelineModelTeacher, gives_frames
 
 if TYPE_CHECKING:
     from tasks.params.pipeline import Params
@@ -23,7 +23,7 @@ def needs(params: "Params", name: str) -> tuple[str, ...]:
     if name in params.ensembles:
         return params.ensembles[name].first, params.ensembles[name].second
     other = params.teachers.get(name)
-    return (other.path.name,) if isinstance(other, ModelTeacher) and other.path.parent == MODELS else ()
+    return (other.path.name,) if isinstance(other, PipelineModelTeacher) and other.path.parent == MODELS else ()
 
 
 def way_back(params: "Params", start: str) -> list[str]:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from kd.settings.models import EncoderSettings
-from kd.settings.propagation import Kind, Operator, PruneUnits, PruneWeights, Renew, Slice
-from kd.settings.shrinking import as_operator
+from kd.config.models import EncoderSettings
+from kd.config.propagation import Kind, Operator, PruneUnits, PruneWeights, Renew, Slice
+from kd.config.scheduled import as_operator
 from tasks.params.shrinking import too_many
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _problems(shape: Shape, operator: Operator) -> Iterator[str]:
         if operator.sparsity is not None and operator.sparsity <= zeroed:
             yield f".sparsity: {zeroed:g} of the weights are zero already: {operator.sparsity:g} zeroes none"
         return
-    kinds = tuple(operator.keep) if isinstance(operator, Slice) else operator.kinds
+    kinds = tuple(operator.keep) if isinstance(operator, Slice) else operator.dims
     if missing := [kind for kind in kinds if kind not in shape.kinds]:
         for kind in missing:
             yield f": {shape.family} has no dimension '{kind}'; it has {', '.join(shape.kinds)}"
@@ -158,7 +158,7 @@ def _ranked(shape: Shape, operator: PruneUnits) -> list[list[int]]:
     """The most units of each dimension, for each lot of dimensions that the operator's scope ranks together."""
     by_kind = [
         [most for name in shape.fields_of(kind) for _, most in shape.fields[name]]
-        for kind in dict.fromkeys(operator.kinds)
+        for kind in dict.fromkeys(operator.dims)
     ]
     if operator.scope == "kind":
         return by_kind
@@ -173,7 +173,7 @@ def _after(shape: Shape, operator: Operator) -> Shape:
         zeroed: dict[str, float] = {} if operator.sparsity is None else {operator.scope: operator.sparsity}
         return replace(shape, zeroed=zeroed, patterned=shape.patterned or operator.pattern is not None)
     sizes: dict[str, Bounds] = {}
-    for kind in operator.keep if isinstance(operator, Slice) else operator.kinds:
+    for kind in operator.keep if isinstance(operator, Slice) else operator.dims:
         for name in shape.fields_of(kind):
             sizes[name] = tuple(_left(operator, kind, *bound) for bound in shape.fields[name])
     return shape.resized(sizes)

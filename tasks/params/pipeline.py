@@ -13,22 +13,22 @@ from pydantic import (
     model_validator,
 )
 
-from kd.settings.base import Strict
-from kd.settings.filtering import FilterSettings
-from kd.settings.frontend import AugmentSettings, FrontEndSettings
-from kd.settings.losses import ObjectiveSettings
-from kd.settings.models import EncoderSettings
-from kd.settings.propagation import Operator
-from kd.settings.shrinking import Shrink, for_problem
-from kd.settings.training import TrainingSettings
+from kd.config.base import Strict
+from kd.config.filtering import FilterSettings
+from kd.config.frontend import AugmentSettings, FrontEndSettings
+from kd.config.losses import ObjectiveSettings
+from kd.config.models import EncoderSettings
+from kd.config.propagation import Operator
+from kd.config.scheduled import Shrink, for_problem
+from kd.config.training import TrainingSettings
 from tasks.params.checks import find_problems
 from tasks.params.corpora import CorpusParams
 from tasks.params.errors import ParamsError, explain
 from tasks.params.evaluation import EvaluationParams
 from tasks.params.export import ExportParams
 from tasks.params.graph import gives_text
+from tasks.params.strict_yaml import read_yaml
 from tasks.params.teachers import NOTHING, CheckpointTeacher, Ensemble, OtherTeacher
-from tasks.strict_yaml import read_yaml
 
 MOST_LETTERS = 80  # of 3 bytes each, with room for a suffix in the 255 bytes of a folder's name
 RESERVED_NAMES = ("teacher", "random", "none", "initial")
@@ -44,7 +44,7 @@ class CharacterUnits(Strict):
     """CTC over characters; what is not in the alphabet goes to quarantine."""
 
     kind: Literal["characters"]
-    alphabet: Alphabet = LETTERS
+    alphabet: Alphabet = Field(LETTERS, description="letters of transcripts; a space parts words")
 
 
 class SentencePieceUnits(Strict):
@@ -52,15 +52,20 @@ class SentencePieceUnits(Strict):
 
     kind: Literal["sentencepiece"]
     size: int = Field(64, ge=8, description="units, without the blank")
-    alphabet: Alphabet = LETTERS
+    alphabet: Alphabet = Field(LETTERS, description="letters of transcripts; a space parts words")
 
 
-class Transcription(Strict):
+class TranscriptionProblem(Strict):
+    """Speech to text by CTC."""
+
     kind: Literal["transcription"]
-    units: Annotated[CharacterUnits | SentencePieceUnits, Field(discriminator="kind")]
+    units: Annotated[
+        CharacterUnits | SentencePieceUnits,
+        Field(discriminator="kind", description="what the outputs of a model stand for"),
+    ]
 
 
-class Keyword(Strict):
+class KeywordProblem(Strict):
     """One label per utterance: its whole transcript. Labels are those of the training part."""
 
     kind: Literal["keyword"]
@@ -69,22 +74,26 @@ class Keyword(Strict):
 class SplitParams(Strict):
     """How speakers are divided where the corpus names no split."""
 
-    valid_share: float = Field(0.1, gt=0, lt=0.5)
-    test_share: float = Field(0.2, gt=0, lt=0.5)
-    seed: int = Field(1, ge=0)
+    valid_share: float = Field(
+        0.1, gt=0, lt=0.5, description="share of the utterances for validation, by whole speakers"
+    )
+    test_share: float = Field(0.2, gt=0, lt=0.5, description="share of the utterances for the test, by whole speakers")
+    seed: int = Field(1, ge=0, description="of the order in which speakers are taken")
 
 
 class PreprocessParams(Strict):
+    """How audio and transcripts are prepared for training and validation; test audio stays as it was recorded."""
+
     trim_db: float | None = Field(40.0, gt=0, description="cut edges quieter than this below the peak; null: keep")
     level_dbfs: float | None = Field(-23.0, lt=0, description="root-mean-square level after scaling; null: keep")
-    min_seconds: float = Field(0.1, gt=0)
-    max_seconds: float = Field(20.0, gt=0)
+    min_seconds: float = Field(0.1, gt=0, description="shorter audio goes to quarantine")
+    max_seconds: float = Field(20.0, gt=0, description="what is longer, `too_long` decides")
     too_long: Literal["quarantine", "crop", "split"] = Field(
         "quarantine", description="crop and split only without transcripts or for keywords"
     )
     frame_ms: float = Field(40.0, gt=0, description="longest step of any model's frames: CTC must align at it")
-    lowercase: bool = True
-    strip_punctuation: bool = True
+    lowercase: bool = Field(True, description="capitals of transcripts become small")
+    strip_punctuation: bool = Field(True, description="punctuation that is not in the alphabet becomes a space")
     language: str | None = Field(
         None,
         pattern="^[a-z]{2,3}(-[A-Za-z0-9]+)*$",
@@ -98,7 +107,7 @@ class PreprocessParams(Strict):
         "quarantine", description="keep: audio without a transcript trains students that learn from a teacher"
     )
     workers: int = Field(0, ge=0, description="processes; 0: one for each core")
-    splits: SplitParams = SplitParams()
+    splits: SplitParams = Field(SplitParams(), description="where the corpus names none")
 
     @model_serializer(mode="wrap")
     def _without_what_is_unused(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -111,22 +120,24 @@ class PreprocessParams(Strict):
         return self
 
 
-Hears = Annotated[
+Supervision = Annotated[
     dict[str, Literal["labelled", "unlabelled"]] | None,
     Field(min_length=1, description="parts of the corpus, and whether their transcripts are seen; null: all, seen"),
 ]
 
 
 class TrainedTeacher(Strict):
+    """A teacher that is trained here, from labels."""
+
     source: Literal["train"]
     path: Literal["models/none"] = Field("models/none", description="DVC watches it: here, nothing to watch")
-    model: EncoderSettings
-    training: TrainingSettings
-    augment: AugmentSettings = AugmentSettings()
+    model: EncoderSettings = Field(description="its shape")
+    training: TrainingSettings = Field(description="how long and how it is trained")
+    augment: AugmentSettings = Field(AugmentSettings(), description="what is done to its training audio")
     objective: ObjectiveSettings = Field(
         ObjectiveSettings(), description="labels, and itself: a teacher has no teacher"
     )
-    hears: Hears = None
+    supervision: Supervision = None
 
     @model_validator(mode="after")
     def _has_no_teacher(self) -> Self:
@@ -145,13 +156,13 @@ class Recipe(Strict):
     model: EncoderSettings | None = Field(None, description="its shape; with init: random, and only then")
     operators: tuple[Operator, ...] = Field((), description="applied in this order to what `init` names")
     teacher: str = Field(description="whom it learns from: none, teacher, a student, one of teachers or ensembles")
-    objective: ObjectiveSettings = ObjectiveSettings()
+    objective: ObjectiveSettings = Field(ObjectiveSettings(), description="labels, its teacher, itself")
     filter: FilterSettings | None = Field(
         None,
         description="of the transcripts of a teacher that gives text, where it is {} unless said otherwise; "
         "null: all that CTC can align",
     )
-    hears: Hears = None
+    supervision: Supervision = None
     training: TrainingSettings | None = Field(None, description="null: student_training")
     shrink: Shrink | None = Field(None, description="on the way of its training; null: it keeps its size")
 
@@ -194,29 +205,35 @@ def _usable_name(name: str) -> str:
 StudentName = Annotated[str, AfterValidator(_usable_name)]
 
 
-class OutputParams(Strict):
+class LogitCacheParams(Strict):
     """How a teacher's outputs are stored for its students."""
 
-    keep: int | None = Field(
+    top_k: int | None = Field(
         64, ge=1, description="likeliest units of a frame, beside the mass of the rest; null, or where smaller: all"
     )
 
 
 class Params(Strict):
+    """The sections of params.yaml."""
+
     name: str = Field("default", description="the experiment's name in MLflow")
-    problem: Annotated[Transcription | Keyword, Field(discriminator="kind")]
-    corpus: CorpusParams
-    preprocess: PreprocessParams
-    frontend: FrontEndSettings
-    teacher: Teacher
+    problem: Annotated[
+        TranscriptionProblem | KeywordProblem, Field(discriminator="kind", description="what is recognised")
+    ]
+    corpus: CorpusParams = Field(description="where audio and transcripts come from")
+    preprocess: PreprocessParams = Field(description="how they are prepared; {}: by the defaults")
+    frontend: FrontEndSettings = Field(description="features of audio")
+    teacher: Teacher = Field(description="the big model that students come from and learn from")
     teachers: dict[StudentName, OtherTeacher] = Field({}, description="further ones, which students name")
     ensembles: dict[StudentName, Ensemble] = Field({}, description="two teachers as one")
-    student_training: TrainingSettings
-    student_augment: AugmentSettings
-    outputs: OutputParams = OutputParams()
-    students: dict[StudentName, Recipe] = Field(min_length=1)
-    export: ExportParams
-    evaluation: EvaluationParams
+    student_training: TrainingSettings = Field(description="of students whose recipe names no training")
+    student_augment: AugmentSettings = Field(description="what is done to the training audio of all students")
+    logit_cache: LogitCacheParams = Field(
+        LogitCacheParams(), description="how teachers' outputs are stored; must be written: DVC reads it"
+    )
+    students: dict[StudentName, Recipe] = Field(min_length=1, description="recipes by name")
+    export: ExportParams = Field(description="the ONNX files")
+    evaluation: EvaluationParams = Field(description="how models are judged")
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
@@ -253,6 +270,6 @@ def load_params(path: Path) -> Params:
     params = parse_params(data)
     if "path" not in data["teacher"]:  # has a default, but DVC reads the file alone
         raise ParamsError([f"teacher.path: missing: dvc.yaml depends on it; write {NOTHING} for source: train"])
-    if "outputs" not in data:  # the same
-        raise ParamsError(["outputs: missing: dvc.yaml depends on it; write outputs: {} for the defaults"])
+    if "logit_cache" not in data:  # the same
+        raise ParamsError(["logit_cache: missing: dvc.yaml depends on it; write logit_cache: {} for the defaults"])
     return params

@@ -1,13 +1,13 @@
 """Shrinking against the training that it happens in, and against the units that there are.
 
-How many epochs a training in steps has is known only with its data: `kd.shrinking.phases` checks those.
+How many epochs a training in steps has is known only with its data: `kd.propagation.scheduled.phases` checks those.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from kd.settings.propagation import PruneUnits
-from kd.settings.shrinking import Gradual, Shrink
+from kd.config.propagation import PruneUnits
+from kd.config.scheduled import Gradual, Shrink
 
 if TYPE_CHECKING:
     from tasks.params.pipeline import Params
@@ -28,11 +28,11 @@ def shrink_problems(params: "Params") -> Iterator[str]:
             yield f"{key}: phases of training do not share the scale of precision fp16: use precision bf16 or no"
         looks_inside = recipe.objective.reads_states or recipe.objective.intermediate is not None
         if looks_inside and _removes_layers(recipe.shrink):
-            yield f"{key}.prune.kinds: layers would go that the objective looks at: shrink other kinds"
+            yield f"{key}.prune.dims: layers would go that the objective looks at: shrink other kinds"
 
 
 def _removes_layers(shrink: Shrink) -> bool:
-    return isinstance(shrink, Gradual) and isinstance(shrink.prune, PruneUnits) and "layers" in shrink.prune.kinds
+    return isinstance(shrink, Gradual) and isinstance(shrink.prune, PruneUnits) and "layers" in shrink.prune.dims
 
 
 def too_many(operator: PruneUnits, ranked: Sequence[Sequence[int]]) -> str | None:

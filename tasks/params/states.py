@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from kd.settings.losses import Features
-from kd.settings.models import EncoderSettings
-from kd.settings.states import NEEDS_STATES, require_layers, state_widths
+from kd.config.losses import Features
+from kd.config.models import EncoderSettings
+from kd.config.states import NEEDS_STATES, require_layers, state_widths
 from tasks.params.graph import foreign_frames, gives_text, needs
-from tasks.params.teachers import ModelTeacher
+from tasks.params.teachers import PipelineModelTeacher
 
 if TYPE_CHECKING:
     from tasks.params.pipeline import Params, Recipe
@@ -26,7 +26,7 @@ def _teacher_problems(params: "Params", name: str, recipe: "Recipe") -> Iterator
     if gives_text(params, recipe.teacher):  # which the checks of teachers say
         return
     loss = next(match.name for match in recipe.objective.matches if match.name in NEEDS_STATES)
-    key = f"students.{name}.objective.match: {loss} compares inner states, but {recipe.teacher}"
+    key = f"students.{name}.objective.distill: {loss} compares inner states, but {recipe.teacher}"
     if recipe.teacher in params.ensembles:
         yield f"{key} is an ensemble, which has none of its own: name one of its members as the teacher"
     elif foreign_frames(params, recipe.teacher):
@@ -42,12 +42,12 @@ def _layer_problems(params: "Params", name: str, recipe: "Recipe", settings: Fea
         if teacher is not None:
             require_layers(settings, "teacher", len(state_widths(teacher)))
     except ValueError as error:
-        yield f"students.{name}.objective.match: {error}"
+        yield f"students.{name}.objective.distill: {error}"
 
 
 def _encoder(params: "Params", name: str) -> EncoderSettings | None:
     """The shape of a model, where params.yaml spells it out."""
-    if isinstance(params.teachers.get(name), ModelTeacher):  # an assistant
+    if isinstance(params.teachers.get(name), PipelineModelTeacher):  # an assistant
         name = next(iter(needs(params, name)), name)
     if name == "teacher":
         return params.teacher.model if params.teacher.source == "train" else None

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
-from kd.settings.base import Strict
+from kd.config.base import Strict
 
 NOTHING = "models/none"
 """A constant file; DVC depends on it where there is nothing to depend on."""
@@ -36,47 +36,49 @@ class CheckpointTeacher(Strict):
 class TextTeacher(Strict):
     """A teacher that gives transcripts."""
 
-    path: Path
+    path: Path = Field(description="what DVC watches")
     replace: dict[str, str] = Field({}, description="what it writes to what is said, such as ' 7 ': ' seven '")
     parts: Parts = None
 
 
-class HearingTeacher(TextTeacher):
+class TranscribingTeacher(TextTeacher):
     """One that this pipeline runs itself, and can so let hear the audio at other speeds."""
 
     speeds: Speeds = ()
 
 
-class FramesTeacher(HearingTeacher):
+class PosteriorTeacher(TranscribingTeacher):
     """One whose posteriors of frames a student can match, too."""
 
-    gives: Literal["text", "frames"] = Field(
+    output: Literal["text", "posteriors"] = Field(
         "text", description="transcripts with a confidence; or how likely each of our units is in each frame"
     )
 
     @model_validator(mode="after")
     def _text_alone_is_read(self) -> Self:
         for key in ("replace", "speeds", "parts"):
-            if self.gives == "frames" and getattr(self, key):
-                raise ValueError(f"{key} is for gives: text; frames are of all audio as it is: remove {key}")
+            if self.output == "posteriors" and getattr(self, key):
+                raise ValueError(f"{key} is for output: text; frames are of all audio as it is: remove {key}")
         return self
 
     @model_serializer(mode="wrap")
     def _without_what_is_unused(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {key: value for key, value in whole(self).items() if key != "gives" or self.gives == "frames"}
+        return {key: value for key, value in whole(self).items() if key != "output" or self.output == "posteriors"}
 
 
-class WhisperTeacher(HearingTeacher):
+class WhisperTeacher(TranscribingTeacher):
     """Whisper through faster-whisper (pip install faster-whisper), from a folder or by its name on the hub."""
 
     source: Literal["whisper"]
     path: Path = Field(description=f"folder in CTranslate2's form, which DVC watches; {NOTHING} with hub")
     hub: str | None = Field(None, description="name such as tiny.en or distil-large-v3, downloaded where missing")
     initial_prompt: str | None = Field(None, description="words of the kind that it will hear")
-    language: str = "en"
-    beam: int = Field(5, ge=1)
-    compute_type: Literal["int8", "float32", "float16", "int8_float16"] = "int8"
-    threads: int = Field(2, ge=1)
+    language: str = Field("en", description="what is spoken, by its code")
+    beam: int = Field(5, ge=1, description="hypotheses kept in its beam search")
+    compute_type: Literal["int8", "float32", "float16", "int8_float16"] = Field(
+        "int8", description="arithmetic of CTranslate2"
+    )
+    threads: int = Field(2, ge=1, description="threads of CTranslate2")
     min_seconds: float = Field(
         1.0, ge=0, description="shorter clips are not given to it: it pads them to 30 s and makes words up"
     )
@@ -88,7 +90,7 @@ class WhisperTeacher(HearingTeacher):
         return self
 
 
-class BundleTeacher(FramesTeacher):
+class BundleTeacher(PosteriorTeacher):
     """A CTC model of torchaudio.pipelines by its name (wav2vec 2.0, HuBERT): its transcripts, or its frames."""
 
     source: Literal["torchaudio"]
@@ -111,7 +113,7 @@ class CommandTeacher(TextTeacher):
     command: tuple[str, ...] = Field(
         min_length=1, description="words of the command; {files} and {table} stand for what it reads and writes"
     )
-    timeout_s: float = Field(3600.0, gt=0)
+    timeout_s: float = Field(3600.0, gt=0, description="after so many seconds the command is ended")
 
     @model_validator(mode="after")
     def _reads_and_writes(self) -> Self:
@@ -121,7 +123,7 @@ class CommandTeacher(TextTeacher):
         return self
 
 
-class ModelTeacher(FramesTeacher):
+class PipelineModelTeacher(PosteriorTeacher):
     """A model of this pipeline, `path: models/teacher` or a student's: what it hears, as text; or, as a teaching
     assistant, its frames, which are stored once for all who learn from it."""
 
@@ -129,21 +131,23 @@ class ModelTeacher(FramesTeacher):
     path: Path = Field(description="folder of a model; one under models/ is made before")
 
 
-AnyTextTeacher = WhisperTeacher | BundleTeacher | TableTeacher | CommandTeacher | ModelTeacher
+AnyTextTeacher = WhisperTeacher | BundleTeacher | TableTeacher | CommandTeacher | PipelineModelTeacher
 OtherTeacher = Annotated[CheckpointTeacher | AnyTextTeacher, Field(discriminator="source")]
 
 
 def gives_frames(teacher: CheckpointTeacher | AnyTextTeacher) -> bool:
     """Whether students can match its posteriors, frame by frame."""
-    return isinstance(teacher, CheckpointTeacher) or (isinstance(teacher, FramesTeacher) and teacher.gives == "frames")
+    return isinstance(teacher, CheckpointTeacher) or (
+        isinstance(teacher, PosteriorTeacher) and teacher.output == "posteriors"
+    )
 
 
 class Ensemble(Strict):
     """Two teachers as one; an ensemble may be a member of another. Outside recognisers can only be chosen between."""
 
     first: str = Field(description="teacher, a student, one of teachers or ensembles")
-    second: str
-    combine: Literal["mean", "surest"] = Field(
+    second: str = Field(description="the other, named likewise")
+    combine: Literal["mean", "max_confidence"] = Field(
         "mean", description="mean of their posteriors; or, for each utterance, the one that is surer"
     )
     weight: float | None = Field(None, gt=0, lt=1, description="of the first, where their mean is taken; null: a half")
@@ -152,7 +156,7 @@ class Ensemble(Strict):
     def _two(self) -> Self:
         if self.first == self.second:
             raise ValueError(f"first and second are both '{self.first}': name two")
-        if self.combine == "surest" and self.weight is not None:
+        if self.combine == "max_confidence" and self.weight is not None:
             raise ValueError("weight belongs to combine: mean; the surer of two has none: remove it")
         return self
 

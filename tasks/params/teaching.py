@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tasks.params.corpora import part_names
 from tasks.params.graph import MODELS, foreign_frames, gives_text, names, needs, way_back
-from tasks.params.teachers import CheckpointTeacher, HearingTeacher, ModelTeacher
+from tasks.params.teachers import CheckpointTeacher, PipelineModelTeacher, TranscribingTeacher
 
 if TYPE_CHECKING:
     from tasks.params.pipeline import Params, Recipe
@@ -45,16 +45,16 @@ def _member_problems(params: "Params") -> Iterator[str]:
                 why = "is this ensemble itself" if member == name else "is no model of this file"
                 yield f"ensembles.{name}.{key}: '{member}' {why}{hint(member, (k for k in known if k != name))}"
             elif ensemble.combine == "mean" and gives_text(params, member):
-                yield f"ensembles.{name}.combine: {member} gives text, of which there is no mean: use surest"
+                yield f"ensembles.{name}.combine: {member} gives text, of which there is no mean: use max_confidence"
             elif foreign_frames(params, member):
                 yield (
                     f"ensembles.{name}.{key}: {member} gives frames of a network that is not ours, which fit no other "
-                    f"teacher's: set teachers.{member}.gives: text and combine: surest"
+                    f"teacher's: set teachers.{member}.output: text and combine: max_confidence"
                 )
         if way := way_back(params, name):
             yield f"ensembles.{name}: its members lead back to itself ({' -> '.join(way)})"
     for name, teacher in params.teachers.items():
-        if isinstance(teacher, ModelTeacher) and teacher.path.parent == MODELS:
+        if isinstance(teacher, PipelineModelTeacher) and teacher.path.parent == MODELS:
             (model,) = needs(params, name)
             if model not in known:
                 yield f"teachers.{name}.path: '{model}' is no model of this file{hint(model, known)}"
@@ -71,11 +71,11 @@ def _part_problems(params: "Params") -> Iterator[str]:
         for name, teacher in params.teachers.items()
         if not isinstance(teacher, CheckpointTeacher)
     }
-    said |= {f"students.{name}.hears": recipe.hears or () for name, recipe in params.students.items()}
+    said |= {f"students.{name}.supervision": recipe.supervision or () for name, recipe in params.students.items()}
     if params.teacher.source == "train":
-        said["teacher.hears"] = params.teacher.hears or ()
-        if params.teacher.hears and "labelled" not in params.teacher.hears.values():
-            yield "teacher.hears: no part is labelled, and it has nothing else to learn from"
+        said["teacher.supervision"] = params.teacher.supervision or ()
+        if params.teacher.supervision and "labelled" not in params.teacher.supervision.values():
+            yield "teacher.supervision: no part is labelled, and it has nothing else to learn from"
     for key, chosen in said.items():
         for part in chosen:
             if part not in parts:
@@ -83,13 +83,13 @@ def _part_problems(params: "Params") -> Iterator[str]:
 
 
 def _hearing_problems(name: str, recipe: "Recipe") -> Iterator[str]:
-    if recipe.hears is None:
+    if recipe.supervision is None:
         return
-    seen = set(recipe.hears.values())
-    if "labelled" not in seen and recipe.objective.labels > 0:
-        yield f"students.{name}.hears: no part is labelled, but objective.labels is not 0: set it to 0"
+    seen = set(recipe.supervision.values())
+    if "labelled" not in seen and recipe.objective.label_weight > 0:
+        yield f"students.{name}.supervision: no part is labelled, but objective.label_weight is not 0: set it to 0"
     if "unlabelled" in seen and recipe.teacher == "none":
-        yield f"students.{name}.hears: unlabelled audio teaches nothing without a teacher: name one, or remove it"
+        yield f"students.{name}.supervision: unlabelled audio teaches nothing without a teacher: name one, or remove it"
 
 
 def _text_problems(params: "Params", name: str, recipe: "Recipe") -> Iterator[str]:
@@ -103,11 +103,11 @@ def _text_problems(params: "Params", name: str, recipe: "Recipe") -> Iterator[st
     for match in recipe.objective.matches:
         if match.name != "hypotheses":
             yield (
-                f"students.{name}.objective.match: {recipe.teacher} gives text and no posteriors: "
-                f"use match: {{name: hypotheses}} in place of {match.name}"
+                f"students.{name}.objective.distill: {recipe.teacher} gives text and no posteriors: "
+                f"use distill: {{name: hypotheses}} in place of {match.name}"
             )
     other = params.teachers.get(recipe.teacher)
-    alone = other is not None and not (isinstance(other, HearingTeacher) and other.speeds)
+    alone = other is not None and not (isinstance(other, TranscribingTeacher) and other.speeds)
     if recipe.filter is not None and recipe.filter.max_disagreement is not None and alone:
         yield (
             f"students.{name}.filter.max_disagreement: {recipe.teacher} has no second opinion: give it speeds "

@@ -7,14 +7,14 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from tasks.fresh import write_whole
 from tasks.params.pipeline import Params
-from tasks.paths import Paths
 from tasks.reporting.forms import FormRow
 from tasks.reporting.licences import licence_of
 from tasks.reporting.page import Sources
 from tasks.reporting.results import Model
 from tasks.reporting.wording import ERROR_WORDS, compact, percent
+from tasks.runner.atomic_io import write_whole
+from tasks.runner.paths import Paths
 
 
 def write_cards(paths: Paths, sources: Sources) -> None:

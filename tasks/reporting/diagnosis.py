@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from kd.settings.losses import BlankSelected, ObjectiveSettings, OneMatch, ShiftTolerant
+from kd.config.losses import BlankSelected, ObjectiveSettings, OneMatch, ShiftTolerant
 from tasks.reporting.figures import epoch_curves
 from tasks.reporting.results import Model
 from tasks.reporting.wording import compact, percent
@@ -16,11 +16,11 @@ FLAT = 0.9
 SILENT = 0.9
 """Share of the divergence, summed over frames, that lies in the teacher's blanks when these dominate."""
 CHARTS = (
-    ("Agreement of spikes with the teacher's", "agreement", "spikes that both have, in %", 100.0),
+    ("Agreement of spikes with the teacher's", "spike_f1", "spikes that both have, in %", 100.0),
     ("Delay behind the teacher", "delay_ms", "ms, median over common spikes", 1.0),
     ("Entropy of the teacher", "teacher_entropy", "nats a frame", 1.0),
-    ("Divergence where the teacher speaks", "spoken_loss", "nats a frame", 1.0),
-    ("Divergence where the teacher is silent", "blank_loss", "nats a frame", 1.0),
+    ("Divergence where the teacher speaks", "nonblank_kl", "nats a frame", 1.0),
+    ("Divergence where the teacher is silent", "blank_kl", "nats a frame", 1.0),
     ("Distance from the teacher's inner states", "features_loss", "loss a frame", 1.0),
     ("Distance from the teacher's relations", "relational_loss", "loss", 1.0),
     ("Teacher's gradient by the labels'", "gradient_ratio", "ratio of norms", 1.0),
@@ -80,10 +80,10 @@ def _matches(objective: ObjectiveSettings | None) -> Sequence[OneMatch]:
 
 
 def _spikes(figures: dict[str, float], allowed: int) -> list[str]:
-    if "agreement" not in figures:
+    if "spike_f1" not in figures:
         return []
-    shared = f"{percent(figures['agreement'])} of the student's and the teacher's "
-    if "blank_loss" not in figures:
+    shared = f"{percent(figures['spike_f1'])} of the student's and the teacher's "
+    if "blank_kl" not in figures:
         return [f"{shared}answers in training agree"]
     if "delay_frames" not in figures:
         return ["student and teacher have no spike in common: the student may still be silent"]
@@ -106,13 +106,13 @@ def _flatness(figures: dict[str, float], num_units: int | None) -> list[str]:
 
 def _blanks(figures: dict[str, float]) -> list[str]:
     share = figures.get("blank_share", 0.0)
-    if share < SILENT or "spoken_loss" not in figures:  # a teacher that never speaks has nothing else to teach
+    if share < SILENT or "nonblank_kl" not in figures:  # a teacher that never speaks has nothing else to teach
         return []
     return [f"{percent(share)} of the divergence lies where the teacher is silent: blank_selected leaves it out"]
 
 
 def _gradients(figures: dict[str, float]) -> list[str]:
-    label, match = (figures.get(f"{kind}_gradient", 0.0) for kind in ("label", "match"))
+    label, match = (figures.get(f"{kind}_gradient", 0.0) for kind in ("label", "distill"))
     if not label or not match:
         return []
     ratio = match / label
@@ -127,6 +127,6 @@ def _with_ratio(model: Model) -> dict[str, Sequence[float]]:
     """Columns of a model's history, with the gradients' ratio where both are there."""
     curve = model.curve
     columns: dict[str, Sequence[float]] = {str(name): curve[name].tolist() for name in curve.columns}
-    if {"label_gradient", "match_gradient"} <= columns.keys():
-        columns["gradient_ratio"] = (curve["match_gradient"] / curve["label_gradient"]).tolist()
+    if {"label_gradient", "distill_gradient"} <= columns.keys():
+        columns["gradient_ratio"] = (curve["distill_gradient"] / curve["label_gradient"]).tolist()
     return columns

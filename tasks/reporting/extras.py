@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from kd.metrics import EDITS, char_edits
 from kd.stats import error_interval
+from kd.text.metrics import EDITS, char_edits
+from tasks.data.preparation.writing import Writing
+from tasks.data.tables import Columns, read_table
 from tasks.params.evaluation import OtherTable
 from tasks.params.pipeline import Params
-from tasks.paths import Paths
-from tasks.preparation.writing import Writing
 from tasks.reporting.results import COLUMNS as RESULT_COLUMNS
 from tasks.reporting.results import Model
-from tasks.tables import Columns, read_table
+from tasks.runner.paths import Paths
 
 FORM_FACTS = ("valid_error", "test_error", "test_error_low", "test_error_high", "size_bytes")
 COLUMNS = Columns(texts=("id", "text"), needed=("id", "text"))
@@ -41,13 +41,13 @@ def quantised_teacher(paths: Paths, teacher: Model) -> Model | None:
 
 def other_recognisers(params: Params, root: Path, reference: Model) -> list[Model]:
     """Models of role `other` from tables of what they heard, on the utterances of `reference`."""
-    return [_other(name, source, params, root, reference) for name, source in params.evaluation.others.items()]
+    return [_other(name, source, params, root, reference) for name, source in params.evaluation.external.items()]
 
 
 def read_hypotheses(file: Path, ids: list[str]) -> list[str]:
     """The texts of these utterances. Raises ValueError where table, column or utterances are missing."""
     if not file.is_file():
-        raise ValueError(f"{file} is missing: evaluation.others names it. It needs the columns id and text")
+        raise ValueError(f"{file} is missing: evaluation.external names it. It needs the columns id and text")
     texts: dict[str, str] = {}
     for row in read_table(file, COLUMNS):
         if (name := row.text("id")) is None:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.forms.files import read_released
-from tasks.paths import Paths
+from tasks.onnx.quantise.files import read_released
+from tasks.runner.paths import Paths
 
 TITLES = {
     "float32": "32-bit floats",
@@ -48,7 +48,7 @@ def read_forms(paths: Paths, model: str, timings: Mapping[str, Any]) -> list[For
     released = read_released(paths.export(model))["forms"]
     contents = json.loads((paths.export(model) / "export.json").read_text(encoding="utf-8"))["forms"]
     errors = json.loads((paths.evaluation(model) / "forms.json").read_text(encoding="utf-8"))["forms"]
-    for stage, known in (("evaluate", errors), ("measure", timings["forms"][model])):
+    for stage, known in (("evaluate", errors), ("profile", timings["forms"][model])):
         if missing := released.keys() - known.keys():
             raise ValueError(f"{model} has forms that stage {stage} does not know: {', '.join(missing)}. Run it again")
     return [

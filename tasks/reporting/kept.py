@@ -9,12 +9,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from kd.config.models import ModelSettings
 from kd.models import Dimension, Recogniser, build
-from kd.propagation.survivors import Survivors, survivors
-from kd.settings.models import ModelSettings
-from tasks.paths import Paths
+from kd.propagation.compose import Survivors, survivors
 from tasks.reporting.results import Model
 from tasks.reporting.strips import Strip, strips_picture
+from tasks.runner.paths import Paths
 
 BEFORE = ("size_bytes", "macs_per_audio_second", "latency_ms_p50", "valid_error")
 

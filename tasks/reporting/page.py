@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from tasks.claims import impossible
+from tasks.evaluation.power import impossible
 from tasks.params.pipeline import Params
 from tasks.reporting.breakdown import breakdowns
 from tasks.reporting.circumstances import seeds, versions
@@ -23,7 +23,7 @@ from tasks.reporting.forms import FormRow
 from tasks.reporting.kept import Kept
 from tasks.reporting.results import Model
 from tasks.reporting.robustness import robustness_section
-from tasks.reporting.taught import Taught
+from tasks.reporting.taught import Supervision
 from tasks.reporting.transcripts import most_disputed, unchosen
 from tasks.reporting.verdict import conclude
 from tasks.reporting.wording import ERROR_WORDS, compact, percent, points_of
@@ -46,7 +46,7 @@ class Sources:
     card_svg: str
     quarantine: Counter[str]
     prepared: Path
-    taught: Sequence[Taught] = ()
+    taught: Sequence[Supervision] = ()
     kept: Sequence[Kept] = ()
 
 

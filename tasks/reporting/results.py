@@ -8,8 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from tasks.fresh import write_whole
-from tasks.paths import Paths
+from kd.config.renamed import in_new_words
+from tasks.runner.atomic_io import write_whole
+from tasks.runner.paths import Paths
+from tasks.training.history import RENAMED
 
 COLUMNS = (
     "model", "role", "init", "objective", "params", "nonzero_params", "size_bytes", "macs_per_audio_second",
@@ -58,8 +60,9 @@ def read_model(paths: Paths, name: str, timings: dict[str, Any]) -> Model:
     if name not in timings["models"]:
         raise ValueError(
             f"{paths.reports}/timings.json holds {', '.join(timings['models'])}, but not {name}. "
-            "Run the stage measure again"
+            "Run the stage profile again"
         )
+    encoder = in_new_words(config["model"]["encoder"])
     known = {"model": name, **{k: config[k] for k in ("role", "init", "objective")}, **metrics}
     known |= timings["models"][name]
     history = paths.model(name) / "history.csv"
@@ -67,12 +70,14 @@ def read_model(paths: Paths, name: str, timings: dict[str, Any]) -> Model:
         name=name,
         row={column: known[column] for column in COLUMNS},
         interval_method=metrics["interval_method"],
-        family=_describe(config["model"]["encoder"]),
+        family=_describe(encoder),
         lineage=tuple(config["lineage"]),
         facts={k: v for k, v in config["facts"].items() if isinstance(v, int | float)},
-        curve=pd.read_csv(history) if history.is_file() else pd.DataFrame(columns=["epoch", "valid_error"]),
+        curve=pd.read_csv(history).rename(columns=RENAMED)
+        if history.is_file()
+        else pd.DataFrame(columns=["epoch", "valid_error"]),
         utterances=pd.read_parquet(paths.evaluation(name) / "utterances.parquet"),
-        encoder=config["model"]["encoder"],
+        encoder=encoder,
         conditions=pd.read_parquet(paths.evaluation(name) / "conditions.parquet"),
         num_units=config["model"]["num_outputs"],
         unfinished=config["facts"].get("unfinished"),
@@ -87,8 +92,12 @@ def write_results(file: Path, models: Sequence[Model], verdicts: Mapping[str, st
 
 
 def _describe(encoder: Mapping[str, Any]) -> str:
-    """A family in a few words: `rnn (gru, two-way), 2 layers of width 48`."""
-    details = [encoder["cell"], "two-way" if encoder["two_way"] else "one-way"] if "cell" in encoder else []
+    """A family in a few words: `rnn (gru, bidirectional), 2 layers of width 48`."""
+    details = (
+        [encoder["cell"], "bidirectional" if encoder["bidirectional"] else "unidirectional"]
+        if "cell" in encoder
+        else []
+    )
     name = str(encoder["family"]) + (f" ({', '.join(details)})" if details else "")
     if "layers" not in encoder:
         return name

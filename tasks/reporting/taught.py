@@ -29,7 +29,7 @@ class Dropped:
 
 
 @dataclass(frozen=True)
-class Taught:
+class Supervision:
     """One student's labels from its teacher. kept_share: of the audio's time."""
 
     student: str
@@ -40,18 +40,18 @@ class Taught:
     dropped: tuple[Dropped, ...]
 
 
-def read_taught(folders: Sequence[Path]) -> Iterator[Taught]:
+def read_taught(folders: Sequence[Path]) -> Iterator[Supervision]:
     """One for each model's folder that holds labels.parquet."""
     for folder in folders:
         if (folder / "labels.parquet").is_file():
             yield summarise(folder.name, pd.read_parquet(folder / "labels.parquet"))
 
 
-def summarise(student: str, table: pd.DataFrame) -> Taught:
-    """Of a table as `tasks.teaching.labels` writes it; the commonest reason first."""
+def summarise(student: str, table: pd.DataFrame) -> Supervision:
+    """Of a table as `tasks.teachers.filtered_labels` writes it; the commonest reason first."""
     kept = table[table["reason"] == ""]
     reasons = table["reason"][table["reason"] != ""].value_counts(sort=True).index
-    return Taught(
+    return Supervision(
         student=student,
         utterances=len(table),
         kept=len(kept),

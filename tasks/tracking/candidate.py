@@ -11,9 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tasks.offline import stay_offline
 from tasks.params.pipeline import Params, load_params
-from tasks.paths import Paths
+from tasks.runner.paths import Paths
+from tasks.runner.telemetry import stay_offline
 from tasks.tracking.champion import CANDIDATE, Entry, wanted
 from tasks.tracking.runs import experiment_id, open_store, tracking_uri
 

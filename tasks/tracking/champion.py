@@ -4,9 +4,9 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.forms.files import RELEASED, read_released
-from tasks.paths import Paths
+from tasks.onnx.quantise.files import RELEASED, read_released
 from tasks.reporting.choice import best_student
+from tasks.runner.paths import Paths
 from tasks.tracking.pipeline_run import model_md5, read_results
 
 CANDIDATE, CHAMPION = "candidate", "champion"

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from tasks.params.pipeline import Params
-from tasks.paths import Paths
+from tasks.runner.paths import Paths
 from tasks.tracking.runs import OWNER_TAG, close_dead_runs, experiment_id, open_store
 
 ARTIFACTS = ("dvc.lock", "params.yaml", "reports/results.csv", "reports/report.html")

@@ -14,8 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tasks.guard import alive
-from tasks.spool import Event, SpoolReader
+from tasks.runner.event_log import Event, EventReader
+from tasks.runner.orphan_guard import alive
 
 PARENT_VARIABLE = "PIPELINE_RUN_ID"
 """Set by the flow: the parent of the runs of the stages. (Never MLFLOW_RUN_ID: every process would log into that.)"""
@@ -85,7 +85,7 @@ class Follower:
     """Copies one stage's events into an MLflow run, live or afterwards. `ship` may be called at any time."""
 
     def __init__(self, events: Path, root: Path, parent: str | None) -> None:
-        self._reader = SpoolReader(events)
+        self._reader = EventReader(events)
         self._root = root
         self._parent = parent
         self._waiting: list[Event] = []

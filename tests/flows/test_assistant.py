@@ -6,11 +6,11 @@ from project import Project, make_tiny_project
 from tiny_stages import TRAINING
 from workspace import ENCODERS, make_params, make_workspace
 
-from tasks.data import PreparedData
-from tasks.paths import Paths
-from tasks.teaching.output_store import OutputStore
+from tasks.data.prepared import PreparedData
+from tasks.runner.paths import Paths
+from tasks.teachers.logit_cache import LogitCache
 
-STAGES = ("teachers@assistant", "outputs_of_teachers@assistant", "propagate@small", "distil@small")
+STAGES = ("digests", "adopt_teacher@assistant", "cache_logits_of_teachers@assistant", "propagate@small", "distil@small")
 
 
 @pytest.fixture
@@ -18,9 +18,9 @@ def project(tmp_path, stage_environment) -> Project:
     """A teacher, `distilled` as it left its training, and `small`, which is to learn from it."""
     project = make_tiny_project(tmp_path)
     make_workspace(project.root)
-    small = {"init": "random", "model": ENCODERS["baseline"], "objective": {"labels": 1.0, "beta": 1.0}}
+    small = {"init": "random", "model": ENCODERS["baseline"], "objective": {"label_weight": 1.0, "beta": 1.0}}
     params = make_params(
-        teachers={"assistant": {"source": "model", "path": "models/distilled", "gives": "frames"}},
+        teachers={"assistant": {"source": "model", "path": "models/distilled", "output": "posteriors"}},
         students={"distilled": {**small, "teacher": "teacher"}, "small": {**small, "teacher": "assistant"}},
         student_training={**TRAINING, "epochs": 2},
     )
@@ -33,11 +33,11 @@ def test_an_assistants_outputs_are_stored_and_versioned(project: Project) -> Non
     for stage in STAGES:
         project.dvc("repro", "--single-item", stage)
     lock = project.lock()
-    (stored,) = lock["outputs_of_teachers@assistant"]["outs"]
+    (stored,) = lock["cache_logits_of_teachers@assistant"]["outs"]
     read = {dep["path"]: dep["md5"] for dep in lock["distil@small"]["deps"]}
     assert read["outputs/assistant"] == stored["md5"]
     train = PreparedData.load(Paths(project.root).prepared).split("train")
-    assert len(OutputStore(project.root / "outputs" / "assistant")) == len(train)
+    assert len(LogitCache(project.root / "outputs" / "assistant")) == len(train)
     scratch = project.root / "scratch" / "resume" / "distil-small"
     assert list(scratch.glob("*/resume.pt")), "where it would also keep outputs that it computed itself"
     assert not list(scratch.glob("*/outputs"))

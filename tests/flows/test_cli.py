@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from flows.checks import require_server
 from flows.cli import app
 
-COMMANDS = ("run", "schedule", "ui", "check", "table")
+COMMANDS = ("run", "schedule", "ui", "check", "schema", "results")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -27,6 +27,24 @@ def test_help_loads_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_schema_goes_to_a_file_or_to_standard_output(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(app, ["schema"]).exit_code == 0
+    written = (tmp_path / "params.schema.json").read_text(encoding="utf-8")
+    assert CliRunner().invoke(app, ["schema", "--out", "-"]).stdout == written
+    result = CliRunner().invoke(app, ["schema", "--out", "no/such.json"])
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "--out: no/such.json cannot be written: No such file or directory\n",
+    )
+
+
+def test_the_schema_needs_no_torch():
+    code = "import sys; from tasks.params.json_schema import schema_text; schema_text(); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 @pytest.mark.parametrize("command", [["run"], ["check"], ["ui"], ["schedule", "--cron", "0 3 * * *"]])
@@ -69,7 +87,7 @@ def test_a_run_with_nothing_to_do_starts_no_server_and_shows_the_table_and_the_l
 
 def test_a_table_that_is_not_there_is_an_error_that_says_what_makes_it(toy, monkeypatch):
     monkeypatch.chdir(toy.root)
-    result = CliRunner().invoke(app, ["table"])
+    result = CliRunner().invoke(app, ["results"])
     assert result.exit_code == 1
     assert "kd run" in result.stderr
 
@@ -81,7 +99,7 @@ def test_a_damaged_table_of_results_is_one_line(tmp_path, monkeypatch, content):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports" / "results.csv").write_bytes(content)
-    result = CliRunner().invoke(app, ["table"])
+    result = CliRunner().invoke(app, ["results"])
     assert result.exit_code == 1
     (line,) = result.stderr.splitlines()
     assert line.startswith("reports/results.csv is damaged (")
@@ -92,7 +110,7 @@ def test_a_damaged_table_of_results_is_one_line(tmp_path, monkeypatch, content):
 @pytest.mark.parametrize(
     "command",
     [["run", "--timeout-hours"], ["run", "--jobs"], ["run", "--retries"], ["study", "s.yaml", "--jobs"],
-     ["search", "s.yaml", "--jobs"], ["search", "s.yaml", "--trials"], ["ui", "--port"]],
+     ["tune", "s.yaml", "--jobs"], ["tune", "s.yaml", "--trials"], ["ui", "--port"]],
 )  # fmt: skip
 def test_numbers_that_make_no_sense_are_refused(tmp_path, monkeypatch, command, value):
     monkeypatch.chdir(tmp_path)
@@ -106,7 +124,7 @@ def test_cells_of_the_table_are_no_markup(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports" / "results.csv").write_text("model,role\n[/odd],[bold]b\n")
-    result = CliRunner().invoke(app, ["table"])
+    result = CliRunner().invoke(app, ["results"])
     assert result.exit_code == 0
     assert "[/odd]" in result.stdout
     assert "[bold]b" in result.stdout
@@ -120,14 +138,14 @@ def test_many_students_and_long_names_of_models_end_in_short_lines(toy, monkeypa
     (line, *_) = CliRunner().invoke(app, ["check"]).stdout.splitlines()
     assert line.startswith("params.yaml is valid: ")
     assert len(line) <= 500
-    result = CliRunner().invoke(app, ["listen", "x" * 5_000])
+    result = CliRunner().invoke(app, ["transcribe-testset", "x" * 5_000])
     assert (result.exit_code, result.stderr) == (2, "MODEL: File name too long: name a folder, or a model of the hub\n")
 
 
 @pytest.mark.parametrize(
     "damage", [b"name: \xff\n", b"name: a\nname: b\n", b"name: !!python/name:os.system x\n", b"[["]
 )
-@pytest.mark.parametrize("command", [["run"], ["check"], ["ui"], ["study", "params.yaml"], ["search", "params.yaml"]])
+@pytest.mark.parametrize("command", [["run"], ["check"], ["ui"], ["study", "params.yaml"], ["tune", "params.yaml"]])
 def test_a_file_that_yaml_cannot_build_is_one_line_for_every_command(tmp_path, monkeypatch, command, damage):
     (tmp_path / "params.yaml").write_bytes(damage)
     monkeypatch.chdir(tmp_path)
@@ -154,7 +172,7 @@ def test_parameters_inside_a_study_or_a_search_are_looked_at_before_they_are_rea
     search.write_text(
         f"name: s\nstudent: a\ntrials: 1\nspace: {{students.a.init: {{choices: [x]}}}}\nparams: {params}\n"
     )
-    for command in (["study", str(study)], ["search", str(search)]):
+    for command in (["study", str(study)], ["tune", str(search)]):
         result = CliRunner().invoke(app, command)
         assert result.exit_code == 2
         assert line in result.stderr
@@ -169,3 +187,10 @@ def test_a_dead_prefect_server_is_one_line_that_names_the_variable(monkeypatch, 
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("PREFECT_API_URL: no Prefect server answers at ")
     assert len(line) <= 500
+
+
+@pytest.mark.parametrize(("old", "new"), [("search", "tune"), ("table", "results"), ("listen", "transcribe-testset")])
+def test_a_command_by_its_old_name_says_the_new_one(old, new):
+    result = CliRunner().invoke(app, [old, "anything", "--option"])
+    assert result.exit_code == 2
+    assert result.stderr == f"kd {old} is renamed to `kd {new}`\n"

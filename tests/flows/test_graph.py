@@ -4,7 +4,7 @@ import pytest
 
 from flows.estimate import expected_seconds, seconds_left, stage_label, with_progress
 from flows.graph import Graph, Node
-from tasks.timings import Timing, add_timing
+from tasks.runner.stage_durations import Timing, add_timing
 
 GRAPH = Graph(
     [
@@ -58,7 +58,7 @@ def test_what_a_stage_says_itself_counts_more_than_its_past_and_counts_for_its_l
         {"teacher": 99.0, "report": 3.0},
         {"teacher": 10.0, "distil@a": 20.0},
         {"teacher": 5.0, "distil@a": 40.0},
-        ["teacher", "distil@a", "distil@b", "report", "measure"],
+        ["teacher", "distil@a", "distil@b", "report", "profile"],
     )
     assert found == {"teacher": 15.0, "distil@a": 60.0, "distil@b": 60.0, "report": 3.0}
 
@@ -67,18 +67,18 @@ def test_expected_times_come_from_the_last_run_or_from_stages_alike(tmp_path):
     for seconds in (50.0, 20.0):
         add_timing(tmp_path, Timing("distil/baseline", 0.0, seconds))
     add_timing(tmp_path, Timing("export/teacher", 0.0, 2.0))
-    found = expected_seconds(tmp_path, ["distil@baseline", "distil@new", "export_teacher", "measure"])
+    found = expected_seconds(tmp_path, ["distil@baseline", "distil@new", "export_teacher", "profile"])
     start_up = found["distil@baseline"] - 20.0
     assert 0 < start_up < 10
     assert found["distil@new"] == 35.0 + start_up
     assert found["export_teacher"] == 2.0 + start_up
-    assert "measure" not in found
+    assert "profile" not in found
 
 
 def test_stages_have_one_name_for_dvc_and_one_for_mlflow():
     assert [stage_label(s) for s in ("distil@a", "outputs_of_teachers@big", "export_teacher", "teacher")] == [
         "distil/a",
-        "outputs/big",
+        "cache_logits/big",
         "export/teacher",
         "teacher",
     ]

@@ -9,7 +9,7 @@ from project import PATIENCE_S, wait_for
 
 from flows.pipeline import pipeline
 
-LABELS = ("students.baseline.objective.labels", 0.5)
+LABELS = ("students.baseline.objective.label_weight", 0.5)
 SIGNALS = {
     "Ctrl-C": ("distil-baseline", LABELS, signal.SIGINT),
     "SIGTERM": ("evaluate-baseline", ("evaluation.confidence", 0.9), signal.SIGTERM),

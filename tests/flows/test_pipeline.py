@@ -17,12 +17,12 @@ from tasks.tracking.pipeline_run import comparison_link, lock_digest
 from tasks.tracking.runs import tracking_uri
 
 CHANGED = {
-    "outputs",  # asks which students read them; what it computed before it finds again
+    "cache_logits",  # asks which students read them; what it computed before it finds again
     "propagate@distilled",
     "distil@distilled",
     "export@distilled",
     "evaluate@distilled",
-    "measure",
+    "profile",
     "report",
 }
 
@@ -41,7 +41,7 @@ def test_students_run_side_by_side_and_measure_alone(first_run):
     spans = spans_of(toy)
     overlapping = [(a, b) for a in spans for b in spans if a < b and overlap(spans[a], spans[b])]
     assert overlapping, "nothing ran in parallel"
-    assert not [pair for pair in overlapping if "measure" in pair]
+    assert not [pair for pair in overlapping if "profile" in pair]
 
 
 def test_one_students_parameter_reruns_its_branch_and_back_restores_it(finished):
@@ -77,7 +77,7 @@ def test_a_failure_is_explained_stops_its_branch_only_and_the_rest_runs_later(fi
     finished.forget()
     finished.order("distil-distilled")
     verdicts = pipeline(root=str(finished.root), retries=0)
-    assert set(verdicts) == CHANGED - {"outputs", "propagate@distilled"}
+    assert set(verdicts) == CHANGED - {"cache_logits", "propagate@distilled"}
     assert "RUNNING" not in finished.statuses()
 
 
@@ -110,7 +110,7 @@ def test_after_a_student_is_gone_the_second_run_is_nothing(finished):
     params = params_of(finished)
     del params["students"]["distilled"]
     (finished.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    assert set(pipeline(root=str(finished.root))) == {"outputs", "measure", "report"}
+    assert set(pipeline(root=str(finished.root))) == {"cache_logits", "profile", "report"}
     assert not (finished.root / "exports" / "distilled").exists()
     assert pipeline(root=str(finished.root)) == {}
 

@@ -9,10 +9,10 @@ import pytest
 from project import PATIENCE_S, TRAINING, Project, kill_family, make_tiny_project, wait_for
 
 from flows.graph import look
-from tasks.spool import SpoolReader
+from tasks.runner.event_log import EventReader
 
 KINDS = (
-    "corpus", "preprocess", "teacher", "outputs", "propagate", "distil", "export", "evaluate", "measure", "report",
+    "corpus", "preprocess", "teacher", "cache_logits", "propagate", "distil", "export", "evaluate", "profile", "report",
 )  # fmt: skip
 TRAINED = ("teacher", "distil")
 
@@ -85,7 +85,7 @@ def test_stages_that_the_flow_forked_left_what_plain_ones_leave(tmp_path, undist
     """Down to the last bit: DVC alone starts each in a process of its own."""
     project = Project(tmp_path / "project")
     shutil.copytree(undisturbed.root, project.root, symlinks=True)
-    stages = ("preprocess", "teacher", "outputs", "propagate@sliced", "distil@sliced", "export@sliced")
+    stages = ("preprocess", "teacher", "cache_logits", "propagate@sliced", "distil@sliced", "export@sliced")
     project.dvc("repro", "-q", "--force", "--single-item", *stages)
     assert {stage: project.lock()[stage] for stage in stages} == {stage: undisturbed.lock()[stage] for stage in stages}
 
@@ -110,7 +110,7 @@ def finish(project: Project, server: str) -> str:
 def under_way(project: Project, flow: int, kind: str, said: str) -> bool:
     """Whether a stage of this kind, run by this flow's process, has told so much (start, metrics) but not its end."""
     spools = (project.root / "scratch" / "events").glob(f"flow-{flow}-*/{kind}*.jsonl")
-    told = [[event["event"] for event in SpoolReader(spool).new_events()] for spool in spools]
+    told = [[event["event"] for event in EventReader(event_log).new_events()] for event_log in spools]
     return any(said in events and "end" not in events for events in told)
 
 

@@ -98,6 +98,6 @@ def healthy(port):
 
 
 def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    with socket.socket() as transcriber:
+        transcriber.bind(("127.0.0.1", 0))
+        return transcriber.getsockname()[1]

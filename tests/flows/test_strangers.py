@@ -9,7 +9,7 @@ from flows.cli import app
 from flows.graph import look
 from flows.pipeline import PipelineError, pipeline
 from flows.strangers import strangers
-from tasks.scratch import note_begun
+from tasks.runner.resume import note_begun
 
 PLACES = ("models/teacher", "exports/distilled", "data/raw", "models/initial/distilled", "reports/cards")
 

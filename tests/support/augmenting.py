@@ -3,7 +3,7 @@
 import torch
 from torch import Generator, Tensor
 
-from kd.settings.frontend import AugmentSettings
+from kd.config.frontend import AugmentSettings
 
 OFF = AugmentSettings(
     time_masks=0, frequency_masks=0, speeds=(), room_share=0, noise_share=0, telephone_share=0, noise_snr_db=(5.0, 25.0)

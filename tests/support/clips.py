@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tasks.listeners import Clip
+from tasks.teachers.transcribers import Clip
 
 
 def make_clip(name: str, samples: np.ndarray, rate_hz: int = 16_000) -> Clip:

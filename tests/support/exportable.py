@@ -5,16 +5,16 @@ from typing import Any
 import torch
 from pydantic import TypeAdapter
 
+from kd.config.frontend import FrontEndSettings
+from kd.config.models import EncoderSettings, ModelSettings
 from kd.models import build
-from kd.settings.frontend import FrontEndSettings
-from kd.settings.models import EncoderSettings, ModelSettings
-from kd.text import Vocabulary
+from kd.text.vocabulary import Vocabulary
 from tasks.checkpoint import Checkpoint
 
 ENCODERS: dict[str, dict[str, Any]] = {
     "gru": {"family": "rnn", "cell": "gru", "stem": 4, "width": 8, "layers": 2, "hidden": 6},
     "lstm": {"family": "rnn", "cell": "lstm", "stem": 4, "width": 8, "layers": 1, "hidden": 6},
-    "one-way gru": {"family": "rnn", "two_way": False, "stem": 4, "width": 8, "layers": 1, "hidden": [5]},
+    "one-way gru": {"family": "rnn", "bidirectional": False, "stem": 4, "width": 8, "layers": 1, "hidden": [5]},
     "cnn": {"family": "cnn", "stem": 4, "width": 8, "layers": 2, "hidden": [6, 9], "subsampling": 2},
     "conformer": {
         "family": "conformer", "stem": 4, "width": 8, "layers": 1, "heads": 2, "head_dim": 4,

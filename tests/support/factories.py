@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kd.config.models import ModelSettings
+from kd.config.propagation import DataDriven
 from kd.models import Recogniser, build
-from kd.propagation.evidence import gather
-from kd.settings.models import ModelSettings
-from kd.settings.propagation import DataDriven
+from kd.propagation.calibration import gather
 
 NUM_FEATURES = 16
 NUM_OUTPUTS = 6
@@ -20,10 +20,10 @@ ENCODERS: dict[str, dict[str, Any]] = {
     "gru": {"family": "rnn", "cell": "gru", "stem": 8, "width": 12, "layers": 3, "hidden": [10, 7, 6]},
     "lstm": {"family": "rnn", "cell": "lstm", "stem": 8, "width": 12, "layers": 2, "hidden": [10, 7]},
     "gru-one-way": {
-        "family": "rnn", "cell": "gru", "two_way": False, "stem": 8, "width": 12, "layers": 2, "hidden": 9,
+        "family": "rnn", "cell": "gru", "bidirectional": False, "stem": 8, "width": 12, "layers": 2, "hidden": 9,
     },
     "lstm-one-way": {
-        "family": "rnn", "cell": "lstm", "two_way": False, "stem": 7, "width": 9, "layers": 2, "hidden": 8,
+        "family": "rnn", "cell": "lstm", "bidirectional": False, "stem": 7, "width": 9, "layers": 2, "hidden": 8,
     },
     "conformer": {
         "family": "conformer", "stem": 8, "width": 12, "layers": 3, "heads": [3, 4, 3], "head_dim": 4,
@@ -33,7 +33,7 @@ ENCODERS: dict[str, dict[str, Any]] = {
         "family": "cnn", "causal": True, "stem": 8, "width": 12, "layers": 2, "hidden": [10, 7], "kernel": 5,
     },
     "gru-causal": {
-        "family": "rnn", "causal": True, "two_way": False, "stem": 8, "width": 12, "layers": 2, "hidden": [10, 7],
+        "family": "rnn", "causal": True, "bidirectional": False, "stem": 8, "width": 12, "layers": 2, "hidden": [10, 7],
     },
     "conformer-causal": {
         "family": "conformer", "causal": True, "chunk_frames": 2, "left_chunks": 2, "stem": 8, "width": 12, "layers": 2,

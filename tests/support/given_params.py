@@ -24,10 +24,10 @@ def keep(**amounts: float) -> dict[str, Any]:
 
 
 def prune_units(*kinds: str, **amount: Any) -> dict[str, Any]:
-    return {"op": "prune_units", "kinds": list(kinds), **amount}
+    return {"op": "prune_units", "dims": list(kinds), **amount}
 
 
-GATES = {"how": "gates", "kinds": ["hidden"], "sparsity": 0.5, "epochs": 1}
+GATES = {"how": "gates", "dims": ["hidden"], "sparsity": 0.5, "epochs": 1}
 HALF = prune_units("hidden", sparsity=0.5)
 GRADUAL = {"how": "gradual", "epochs": 2, "steps": 2, "prune": HALF}
 GOOD: dict[str, Any] = {

@@ -20,7 +20,7 @@ REPO = Path(__file__).parents[2]
 KD = [sys.executable, "-c", "from flows.cli import main; main()"]
 PATIENCE_S = 600.0
 """How long a test waits for a process: for ever, but for one that hangs. A slow machine is no failure."""
-TIMED = {"measure", "report"}
+TIMED = {"profile", "report"}
 """Stages whose outputs hold times, and so differ from run to run."""
 
 OWN_FILES = (
@@ -127,7 +127,7 @@ def tiny_params() -> dict[str, Any]:
     params["preprocess"]["workers"] = 1
     params["teacher"] |= {"model": SMALL | {"layers": 2, "width": 8}, "training": TRAINING}
     params["student_training"] = TRAINING
-    objective = {"labels": 1.0, "beta": 1.0, "match": {"name": "soft_targets"}}
+    objective = {"label_weight": 1.0, "beta": 1.0, "distill": {"name": "soft_targets"}}
     cut = {"op": "slice", "keep": {"layers": 1, "width": 6}}
     params["students"] = {
         "baseline": {"init": "random", "model": SMALL, "teacher": "none"},

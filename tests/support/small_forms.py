@@ -7,9 +7,9 @@ from typing import Any
 
 from exportable import checkpoint_of
 
-from tasks.exported import TRACED_FRAMES, Exported, metadata
-from tasks.forms.convert import Quantiser, write_half
-from tasks.onnx_files import write_onnx
+from tasks.onnx.onnx_files import write_onnx
+from tasks.onnx.onnx_module import TRACED_FRAMES, Exported, metadata
+from tasks.onnx.quantise.convert import Quantiser, write_half
 
 
 @dataclass(frozen=True)

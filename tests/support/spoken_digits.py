@@ -12,16 +12,16 @@ import soundfile
 import soxr
 import torch
 
-from kd.frontend import LogMel
+from kd.audio.frontend import LogMel
+from kd.config.frontend import FrontEndSettings
+from kd.config.models import ModelSettings
 from kd.models import build
-from kd.settings.frontend import FrontEndSettings
-from kd.settings.models import ModelSettings
-from kd.text import Vocabulary
-from tasks import export
+from kd.text.vocabulary import Vocabulary
 from tasks.checkpoint import Checkpoint, save_checkpoint
-from tasks.corpora.phrases import DIGITS
+from tasks.data.corpora.phrases import DIGITS
 from tasks.params.pipeline import ExportParams, Params
-from tasks.paths import Paths
+from tasks.runner.paths import Paths
+from tasks.stages import export
 
 RATE_HZ = 16_000
 FSDD = Path(__file__).parents[3] / "shared" / "data" / "fsdd" / "wav"

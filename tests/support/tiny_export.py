@@ -4,10 +4,10 @@ from pathlib import Path
 
 from exportable import checkpoint_of
 
-from tasks import export
 from tasks.checkpoint import save_checkpoint
 from tasks.params.pipeline import ExportParams, Params
-from tasks.paths import Paths
+from tasks.runner.paths import Paths
+from tasks.stages import export
 
 
 def export_tiny(root: Path, encoder: str = "cnn", problem: str = "transcription", name: str = "tiny") -> Path:

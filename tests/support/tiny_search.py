@@ -8,7 +8,7 @@ import yaml
 
 HERE = "students.candidate."
 TEACHER = {"family": "cnn", "stem": 6, "width": 8, "layers": 2, "hidden": 8, "kernel": 3}
-TRAINING = {"epochs": 2, "batch_seconds": 10, "optimiser": {"name": "adam", "rate": 0.01}}
+TRAINING = {"epochs": 2, "batch_seconds": 10, "optimiser": {"name": "adam", "lr": 0.01}}
 
 
 def design(**changes: Any) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def design(**changes: Any) -> dict[str, Any]:
                 "init": "teacher",
                 "operators": [{"op": "slice", "keep": {"hidden": 4}}],
                 "teacher": "teacher",
-                "objective": {"labels": 1.0, "beta": 1.0},
+                "objective": {"label_weight": 1.0, "beta": 1.0},
             },
             "bystander": {"init": "random", "model": TEACHER, "teacher": "none"},
         },

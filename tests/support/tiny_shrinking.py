@@ -7,14 +7,14 @@ import torch
 from pydantic import TypeAdapter
 from tiny_training import tiny_batches, tiny_course
 
+from kd.config.models import ModelSettings
+from kd.config.propagation import DataDriven
+from kd.config.scheduled import Shrink
+from kd.config.training import TrainingSettings
 from kd.models import Recogniser, build
 from kd.propagation.budget import Cost
-from kd.propagation.evidence import Loss, gather
-from kd.settings.models import ModelSettings
-from kd.settings.propagation import DataDriven
-from kd.settings.shrinking import Shrink
-from kd.settings.training import TrainingSettings
-from kd.shrinking import fit_and_shrink, restored
+from kd.propagation.calibration import Loss, gather
+from kd.propagation.scheduled import fit_and_shrink, restored
 from kd.training import Epoch
 
 KINDS = {
@@ -40,9 +40,9 @@ def shrink_of(how: str, *kinds: str) -> Shrink:
     """Settings of a way to remove units of these kinds, or weights where there are none."""
     data = dict((UNITS if kinds else WEIGHTS)[how])
     if kinds and "prune" in data:
-        data["prune"] = {**data["prune"], "kinds": kinds}
+        data["prune"] = {**data["prune"], "dims": kinds}
     elif kinds:
-        data["kinds"] = kinds
+        data["dims"] = kinds
     return ADAPTER.validate_python(data)
 
 

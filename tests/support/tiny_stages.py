@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 from workspace import ENCODERS, make_params
 
-from tasks import distil, propagate, teacher
 from tasks.checkpoint import load_checkpoint
 from tasks.params.pipeline import Params
-from tasks.paths import Paths
+from tasks.runner.paths import Paths
+from tasks.stages import distil, propagate, teacher
 
 T = TypeVar("T")
 
-TRAINING = {"epochs": 4, "batch_seconds": 2.5, "device": "cpu", "optimiser": {"name": "adam", "rate": 0.01}}
-LEARNS = {"labels": 1.0, "beta": 0.5}
+TRAINING = {"epochs": 4, "batch_seconds": 2.5, "device": "cpu", "optimiser": {"name": "adam", "lr": 0.01}}
+LEARNS = {"label_weight": 1.0, "beta": 0.5}
 
 
 class Killed(BaseException):
@@ -52,7 +52,12 @@ def stage_params(problem: str, **changes: Any) -> Params:
         "baseline": {**small, "teacher": "none"},
         "distilled": {**small, "teacher": "teacher", "objective": LEARNS},
         "sliced": {"init": "teacher", "operators": [cut], "teacher": "teacher", "objective": LEARNS},
-        "pruned": {"init": "sliced", "operators": [thin], "teacher": "teacher", "objective": {"labels": 0, "beta": 1}},
+        "pruned": {
+            "init": "sliced",
+            "operators": [thin],
+            "teacher": "teacher",
+            "objective": {"label_weight": 0, "beta": 1},
+        },
     }
     trained = {"source": "train", "model": ENCODERS["teacher"], "training": TRAINING}
     values = {"teacher": trained, "students": students, "student_training": TRAINING, **changes}

@@ -10,10 +10,10 @@ from accelerate import Accelerator
 from factories import NUM_FEATURES, NUM_OUTPUTS, make_model
 from torch import Tensor
 
+from kd.config.losses import ObjectiveSettings
+from kd.config.training import TrainingSettings
 from kd.models import Recogniser
-from kd.settings.losses import ObjectiveSettings
-from kd.settings.training import TrainingSettings
-from kd.training import Batches, Course, Epoch, Inputs, Objective, fit
+from kd.training import Batches, Epoch, Inputs, Objective, TrainingTask, fit
 
 
 def tiny_inputs(problem: str, seed: int, teacher: Recogniser | None = None) -> Inputs:
@@ -59,13 +59,13 @@ def tiny_settings(**changes: Any) -> TrainingSettings:
 
 def tiny_fit(model: Recogniser, settings: TrainingSettings | None = None, **changes: Any) -> Iterator[Epoch]:
     """`fit` on labels alone; changes replace its arguments and its course's, among them `objective` as settings."""
-    course, arguments = tiny_course(model, settings, **changes)
-    return fit(model, course, **arguments)
+    task, arguments = tiny_course(model, settings, **changes)
+    return fit(model, task, **arguments)
 
 
 def tiny_course(
     model: Recogniser, settings: TrainingSettings | None = None, **changes: Any
-) -> tuple[Course, dict[str, Any]]:
+) -> tuple[TrainingTask, dict[str, Any]]:
     """A course of labels alone with the changes that it knows, and those that are left."""
     problem, settings = model.settings.problem, settings or tiny_settings()
     given: dict[str, Any] = {
@@ -74,10 +74,10 @@ def tiny_course(
         "accelerator": Accelerator(cpu=True, mixed_precision=settings.precision),
     }
     objective = Objective(changes.pop("objective", ObjectiveSettings()), problem)
-    known = {field.name for field in fields(Course)}
+    known = {field.name for field in fields(TrainingTask)}
     given |= {name: value for name, value in changes.items() if name in known}
     left = {name: value for name, value in changes.items() if name not in known}
-    return Course(objective, settings=settings, **given), left
+    return TrainingTask(objective, settings=settings, **given), left
 
 
 def weights_of(model: Recogniser) -> dict[str, Tensor]:

@@ -14,33 +14,34 @@ from accelerate.state import PartialState
 from safetensors.torch import save_file
 from workspace import ENCODERS, FRONTEND
 
-from kd.frontend import LogMel
+from kd.audio.frontend import LogMel
+from kd.config.frontend import AugmentSettings
+from kd.config.losses import ObjectiveSettings
+from kd.config.models import ModelSettings
+from kd.config.training import TrainingSettings
 from kd.models import build
-from kd.posteriors import Codec
-from kd.settings.frontend import AugmentSettings
-from kd.settings.losses import ObjectiveSettings
-from kd.settings.models import ModelSettings
-from kd.settings.training import TrainingSettings
-from tasks.data import PreparedData
-from tasks.inputs import TeacherOutputs
-from tasks.paths import Paths
-from tasks.teaching.frame_teacher import load_frame_teacher
-from tasks.teaching.teacher_outputs import open_stored
-from tasks.teaching.teacher_pass import views
-from tasks.teaching.teacher_states import LiveStates
-from tasks.training import Run, Trained, feature_statistics, train
-from tasks.watch import Silent
+from kd.teachers.codec import Codec
+from tasks.data.prepared import PreparedData
+from tasks.runner.paths import Paths
+from tasks.runner.reporter import NullReporter
+from tasks.teachers.frame_teacher import load_frame_teacher
+from tasks.teachers.logits import open_stored
+from tasks.teachers.teacher_pass import views
+from tasks.teachers.teacher_states import LiveStates
+from tasks.training.batches import TeacherOutputs
+from tasks.training.new_model import feature_statistics
+from tasks.training.train import Run, Trained, train
 
 GRU = {**ENCODERS["teacher"], "cell": "gru", "dropout": 0.0}
 CNN = {"family": "cnn", "stem": 8, "width": 12, "layers": 2, "hidden": 10, "kernel": 5, "dropout": 0.0}
 OFF = AugmentSettings(time_masks=0, frequency_masks=0)
-TAUGHT = ObjectiveSettings(labels=1.0, beta=0.5)
+TAUGHT = ObjectiveSettings(label_weight=1.0, beta=0.5)
 BESIDE = ObjectiveSettings.model_validate({
     "beta": 0.5,
-    "match": [{"name": "soft_targets"}, {"name": "hypotheses", "n_best": 2, "beam": 4}],
-    "itself": [{"name": "intermediate_ctc", "head": "own", "imitate": 0.5}],
+    "distill": [{"name": "soft_targets"}, {"name": "hypotheses", "n_best": 2, "beam": 4}],
+    "self_distillation": [{"name": "intermediate_ctc", "head": "own", "imitate": 0.5}],
 })  # fmt: skip
-STATES = ObjectiveSettings.model_validate({"beta": 0.5, "match": [{"name": "soft_targets"}, {"name": "features"}]})
+STATES = ObjectiveSettings.model_validate({"beta": 0.5, "distill": [{"name": "soft_targets"}, {"name": "features"}]})
 
 
 def train_student(
@@ -54,17 +55,17 @@ def train_student(
     model = build(ModelSettings.model_validate(settings))
     model.set_statistics(*feature_statistics(model, data, data.split("train"), frontend, 2.0))
     training = {
-        "epochs": 3, "batch_seconds": 2.0, "device": "cpu", "clip_norm": 1.0,
-        "optimiser": {"name": "sgd", "rate": 0.05}, "schedule": {"name": "constant"}, **changes,
+        "epochs": 3, "batch_seconds": 2.0, "device": "cpu", "max_grad_norm": 1.0,
+        "optimiser": {"name": "sgd", "lr": 0.05}, "schedule": {"name": "constant"}, **changes,
     }  # fmt: skip
 
     def outputs(_: Accelerator) -> TeacherOutputs:
         if objective.reads_states:
             return LiveStates(teacher, objective, model.settings.encoder)
-        return open_stored(paths.outputs("teacher"), codec, teacher, data, views(OFF), Silent())
+        return open_stored(paths.outputs("teacher"), codec, teacher, data, views(OFF), NullReporter())
 
     run = Run(model, frontend, data, objective, TrainingSettings.model_validate(training), OFF, outputs)
-    return train(run, Silent())
+    return train(run, NullReporter())
 
 
 def main(folder: Path, name: str) -> None:

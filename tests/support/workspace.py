@@ -14,15 +14,15 @@ import numpy as np
 import pandas as pd
 import torch
 
+from kd.config.frontend import FrontEndSettings
+from kd.config.models import ModelSettings
 from kd.models import build
-from kd.settings.frontend import FrontEndSettings
-from kd.settings.models import ModelSettings
-from kd.text import Vocabulary
+from kd.text.vocabulary import Vocabulary
 from tasks.checkpoint import Checkpoint, save_checkpoint
+from tasks.data.preparation.card import Card, write_card
+from tasks.data.preparation.store import StoredUtterance
 from tasks.params.pipeline import Params, parse_params
-from tasks.paths import Paths
-from tasks.preparation.card import Card, write_card
-from tasks.preparation.store import StoredUtterance
+from tasks.runner.paths import Paths
 
 RATE_HZ = 8_000
 FRONTEND = FrontEndSettings(sample_rate_hz=RATE_HZ, num_mels=16)
@@ -43,7 +43,7 @@ def make_params(problem: str = "transcription", **changes: Any) -> Params:
     """Params of a teacher, a baseline and a distilled student; `changes` replace top-level keys."""
     units = {"units": {"kind": "characters"}} if problem == "transcription" else {}
     labels: dict[str, Any] = {"init": "random", "model": ENCODERS["baseline"], "teacher": "none"}
-    taught = {**labels, "teacher": "teacher", "objective": {"labels": 1.0, "beta": 0.5}}
+    taught = {**labels, "teacher": "teacher", "objective": {"label_weight": 1.0, "beta": 0.5}}
     return parse_params({
         "problem": {"kind": problem, **units},
         "corpus": {"kind": "manifest", "root": "corpora", "file": "m.csv"},
@@ -136,6 +136,6 @@ def _write_model(
     save_checkpoint(folder, checkpoint)
     with (folder / "history.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow(("epoch", "train_loss", "label_loss", "match_loss", "rate", "valid_error", "valid_loss"))
+        table.writerow(("epoch", "train_loss", "label_loss", "distill_loss", "rate", "valid_error", "valid_loss"))
         for epoch in (1, 2, 3):
             table.writerow((epoch, 9 / epoch, 9 / epoch, 0.0, 0.002, 0.9 / epoch, 8 / epoch))

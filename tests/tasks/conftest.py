@@ -11,9 +11,9 @@ import pytest
 import soundfile
 import yaml
 
-from tasks import corpus, preprocess
 from tasks.params.pipeline import Params, parse_params
-from tasks.paths import Paths
+from tasks.runner.paths import Paths
+from tasks.stages import corpus, preprocess
 
 REPO = Path(__file__).parents[2]
 
@@ -59,8 +59,8 @@ class Project:
     def prepare(self, **sections: Any) -> dict[str, float]:
         """Run the stages corpus and preprocess."""
         params = self.params(**sections)
-        corpus.run(params, self.paths, watch=self)
-        return preprocess.run(params, self.paths, watch=self)
+        corpus.run(params, self.paths, reporter=self)
+        return preprocess.run(params, self.paths, reporter=self)
 
     def table(self) -> pd.DataFrame:
         return pd.read_parquet(self.paths.prepared / "utterances.parquet")

@@ -9,8 +9,8 @@ from factories import ENCODERS, NUM_FEATURES, NUM_OUTPUTS, make_model, outputs
 from safetensors.torch import load_file, save_file
 
 import tasks.checkpoint
-from kd.settings.frontend import FrontEndSettings
-from kd.text import Vocabulary
+from kd.config.frontend import FrontEndSettings
+from kd.text.vocabulary import Vocabulary
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 FRONTEND = FrontEndSettings(num_mels=NUM_FEATURES, sample_rate_hz=8_000)

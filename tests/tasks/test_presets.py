@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from kd.config.models import EncoderSettings, ModelSettings
+from kd.config.propagation import Magnitude
 from kd.models import Recogniser, build
 from kd.propagation import Propagated, propagate
-from kd.settings.models import EncoderSettings, ModelSettings
-from kd.settings.propagation import Magnitude
 from tasks.params.pipeline import Params, TrainedTeacher, load_params
 
 REPO = Path(__file__).parents[2]

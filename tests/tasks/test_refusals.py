@@ -13,10 +13,10 @@ import soundfile
 from tiny_export import export_tiny
 
 from kd.runtime.program import main
-from tasks.corpora.phrases import read_phrases
-from tasks.preparation.audio import listen, locate
-from tasks.preparation.quarantine import RejectedError
-from tasks.tables import Columns, read_table
+from tasks.data.corpora.phrases import read_phrases
+from tasks.data.preparation.audio import listen, locate
+from tasks.data.preparation.quarantine import RejectedError
+from tasks.data.tables import Columns, read_table
 
 RATE = 16_000
 DOCS = Path(__file__).parents[2] / "docs" / "refusals.md"

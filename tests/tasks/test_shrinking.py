@@ -9,17 +9,17 @@ import pytest
 from tiny_stages import LEARNS, Killed, KillingWatch, run_student, stage_params
 from workspace import ENCODERS, make_workspace
 
-from tasks import distil
 from tasks.checkpoint import load_checkpoint
 from tasks.params.pipeline import Params
-from tasks.paths import Paths
+from tasks.runner.paths import Paths
+from tasks.stages import distil
 
 WAYS: dict[str, dict[str, Any]] = {
-    "gates": {"how": "gates", "kinds": ["hidden"], "sparsity": 0.5, "of": "units", "epochs": 2},
+    "gates": {"how": "gates", "dims": ["hidden"], "sparsity": 0.5, "of": "units", "epochs": 2},
     "taylor": {
         "how": "gradual", "epochs": 2, "steps": 2,
         "prune": {
-            "op": "prune_units", "kinds": ["hidden"], "sparsity": 0.5, "importance": {"by": "taylor", "batches": 2},
+            "op": "prune_units", "dims": ["hidden"], "sparsity": 0.5, "importance": {"by": "taylor", "batches": 2},
         },
     },
     "weights": {"how": "l1", "sparsity": 0.5, "epochs": 2},
@@ -56,7 +56,7 @@ def test_a_killed_student_ends_as_small_as_one_that_was_not(way: str, problem: s
 
 def test_a_student_shrinks_while_it_imitates_its_teachers_states(tmp_path: Path) -> None:
     paths = make_workspace(tmp_path, "keyword")
-    objective = {"labels": 1.0, "beta": 0.5, "match": [{"name": "soft_targets"}, {"name": "features"}]}
+    objective = {"label_weight": 1.0, "beta": 0.5, "distill": [{"name": "soft_targets"}, {"name": "features"}]}
     params = params_of("gates", "keyword", objective=objective)
     run_student(params, paths, "one")
     assert load_checkpoint(paths.model("one")).model.settings.encoder.model_dump()["hidden"] == (4,)

@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 import torch
 
+from kd.config.models import ModelSettings
 from kd.models import build
 from kd.runtime.program import main
-from kd.settings.models import ModelSettings
-from tasks import evaluate, export
 from tasks.checkpoint import Checkpoint, save_checkpoint
-from tasks.data import PreparedData
+from tasks.data.prepared import PreparedData
+from tasks.stages import evaluate, export
 
 ENCODER = {"family": "cnn", "stem": 8, "width": 16, "layers": 1, "hidden": 16, "kernel": 3}
 

@@ -1,4 +1,4 @@
-"""No file that a program of ours reads is ever half written: who writes past `tasks.fresh` is named here, with why."""
+"""No file that a program of ours reads is ever half written: who writes past `atomic_io` is named here, with why."""
 
 import ast
 from collections.abc import Iterator
@@ -22,21 +22,21 @@ OF_MODULES = {
 EXCEPTIONS = {
     "tasks/drawing.py": "its callers open the file, whole",
     "kd/runtime/files.py": "the same for the runtime, which imports nothing of tasks",
-    "tasks/preprocess.py": "within the fresh folder of data/prepared",
-    "tasks/preparation/store.py": "within the fresh folder of data/prepared",
-    "tasks/corpora/raw.py": "within the fresh folder of data/raw",
-    "tasks/corpora/synthetic.py": "within the fresh folder of data/raw",
-    "tasks/teaching/adoption.py": "within the fresh folder of models/NAME",
-    "tasks/features.py": "within a folder that is synced, and renamed when it is whole",
-    "tasks/corpora/fetch.py": "within a temporary folder, and renamed when it is whole",
-    "tasks/listeners/command.py": "within a temporary folder",
-    "tasks/fresh_process.py": "a temporary file",
-    "tasks/timings.py": "a journal: the reader leaves out a line without its end",
-    "tasks/spool.py": "a journal: the reader leaves out a line without its end, or damaged",
-    "tasks/listeners/cache.py": "a journal: the reader leaves out damaged lines",
-    "tasks/teaching/output_store.py": "a journal: whole lines of the index say what counts of the frames",
-    "tasks/search/loop.py": "a log for people",
-    "flows/search.py": "a log for people",
+    "tasks/stages/preprocess.py": "within the fresh folder of data/prepared",
+    "tasks/data/preparation/store.py": "within the fresh folder of data/prepared",
+    "tasks/data/corpora/raw.py": "within the fresh folder of data/raw",
+    "tasks/data/corpora/synthetic.py": "within the fresh folder of data/raw",
+    "tasks/teachers/adopt_frame_teacher.py": "within the fresh folder of models/NAME",
+    "tasks/training/feature_cache.py": "within a folder that is synced, and renamed when it is whole",
+    "tasks/data/corpora/fetch.py": "within a temporary folder, and renamed when it is whole",
+    "tasks/teachers/transcribers/command.py": "within a temporary folder",
+    "tasks/onnx/cold_start.py": "a temporary file",
+    "tasks/runner/stage_durations.py": "a journal: the reader leaves out a line without its end",
+    "tasks/runner/event_log.py": "a journal: the reader leaves out a line without its end, or damaged",
+    "tasks/teachers/transcribers/cache.py": "a journal: the reader leaves out damaged lines",
+    "tasks/teachers/logit_cache.py": "a journal: whole lines of the index say what counts of the frames",
+    "tasks/experiments/tune/loop.py": "a log for people",
+    "flows/tune.py": "a log for people",
     "flows/study.py": "a log for people",
 }
 
@@ -89,7 +89,9 @@ def sources() -> Iterator[tuple[str, ast.AST]]:
 def test_whoever_writes_a_file_writes_it_whole():
     found = {f"{file}:{call.lineno}: {ast.unparse(call.func)}" for file, tree in sources() for call in written(tree)}
     strange = sorted(place for place in found if place.partition(":")[0] not in EXCEPTIONS)
-    assert not strange, f"write these by tasks.fresh.write_whole or whole_file, or say here why not: {strange}"
+    assert not strange, (
+        f"write these by tasks.runner.atomic_io.write_whole or whole_file, or say here why not: {strange}"
+    )
 
 
 def test_no_exception_is_left_over():

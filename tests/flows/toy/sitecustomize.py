@@ -4,6 +4,6 @@ import sys
 from pathlib import Path
 
 if "tasks" in sys.orig_argv and Path("toy").exists():
-    import tasks.harness
+    import tasks.runner.harness
 
-    tasks.harness.STAGES.update(dict.fromkeys(tasks.harness.STAGES, "toy_stages"))
+    tasks.runner.harness.STAGES.update(dict.fromkeys(tasks.runner.harness.STAGES, "toy_stages"))

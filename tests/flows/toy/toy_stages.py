@@ -9,11 +9,11 @@ import json
 import time
 from pathlib import Path
 
-from tasks.paths import Paths
-from tasks.stagespec import look_up, read_spec
+from tasks.runner.dvc_graph import look_up, read_spec
+from tasks.runner.paths import Paths
 
 
-def run(params, paths: Paths, name: str, watch) -> dict[str, float]:
+def run(params, paths: Paths, name: str, reporter) -> dict[str, float]:
     import os
 
     command = os.environ["DVC_STAGE"].partition("@")[0].removesuffix("_teacher")
@@ -26,16 +26,16 @@ def run(params, paths: Paths, name: str, watch) -> dict[str, float]:
         files = sorted(dep.rglob("*")) if dep.is_dir() else [dep]
         content.update(b"".join(file.read_bytes() for file in files if file.is_file()))
     content.update(json.dumps([look_up(values, key) for key in spec.params]).encode())
-    resumed = work(paths.root, label, watch)
+    resumed = work(paths.root, label, reporter)
     write(paths, command, name, content.hexdigest(), size_mib(paths.root, label))
     note(paths.root, label, "resumed" if resumed else "end")
     return {"answer": 42.0}
 
 
-def work(root: Path, label: str, watch) -> bool:
+def work(root: Path, label: str, reporter) -> bool:
     """Do as ordered, one step after another, keeping how far we came; whether an earlier try had begun."""
     order = orders(root, label)
-    state = watch.scratch / "step"
+    state = reporter.scratch / "step"
     resumed = state.is_file()
     if order[:1] == ["fail"] and not (order[1:] == ["once"] and resumed):
         state.write_text("0")
@@ -43,10 +43,10 @@ def work(root: Path, label: str, watch) -> bool:
         raise ValueError(f"{label} was ordered to fail")
     steps = int(float(order[1]) * 10) if order[:1] == ["sleep"] else 1
     done = int(state.read_text()) if resumed else 0
-    for step in watch.progress(range(done, steps), label="steps"):
+    for step in reporter.progress(range(done, steps), label="steps"):
         time.sleep(0.1 if order[:1] == ["sleep"] else 0)
         state.write_text(str(step + 1))
-        watch.metrics({"loss": 1 / (step + 1)}, step)
+        reporter.metrics({"loss": 1 / (step + 1)}, step)
     return resumed
 
 
@@ -55,12 +55,12 @@ def write(paths: Paths, command: str, name: str, content: str, mib: int) -> None
         "corpus": paths.raw,
         "preprocess": paths.prepared,
         "teacher": paths.model("teacher"),
-        "outputs": paths.outputs("teacher"),
+        "cache_logits": paths.outputs("teacher"),
         "propagate": paths.initial(name),
         "distil": paths.model(name),
         "export": paths.export(name),
         "evaluate": paths.evaluation(name),
-        "measure": paths.reports,
+        "profile": paths.reports,
         "report": paths.reports,
     }
     if command == "distil":
@@ -73,7 +73,7 @@ def write(paths: Paths, command: str, name: str, content: str, mib: int) -> None
             (folder / table).write_text(content)
         error = int(content[:4], 16) / 2**16
         (folder / "metrics.json").write_text(json.dumps({"valid_error": error, "test_error": error, "size_bytes": 9}))
-    elif command == "measure":
+    elif command == "profile":
         (folder / "timings.json").write_text(json.dumps({"content": content, "at": time.time()}))
     elif command == "report":
         (folder / "report.html").write_text(content)

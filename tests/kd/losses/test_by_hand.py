@@ -6,27 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from kd.losses import (
-    blank_selected,
-    decoupled,
-    dist,
-    features,
-    guided_ctc,
-    relational,
-    shift_tolerant,
-    soft_targets,
-)
+from kd.config.losses import BlankSelected, Decoupled, Dist, Features, GuidedCTC, Relational, ShiftTolerant, SoftTargets
+from kd.losses import blank_selected, decoupled, dist, features, guided_ctc, relational, shift_tolerant, soft_targets
 from kd.losses.blank_selected import spoken_frames
-from kd.settings.losses import (
-    BlankSelected,
-    Decoupled,
-    Dist,
-    Features,
-    GuidedCTC,
-    Relational,
-    ShiftTolerant,
-    SoftTargets,
-)
 
 
 def logits(*probabilities: tuple[float, ...]) -> Tensor:

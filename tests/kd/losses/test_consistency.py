@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from kd.config.losses import ObjectiveSettings
+from kd.config.self_distillation import IntermediateCTC
 from kd.losses import SELF_LOSSES, ctc
 from kd.losses.consistency import consistency, intermediate_ctc, sequence_kl
-from kd.settings.itself import IntermediateCTC
-from kd.settings.losses import ObjectiveSettings
 
 LENGTHS = torch.tensor([6, 4, 1])
 TARGETS, SIZES = torch.tensor([[1, 2], [3, 3], [4, 0]]), torch.tensor([2, 2, 1])
@@ -32,10 +32,10 @@ def value(name: str, first: Tensor, second: Tensor, rows: slice = slice(None), l
 
 
 def test_every_entry_can_be_chosen() -> None:
-    settings = ObjectiveSettings.model_validate({"itself": [{"name": name} for name in SELF_LOSSES]})
-    assert {one.name for one in settings.itself} == set(SELF_LOSSES)
+    settings = ObjectiveSettings.model_validate({"self_distillation": [{"name": name} for name in SELF_LOSSES]})
+    assert {one.name for one in settings.self_distillation} == set(SELF_LOSSES)
     assert ObjectiveSettings.model_validate(settings.model_dump(mode="json")) == settings
-    assert settings.describe() == "labels + itself"
+    assert settings.describe() == "labels + self-distillation"
 
 
 @every_loss

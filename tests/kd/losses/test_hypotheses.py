@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from kd.hypotheses import Hypotheses, Row
+from kd.config.losses import FromHypotheses
 from kd.losses import MATCHING_LOSSES, cross_entropy
 from kd.losses.hypotheses import frames_needed_BN, from_hypotheses, from_labels
-from kd.settings.losses import FromHypotheses
-from kd.text import frames_needed
+from kd.teachers.hypotheses import Hypotheses, Row
+from kd.text.vocabulary import frames_needed
 
 SETTINGS = FromHypotheses(name="hypotheses")
 

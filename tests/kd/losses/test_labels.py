@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kd.losses import cross_entropy, ctc
-from kd.text import frames_needed
+from kd.text.vocabulary import frames_needed
 
 
 def by_brute_force(logits_TV: Tensor, targets: list[int]) -> float:

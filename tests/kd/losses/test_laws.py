@@ -8,10 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kd.hypotheses import Hypotheses
-from kd.losses import LABEL_LOSSES, MATCHING_LOSSES
-from kd.losses.frames import valid_frames
-from kd.settings.losses import (
+from kd.config.losses import (
     BlankSelected,
     Decoupled,
     Dist,
@@ -25,7 +22,10 @@ from kd.settings.losses import (
     SoftTargets,
     Tempered,
 )
-from kd.settings.schedules import PositiveRamp
+from kd.config.schedules import PositiveRamp
+from kd.losses import LABEL_LOSSES, MATCHING_LOSSES
+from kd.losses.frames import valid_frames
+from kd.teachers.hypotheses import Hypotheses
 
 CASES: dict[str, OneMatch] = {
     "soft_targets": SoftTargets(temperature=3.0),
@@ -80,7 +80,7 @@ def hypotheses(teacher: Tensor, n_best: int) -> Hypotheses:
 
 
 def test_every_entry_is_tested_and_can_be_chosen() -> None:
-    assert set(MATCHING_LOSSES) == {ObjectiveSettings(beta=1.0, match=s).matches[0].name for s in CASES.values()}
+    assert set(MATCHING_LOSSES) == {ObjectiveSettings(beta=1.0, distill=s).matches[0].name for s in CASES.values()}
 
 
 every_batch = pytest.mark.parametrize("drawn", [batch, confident])

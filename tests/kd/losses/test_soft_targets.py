@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
+from kd.config.losses import SoftTargets
 from kd.losses import soft_targets
-from kd.settings.losses import SoftTargets
 
 
 def test_by_hand() -> None:

@@ -4,8 +4,8 @@ import math
 
 import torch
 
+from kd.config.losses import SoftTargets
 from kd.losses.frames import tempered
-from kd.settings.losses import SoftTargets
 
 
 def test_by_hand() -> None:

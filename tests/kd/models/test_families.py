@@ -5,8 +5,8 @@ import torch
 from factories import CASES, ENCODERS, NUM_FEATURES, NUM_OUTPUTS, make_features, make_model
 from pydantic import ValidationError
 
+from kd.config.models import ModelSettings
 from kd.models import FAMILIES, Recogniser
-from kd.settings.models import ModelSettings
 
 every_case = pytest.mark.parametrize(("name", "problem"), CASES, ids=["-".join(case) for case in CASES])
 

@@ -7,10 +7,10 @@ import torch
 from factories import CASES, NUM_FEATURES, make_features, make_model
 from torch.nn import functional as F
 
-from kd.frontend import FLOOR, LogMel
+from kd.audio.frontend import FLOOR, LogMel
+from kd.config.frontend import FrontEndSettings
+from kd.config.models import ModelSettings
 from kd.models import level
-from kd.settings.frontend import FrontEndSettings
-from kd.settings.models import ModelSettings
 
 every_case = pytest.mark.parametrize(("name", "problem"), CASES)
 

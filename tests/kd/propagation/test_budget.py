@@ -9,8 +9,11 @@ import torch
 from factories import ENCODERS, make_model
 from torch import Tensor
 
-from kd.macs import count_params, macs_per_audio_second
+from kd.config.frontend import FrontEndSettings
+from kd.config.models import ModelSettings
+from kd.config.propagation import Budget, Calibrated, GeometricMedian, Kind, Magnitude, PruneUnits
 from kd.models import Recogniser, build
+from kd.models.macs import count_params, macs_per_audio_second
 from kd.propagation import Propagated, apply, propagate
 from kd.propagation.budget import (
     Cost,
@@ -23,9 +26,6 @@ from kd.propagation.budget import (
 )
 from kd.propagation.choice import comparable
 from kd.propagation.importance import score_units, weight_worth
-from kd.settings.frontend import FrontEndSettings
-from kd.settings.models import ModelSettings
-from kd.settings.propagation import Budget, Calibrated, GeometricMedian, Kind, Magnitude, PruneUnits
 
 FRONTEND = FrontEndSettings()
 
@@ -87,7 +87,7 @@ def test_a_budget_is_met_and_one_unit_more_would_not_meet_it(name: str, measure:
     before = {key: value.clone() for key, value in model.state_dict().items()}
     cost, kinds = Cost(MEASURES[measure]), kinds_of(model)
     most = halfway(model, cost)
-    operator = PruneUnits(op="prune_units", kinds=kinds, budget=Budget(**{measure: most}))
+    operator = PruneUnits(op="prune_units", dims=kinds, budget=Budget(**{measure: most}))
     found = propagate(Propagated(model), [operator], costs=lambda *_: cost).model
     assert cost.of(found.settings) <= most
     if measure == "params":
@@ -195,12 +195,12 @@ def test_the_kind_that_does_least_for_the_loss_goes_first(by: Literal["taylor", 
     budget = Budget(params=round(params(apply(model, bare).settings)))
     importance = Calibrated(by=by, batches=1)
     kinds = tuple(kind for kind in kinds_of(model) if kind != "layers")
-    operator = PruneUnits(op="prune_units", kinds=kinds, importance=importance, budget=budget, kinds_by="loss")
+    operator = PruneUnits(op="prune_units", dims=kinds, importance=importance, budget=budget, cross_dim="loss")
     found = propagate(Propagated(model), [operator], lambda *_: evidence, lambda *_: Cost(params))
     sizes = {d.name: d.size for d in model.dimensions()}
     left = {name: len(kept) for name, kept in found.kept[0].items()}
     assert left == {name: 1 if name in bare else sizes[name] for name in left}
-    thinned = operator.model_copy(update={"kinds_by": "alike"})
+    thinned = operator.model_copy(update={"cross_dim": "equal"})
     alike = propagate(Propagated(model), [thinned], lambda *_: evidence, lambda *_: Cost(params)).kept[0]
     assert all(len(alike[name]) > 1 for name in bare), "where kinds are alike none is known to be worth less"
 
@@ -227,7 +227,7 @@ def test_the_least_go_whatever_they_cost_and_no_more_than_must(name: str) -> Non
     [(1, "budget params 1 cannot be met by removing hidden: the smallest reachable is"), (10**9, "is met already")],
 )
 def test_what_cannot_be_is_refused(most: int, message: str) -> None:
-    operator = PruneUnits(op="prune_units", kinds=("hidden",), budget=Budget(params=most))
+    operator = PruneUnits(op="prune_units", dims=("hidden",), budget=Budget(params=most))
     with pytest.raises(ValueError, match=message):
         propagate(Propagated(make_model("cnn", "keyword")), [operator], costs=lambda *_: Cost(params))
     model = make_model("cnn", "keyword")
@@ -240,13 +240,13 @@ def test_a_budget_has_one_measure_and_is_the_only_amount() -> None:
     with pytest.raises(ValueError, match="give exactly one of params, size_bytes"):
         Budget(params=1, latency_ms=1.0)
     with pytest.raises(ValueError, match="only one of them"):
-        PruneUnits(op="prune_units", kinds=("hidden",), sparsity=0.5, budget=Budget(params=1))
+        PruneUnits(op="prune_units", dims=("hidden",), sparsity=0.5, budget=Budget(params=1))
     with pytest.raises(ValueError, match="remove scope"):
-        PruneUnits(op="prune_units", kinds=("hidden",), scope="layer", budget=Budget(params=1))
-    plain = PruneUnits(op="prune_units", kinds=("hidden",), sparsity=0.5)
+        PruneUnits(op="prune_units", dims=("hidden",), scope="layer", budget=Budget(params=1))
+    plain = PruneUnits(op="prune_units", dims=("hidden",), sparsity=0.5)
     assert "budget" not in plain.model_dump(), "studies are known by the hash of their params"
-    with pytest.raises(ValueError, match="kinds_by: loss needs a budget, and an importance that is of the loss"):
-        PruneUnits(op="prune_units", kinds=("hidden",), budget=Budget(params=1), kinds_by="loss")
-    within = PruneUnits(op="prune_units", kinds=("hidden",), budget=Budget(params=9))
+    with pytest.raises(ValueError, match="cross_dim: loss needs a budget, and an importance that is of the loss"):
+        PruneUnits(op="prune_units", dims=("hidden",), budget=Budget(params=1), cross_dim="loss")
+    within = PruneUnits(op="prune_units", dims=("hidden",), budget=Budget(params=9))
     assert within.model_dump()["budget"] == {"params": 9}
     assert PruneUnits.model_validate(within.model_dump()) == within

@@ -4,9 +4,9 @@ import pytest
 import torch
 from factories import make_model
 
+from kd.config.propagation import Kind, Scope
 from kd.models.dimensions import Dimension
 from kd.propagation.choice import comparable, keep_by_scope, with_worth_of_kinds, without_the_least
-from kd.settings.propagation import Kind, Scope
 
 
 def kept(scores: dict[str, list[float]], count: int) -> dict[str, list[int]]:

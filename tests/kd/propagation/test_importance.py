@@ -8,10 +8,7 @@ from factories import ENCODERS, make_features, make_model
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
-from kd.models import Axis, Dimension, Recogniser
-from kd.propagation.evidence import gather, input_sizes, mean_gradients, movement
-from kd.propagation.importance import CRITERIA, lamp, norm_scales, remoteness, score_units, unit_scores, weight_scores
-from kd.settings.propagation import (
+from kd.config.propagation import (
     Calibrated,
     GeometricMedian,
     Importance,
@@ -23,6 +20,9 @@ from kd.settings.propagation import (
     Random,
     Slice,
 )
+from kd.models import Axis, Dimension, Recogniser
+from kd.propagation.calibration import gather, input_sizes, mean_gradients, movement
+from kd.propagation.importance import CRITERIA, lamp, norm_scales, remoteness, score_units, unit_scores, weight_scores
 
 WEIGHT = torch.tensor([[1.0, -2.0], [0.0, 0.5]])
 GRADIENT = torch.tensor([[-3.0, 0.5], [4.0, -1.0]])
@@ -152,7 +152,7 @@ def test_what_has_no_geometric_median_is_refused() -> None:
     with pytest.raises(ValueError, match="geometric_median is of whole units, not single weights"):
         PruneWeights(op="prune_weights", sparsity=0.5, importance=by)
     with pytest.raises(ValueError, match="layers may differ in theirs"):
-        PruneUnits(op="prune_units", kinds=("layers", "hidden"), sparsity=0.5, importance=by)
+        PruneUnits(op="prune_units", dims=("layers", "hidden"), sparsity=0.5, importance=by)
     with pytest.raises(ValueError, match="layers may differ in theirs"):
         Slice(op="slice", keep={"layers": 2}, importance=by)
 

@@ -8,10 +8,10 @@ import torch
 from factories import ENCODERS, calibrate, make_model, outputs
 from pydantic import TypeAdapter
 
+from kd.config.propagation import Calibrated, Movement, Operator
 from kd.models import Dimension, Recogniser
 from kd.propagation import Propagated, apply, propagate
 from kd.propagation.slicing import POSITIONS
-from kd.settings.propagation import Calibrated, Movement, Operator
 
 CASES = [
     (name, kind)
@@ -51,7 +51,7 @@ def assert_no_trace(model: Recogniser, kind: str, operator: dict[str, Any]) -> N
 @pytest.mark.parametrize(("name", "kind"), CASES)
 def test_pruning_takes_the_dead_units(name: str, kind: str, by: str) -> None:
     amount = {"threshold": 1e-9, "scope": "global"}
-    operator = {"op": "prune_units", "kinds": [kind], "importance": {"by": by}, **amount}
+    operator = {"op": "prune_units", "dims": [kind], "importance": {"by": by}, **amount}
     assert_no_trace(make_model(name, "keyword"), kind, operator)
 
 
@@ -67,7 +67,7 @@ def each_alone(kind: str, normed: tuple[str, ...]) -> list[dict[str, Any]]:
     bys += ["geometric_median"] * (kind != "layers") + ["norm"] * (kind in normed)
     importances = [{"by": by, "batches": 1} if by in calibrated else {"by": by} for by in bys]
     keep: dict[str, Any] = {"op": "slice", "keep": {kind: 1 if kind == "layers" else 2}}
-    prune: dict[str, Any] = {"op": "prune_units", "kinds": [kind], "sparsity": 0.4}
+    prune: dict[str, Any] = {"op": "prune_units", "dims": [kind], "sparsity": 0.4}
     return [
         *({**keep, "choose": choose} for choose in POSITIONS),
         *({**keep, "importance": importance} for importance in importances),

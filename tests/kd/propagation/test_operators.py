@@ -10,18 +10,18 @@ from pydantic import TypeAdapter
 from tiny_training import tiny_fit, tiny_settings
 from torch import Tensor
 
+from kd.config.models import ModelSettings
+from kd.config.propagation import DataDriven, Operator
 from kd.models import Recogniser, build
 from kd.propagation import Propagated, propagate
 from kd.propagation.operators import APPLY
-from kd.settings.models import ModelSettings
-from kd.settings.propagation import DataDriven, Operator
 
 HALF = {"layers": 2, "width": 0.5, "stem": 0.5, "hidden": 0.5, "heads": 2, "feed_forward": 0.5, "channels": 0.5}
 OPTIMISERS: list[dict[str, Any]] = [
-    {"name": "sgd", "rate": 0.05, "momentum": 0.9, "weight_decay": 0.1},
-    {"name": "adam", "rate": 0.01, "weight_decay": 0.1},
-    {"name": "adamw", "rate": 0.01, "weight_decay": 0.1},
-    {"name": "rmsprop", "rate": 0.01, "momentum": 0.9, "weight_decay": 0.1},
+    {"name": "sgd", "lr": 0.05, "momentum": 0.9, "weight_decay": 0.1},
+    {"name": "adam", "lr": 0.01, "weight_decay": 0.1},
+    {"name": "adamw", "lr": 0.01, "weight_decay": 0.1},
+    {"name": "rmsprop", "lr": 0.01, "momentum": 0.9, "weight_decay": 0.1},
 ]
 
 
@@ -43,12 +43,12 @@ def cases(kinds: tuple[str, ...], normed: tuple[str, ...] = ()) -> dict[str, dic
         for scope in ("global", "layer"):
             amount = {"importance": importance, "sparsity": 0.4, "scope": scope}
             found[f"weights-{by}-{scope}"] = {"op": "prune_weights", **amount}
-            found[f"units-{by}-{scope}"] = {"op": "prune_units", "kinds": kinds, **amount}
+            found[f"units-{by}-{scope}"] = {"op": "prune_units", "dims": kinds, **amount}
     apart = [kind for kind in kinds if kind != "layers"]
     remote = {"importance": {"by": "geometric_median"}}
     if apart:
         found["slice-geometric_median"] = {"op": "slice", "keep": {kind: HALF[kind] for kind in apart}, **remote}
-        found["units-geometric_median"] = {"op": "prune_units", "kinds": apart, "sparsity": 0.4, **remote}
+        found["units-geometric_median"] = {"op": "prune_units", "dims": apart, "sparsity": 0.4, **remote}
     found["weights-pattern"] = {"op": "prune_weights", "pattern": [2, 4]}
     new = {"head": True} | ({"stem": True, "layers": "last"} if "layers" in kinds else {})
     return found | norm_cases(normed) | {"renew": {"op": "renew", **new}}
@@ -61,7 +61,7 @@ def norm_cases(normed: tuple[str, ...]) -> dict[str, dict[str, Any]]:
         return {}
     return {
         "slice-norm": {"op": "slice", "keep": {kind: HALF[kind] for kind in normed}, **importance},
-        "units-norm": {"op": "prune_units", "kinds": normed, "sparsity": 0.4, **importance},
+        "units-norm": {"op": "prune_units", "dims": normed, "sparsity": 0.4, **importance},
     }
 
 
@@ -137,7 +137,7 @@ def test_pruning_twice_only_adds_zeros() -> None:
 
 def test_unit_pruning_leaves_layers_uneven() -> None:
     model = make_model("cnn")
-    result = propagate(Propagated(model), operators({"op": "prune_units", "kinds": ["hidden"], "sparsity": 0.5}))
+    result = propagate(Propagated(model), operators({"op": "prune_units", "dims": ["hidden"], "sparsity": 0.5}))
     hidden = result.model.settings.encoder.hidden  # type: ignore[union-attr]
     assert sum(hidden) == sum(ENCODERS["cnn"]["hidden"]) - round(0.5 * sum(ENCODERS["cnn"]["hidden"]))
     assert len(set(hidden)) > 1
@@ -163,7 +163,7 @@ def test_masked_weights_stay_zero_in_training(name: str, optimiser: dict[str, An
     ("data", "message"),
     [
         ({"op": "slice", "keep": {"heads": 1}}, "rnn has no dimension of kind 'heads'; it has layers, stem, width"),
-        ({"op": "prune_units", "kinds": ["channels"], "sparsity": 0.5}, "rnn has no dimension of kind 'channels'"),
+        ({"op": "prune_units", "dims": ["channels"], "sparsity": 0.5}, "rnn has no dimension of kind 'channels'"),
         ({"op": "slice", "keep": {"layers": 9}}, r"keeps 9 of 'layers', which has only 3: lower keep\.layers"),
         ({"op": "prune_weights", "sparsity": 0.5, "importance": {"by": "taylor"}}, "none were given"),
         ({"op": "slice", "keep": {"width": 3}, "importance": {"by": "gradient"}}, "none were given"),
@@ -172,13 +172,13 @@ def test_masked_weights_stay_zero_in_training(name: str, optimiser: dict[str, An
             "nothing would be removed by slice: keep fewer layers or",
         ),
         (
-            {"op": "prune_units", "kinds": ["hidden"], "sparsity": 0.01},
+            {"op": "prune_units", "dims": ["hidden"], "sparsity": 0.01},
             r"nothing would be removed by prune_units: raise its sparsity 0\.01",
         ),
-        ({"op": "prune_units", "kinds": ["hidden"], "threshold": 1e-30}, "prune_units: raise its threshold 1e-30"),
+        ({"op": "prune_units", "dims": ["hidden"], "threshold": 1e-30}, "prune_units: raise its threshold 1e-30"),
         ({"op": "prune_weights", "threshold": 1e-30}, "prune_weights zeroed nothing: raise its threshold 1e-30"),
         ({"op": "prune_weights", "sparsity": 1e-9}, "prune_weights zeroed nothing: raise its sparsity 1e-09"),
-        ({"op": "prune_units", "kinds": ["hidden"], "threshold": 1e9}, "threshold 1e\\+09 leaves no unit: lower it"),
+        ({"op": "prune_units", "dims": ["hidden"], "threshold": 1e9}, "threshold 1e\\+09 leaves no unit: lower it"),
         ({"op": "prune_weights", "pattern": [99, 100]}, "zeroed nothing: give a sparser pattern than 99:100"),
     ],
 )

@@ -6,10 +6,11 @@ from factories import ENCODERS, make_model
 from torch import Tensor, nn
 from torch.ao.pruning import WeightNormSparsifier
 
+from kd.config.propagation import Magnitude, PruneUnits, PruneWeights, Random
 from kd.models import Recogniser
+from kd.models.masks import apply_masks
 from kd.propagation.importance import unit_scores, weight_scores
-from kd.propagation.pruning import choose_units, n_of_m, weight_masks, zeroed
-from kd.settings.propagation import Magnitude, PruneUnits, PruneWeights, Random
+from kd.propagation.pruning import choose_units, n_of_m, weight_masks
 
 every_family = pytest.mark.parametrize("name", ENCODERS)
 
@@ -100,7 +101,7 @@ def test_a_pattern_leaves_n_of_every_m_inputs(name: str, pattern: tuple[int, int
 def test_a_pattern_after_a_pruning_brings_nothing_back() -> None:
     model = make_model("cnn", "keyword")
     first = weight_masks(model, PruneWeights(op="prune_weights", sparsity=0.3))
-    zeroed(model, first)
+    apply_masks(model, first)
     second = weight_masks(model, PruneWeights(op="prune_weights", pattern=(2, 4)), alive=first)
     for name, mask in second.items():
         assert not (mask & ~first[name]).any()
@@ -138,11 +139,11 @@ def test_weights_pruned_earlier_go_first_and_never_come_back(scope: str) -> None
         assert torch.equal(mask, first[name])
 
 
-def test_zeroed_changes_masked_weights_alone() -> None:
+def test_applying_masks_changes_masked_weights_alone() -> None:
     model = make_model("cnn")
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
     masks = weight_masks(model, PruneWeights(op="prune_weights", sparsity=0.5))
-    zeroed(model, masks)
+    apply_masks(model, masks)
     for key, tensor in model.state_dict().items():
         expected = before[key] * masks[key] if key in masks else before[key]
         assert torch.equal(tensor, expected), key
@@ -151,7 +152,7 @@ def test_zeroed_changes_masked_weights_alone() -> None:
 def units(name: str, **settings: object) -> tuple[Recogniser, dict[str, Tensor]]:
     model = make_model(name, "keyword")
     kinds = {d.kind for d in model.dimensions()}
-    return model, choose_units(model, PruneUnits.model_validate({"op": "prune_units", "kinds": kinds} | settings))
+    return model, choose_units(model, PruneUnits.model_validate({"op": "prune_units", "dims": kinds} | settings))
 
 
 @every_family
@@ -215,7 +216,7 @@ def test_a_threshold_of_units_by_hand() -> None:
 def test_the_global_scope_compares_layers_of_any_scale() -> None:
     """All weights of one layer a hundred times larger: the choice among hidden units stays."""
     model = make_model("cnn")
-    settings = PruneUnits(op="prune_units", kinds=("hidden",), sparsity=0.5)
+    settings = PruneUnits(op="prune_units", dims=("hidden",), sparsity=0.5)
     before = choose_units(model, settings)
     hidden = [d for d in model.dimensions() if d.kind == "hidden"]
     with torch.no_grad():

@@ -5,10 +5,10 @@ import torch
 from factories import ENCODERS, make_model
 from pydantic import ValidationError
 
+from kd.config.propagation import Magnitude, Slice
 from kd.models import Dimension, Recogniser
 from kd.propagation import Propagated, propagate
 from kd.propagation.slicing import POSITIONS, choose_slice, count_to_keep, spaced
-from kd.settings.propagation import Magnitude, Slice
 
 SIX = Dimension("six", "hidden", 6, "hidden")
 

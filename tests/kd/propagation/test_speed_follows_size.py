@@ -5,10 +5,10 @@ import pytest
 from benchmark import load_benchmark
 from pydantic import TypeAdapter
 
+from kd.config.models import ModelSettings
+from kd.config.propagation import Operator
 from kd.models import build
 from kd.propagation import Propagated, propagate
-from kd.settings.models import ModelSettings
-from kd.settings.propagation import Operator
 
 bench = load_benchmark("speed_follows_size")
 

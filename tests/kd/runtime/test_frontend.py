@@ -1,4 +1,4 @@
-"""The numpy front end against kd.frontend, whole and in pieces."""
+"""The numpy front end against kd.audio.frontend, whole and in pieces."""
 
 from dataclasses import fields
 
@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kd.frontend import LogMel as TorchLogMel
+from kd.audio.frontend import LogMel as TorchLogMel
+from kd.config.frontend import FrontEndSettings
 from kd.runtime.frontend import FrontEnd, LogMel, Samples
-from kd.settings.frontend import FrontEndSettings
 
 SHAPES = {
     "sherpa": FrontEndSettings(),

@@ -9,7 +9,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kd.decode import ctc_greedy
 from kd.runtime.beam import Beam
 from kd.runtime.errors import RefusedError
 from kd.runtime.greedy import Greedy
@@ -17,6 +16,7 @@ from kd.runtime.ngram import NGram
 from kd.runtime.recogniser import LogProbs
 from kd.runtime.scorer import Scorer
 from kd.runtime.words import Unit, join, to_words
+from kd.text.decoding import ctc_greedy
 
 TOKENS = ("<blk>", "a", "b", "▁")
 ARPA = """\\data\\

@@ -29,7 +29,7 @@ def theirs(recogniser: sherpa_onnx.OfflineRecognizer, spoken: Spoken) -> str:
 
 
 @dataclass(frozen=True)
-class Heard:
+class TeacherBatch:
     """150 strings of real recordings, of speakers heard in training and of one who was not."""
 
     said: list[str]
@@ -41,13 +41,13 @@ class Heard:
         return float(np.mean([said == text for said, text in zip(self.said, self.ours, strict=True)]))
 
 
-def heard(folder: Path) -> Heard:
+def heard(folder: Path) -> TeacherBatch:
     sherpa = sherpa_onnx.OfflineRecognizer.from_zipformer_ctc(
         model=str(folder / "model.onnx"), tokens=str(folder / "tokens.txt"), num_threads=1
     )
     recogniser = Recogniser.load(folder)
     spoken = strings(150, (1, 6), seed=7, speakers=("jackson", "theo", "lucas"))
-    return Heard(
+    return TeacherBatch(
         [one.text for one in spoken],
         [ours(recogniser, one) for one in spoken],
         [theirs(sherpa, one) for one in spoken],

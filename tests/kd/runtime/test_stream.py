@@ -16,27 +16,27 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from spoken_digits import RATE_HZ, Spoken
 
+from kd.config.frontend import FrontEndSettings
+from kd.config.models import EncoderSettings, ModelSettings
 from kd.models import build
 from kd.runtime.bundle import Bundle
 from kd.runtime.live import Live
 from kd.runtime.program import main
 from kd.runtime.recogniser import LogProbs, Recogniser
 from kd.runtime.stream import Stream
-from kd.settings.frontend import FrontEndSettings
-from kd.settings.models import EncoderSettings, ModelSettings
-from kd.text import Vocabulary
-from tasks import export
+from kd.text.vocabulary import Vocabulary
 from tasks.checkpoint import Checkpoint, save_checkpoint
 from tasks.params.pipeline import ExportParams, Params
-from tasks.paths import Paths
+from tasks.runner.paths import Paths
+from tasks.stages import export
 
 FRONTEND = FrontEndSettings(num_mels=16)
 SMALL = {"stem": 4, "width": 8, "layers": 2, "causal": True}
 ENCODERS = {
     "cnn": {"family": "cnn", **SMALL, "hidden": 6, "kernel": 5},
     "cnn by 2": {"family": "cnn", **SMALL, "hidden": 6, "kernel": 1, "subsampling": 2},
-    "gru": {"family": "rnn", **SMALL, "two_way": False, "hidden": [6, 5]},
-    "lstm by 1": {"family": "rnn", **SMALL, "cell": "lstm", "two_way": False, "hidden": 6, "subsampling": 1},
+    "gru": {"family": "rnn", **SMALL, "bidirectional": False, "hidden": [6, 5]},
+    "lstm by 1": {"family": "rnn", **SMALL, "cell": "lstm", "bidirectional": False, "hidden": 6, "subsampling": 1},
     "conformer": {
         "family": "conformer", **SMALL, "chunk_frames": 4, "left_chunks": 2, "heads": 2, "head_dim": 4,
         "feed_forward_1": 6, "feed_forward_2": 6, "channels": 6, "kernel": 5,

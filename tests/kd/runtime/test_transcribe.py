@@ -22,16 +22,16 @@ from spoken_digits import RATE_HZ, Spoken
 from typer.testing import CliRunner
 
 from flows.cli import app
-from kd.decode import ctc_greedy
-from kd.frontend import LogMel
-from kd.metrics import word_edits
+from kd.audio.frontend import LogMel
 from kd.runtime.program import main
 from kd.runtime.recogniser import Recogniser
-from tasks import export
+from kd.text.decoding import ctc_greedy
+from kd.text.metrics import word_edits
 from tasks.checkpoint import load_checkpoint, save_checkpoint
+from tasks.data.preparation.audio import decode, to_int16, to_rate
 from tasks.params.pipeline import ExportParams, Params
-from tasks.paths import Paths
-from tasks.preparation.audio import decode, to_int16, to_rate
+from tasks.runner.paths import Paths
+from tasks.stages import export
 
 REPO = Path(__file__).parents[3]
 PACKAGES = ("numpy", "onnxruntime", "soundfile")

@@ -45,7 +45,7 @@ def test_segments_hold_all_errors_of_both() -> None:
     words = np.array(["a", "b", "c", "d", "e"])
     for _ in range(50):
         reference, first, other = (" ".join(rng.choice(words, rng.integers(0, 9))) for _ in range(3))
-        from kd.metrics import word_edits
+        from kd.text.metrics import word_edits
 
         found = segments(reference, first, other)
         assert sum(a for a, _ in found) == word_edits(reference, first).errors

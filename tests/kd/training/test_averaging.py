@@ -103,7 +103,7 @@ def test_what_is_validated_and_chosen_is_the_average_while_training_goes_on_undi
             before.append(weights_of(model))
             yield inputs
 
-    settings: dict[str, Any] = {"epochs": 3, "quantised": quantised}
+    settings: dict[str, Any] = {"epochs": 3, "qat": quantised}
     averaged = tiny_settings(averaging=0.6, **settings)
     *_, last = tiny_fit(model, averaged, validate=validate, batches=Batches(epoch, 2))
     list(tiny_fit(plain, tiny_settings(**settings)))
@@ -151,9 +151,9 @@ def test_pruned_weights_stay_zero() -> None:
 
 @pytest.mark.parametrize("how", UNITS)
 def test_it_begins_anew_where_units_went(how: str) -> None:
-    shrink = {**UNITS[how], **({} if how == "gradual" else {"kinds": ["hidden"]})}
+    shrink = {**UNITS[how], **({} if how == "gradual" else {"dims": ["hidden"]})}
     if how == "gradual":
-        shrink["prune"] = {**shrink["prune"], "kinds": ["hidden"]}
+        shrink["prune"] = {**shrink["prune"], "dims": ["hidden"]}
     model = fresh("cnn")
     epochs = [
         (epoch.metrics, saved_and_loaded(epoch.state), epoch)

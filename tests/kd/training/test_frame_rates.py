@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kd.settings.losses import Align
+from kd.config.losses import Align
 from kd.training.frame_rates import aligned, grouped, ratio_of
 
 every_way = pytest.mark.parametrize("how", ["maximum", "strongest"])

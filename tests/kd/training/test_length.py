@@ -7,9 +7,9 @@ from tiny_shrinking import ADAPTER, UNITS
 from tiny_shrinking import run as shrunk
 from tiny_training import TinyValidation, fresh, tiny_batches, tiny_fit, tiny_settings, weights_of
 
+from kd.config.length import LEAST_STEPS, MOST_STEPS, Length, steps_for
+from kd.config.training import TrainingSettings
 from kd.propagation import CannotShrinkError
-from kd.settings.length import LEAST_STEPS, MOST_STEPS, Length, steps_for
-from kd.settings.training import TrainingSettings
 from kd.training import Batches
 from kd.training.optim import rate_factor
 
@@ -69,7 +69,7 @@ def test_settings_without_the_new_keys_are_written_as_before() -> None:
 
 def test_training_ends_after_its_steps_and_the_schedule_spans_them() -> None:
     """Five steps in epochs of two: the last has one, and its rate is the schedule's end."""
-    settings = tiny_settings(epochs=None, steps=5, optimiser={"name": "adam", "rate": 1.0}, schedule=COSINE)
+    settings = tiny_settings(epochs=None, steps=5, optimiser={"name": "adam", "lr": 1.0}, schedule=COSINE)
     counted, made = [], tiny_batches()
 
     def epoch(index: int) -> Any:
@@ -82,8 +82,8 @@ def test_training_ends_after_its_steps_and_the_schedule_spans_them() -> None:
     assert counted == [0, 0, 1, 1, 2]
     assert [e.finished for e in epochs] == [False, False, True]
     shape = settings.schedule
-    assert [e.metrics["rate"] for e in epochs] == pytest.approx([rate_factor(shape, n, 5) for n in (2, 4, 5)])
-    assert epochs[-1].metrics["rate"] == pytest.approx(0.0)
+    assert [e.metrics["lr"] for e in epochs] == pytest.approx([rate_factor(shape, n, 5) for n in (2, 4, 5)])
+    assert epochs[-1].metrics["lr"] == pytest.approx(0.0)
 
 
 def test_steps_that_fill_their_epochs_do_what_epochs_do() -> None:
@@ -103,17 +103,17 @@ def test_patience_counts_validations_of_steps_too() -> None:
 
 
 def test_a_training_in_steps_shrinks() -> None:
-    shrink = ADAPTER.validate_python({**UNITS["gates"], "kinds": ["hidden"], "epochs": 2})
-    settings = tiny_settings(epochs=None, steps=7, optimiser={"name": "adam", "rate": 1.0e-3}, schedule=COSINE)
+    shrink = ADAPTER.validate_python({**UNITS["gates"], "dims": ["hidden"], "epochs": 2})
+    settings = tiny_settings(epochs=None, steps=7, optimiser={"name": "adam", "lr": 1.0e-3}, schedule=COSINE)
     epochs = list(shrunk(fresh("cnn"), shrink, settings))
     assert [e.metrics["phase"] for e in epochs] == [0, 0, 1, 1]
     shape = settings.schedule
     expected = [rate_factor(shape, 2, 4), 0.0, rate_factor(shape, 2, 3), 0.0]
-    assert [e.metrics["rate"] for e in epochs] == pytest.approx([1.0e-3 * factor for factor in expected])
+    assert [e.metrics["lr"] for e in epochs] == pytest.approx([1.0e-3 * factor for factor in expected])
 
 
 def test_shrinking_that_leaves_no_epoch_is_refused_before_the_first() -> None:
-    shrink = ADAPTER.validate_python({**UNITS["gates"], "kinds": ["hidden"], "epochs": 2})
+    shrink = ADAPTER.validate_python({**UNITS["gates"], "dims": ["hidden"], "epochs": 2})
     message = r"shrink.epochs: 2 of the training's 2 epochs \(3 steps of 2 an epoch\) leave none for the smaller model"
     with pytest.raises(CannotShrinkError, match=message):
         next(shrunk(fresh("cnn"), shrink, tiny_settings(epochs=None, steps=3)))

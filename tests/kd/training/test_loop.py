@@ -20,17 +20,17 @@ from tiny_training import (
     weights_of,
 )
 
-from kd.settings.losses import ObjectiveSettings
+from kd.config.losses import ObjectiveSettings
 from kd.training import Batches, Epoch, TrainingDivergedError
 
 GOLDEN = Path(__file__).parent / "golden.json"
 
 VARIANTS: dict[str, dict[str, Any]] = {
-    "sgd-constant": {"optimiser": {"name": "sgd", "rate": 0.1}, "schedule": {"name": "constant"}},
-    "adam-step": {"optimiser": {"name": "adam", "rate": 0.01}, "schedule": {"name": "step"}},
-    "adamw-cosine": {"optimiser": {"name": "adamw", "rate": 0.01}, "schedule": {"name": "cosine"}},
+    "sgd-constant": {"optimiser": {"name": "sgd", "lr": 0.1}, "schedule": {"name": "constant"}},
+    "adam-step": {"optimiser": {"name": "adam", "lr": 0.01}, "schedule": {"name": "step"}},
+    "adamw-cosine": {"optimiser": {"name": "adamw", "lr": 0.01}, "schedule": {"name": "cosine"}},
     "rmsprop-cosine": {
-        "optimiser": {"name": "rmsprop", "rate": 0.001, "momentum": 0.9},
+        "optimiser": {"name": "rmsprop", "lr": 0.001, "momentum": 0.9},
         "schedule": {"name": "cosine", "warmup_share": 0.3},
     },
 }
@@ -118,7 +118,7 @@ def test_equal_errors_are_told_apart_by_the_loss() -> None:
 
 def test_a_diverged_loss_is_an_error_that_says_what_to_do() -> None:
     with pytest.raises(TrainingDivergedError, match=r"the loss became (nan|inf) in epoch 0: lower the learning rate"):
-        run(optimiser={"name": "sgd", "rate": 1e30}, schedule={"name": "constant"}, clip_norm=None)
+        run(optimiser={"name": "sgd", "lr": 1e30}, schedule={"name": "constant"}, max_grad_norm=None)
     with pytest.raises(TrainingDivergedError, match="validation loss is not a number after epoch 0"):
         run(loss=float("nan"))
 
@@ -132,18 +132,18 @@ def test_a_transcript_longer_than_its_audio_is_not_hidden() -> None:
 
 @pytest.mark.parametrize("name", [n for n in ENCODERS if n != "patch_cnn"])
 def test_learns_two_batches_by_heart(name: str) -> None:
-    settings = tiny_settings(epochs=60, optimiser={"name": "adam", "rate": 0.01}, schedule={"name": "constant"})
+    settings = tiny_settings(epochs=60, optimiser={"name": "adam", "lr": 0.01}, schedule={"name": "constant"})
     losses = [epoch.metrics["label_loss"] for epoch in tiny_fit(fresh(name), settings)]
     assert losses[-1] < 0.3 * losses[0]
 
 
 def test_learns_from_its_teacher_alone() -> None:
     batches = tiny_batches(teacher=fresh("lstm"))
-    settings = tiny_settings(epochs=30, optimiser={"name": "adam", "rate": 0.01})
-    objective = ObjectiveSettings(labels=0.0, beta=2.0)
+    settings = tiny_settings(epochs=30, optimiser={"name": "adam", "lr": 0.01})
+    objective = ObjectiveSettings(label_weight=0.0, beta=2.0)
     curve = [e.metrics for e in tiny_fit(fresh(), settings, batches=batches, objective=objective)]
-    assert curve[-1]["match_loss"] < 0.3 * curve[0]["match_loss"]
-    assert all(m["label_loss"] == 0 and m["train_loss"] == 2 * m["match_loss"] for m in curve)
+    assert curve[-1]["distill_loss"] < 0.3 * curve[0]["distill_loss"]
+    assert all(m["label_loss"] == 0 and m["train_loss"] == 2 * m["distill_loss"] for m in curve)
 
 
 def test_metrics_are_means_over_what_each_loss_counts() -> None:
@@ -157,22 +157,22 @@ def test_metrics_are_means_over_what_each_loss_counts() -> None:
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
-    settings = tiny_settings(epochs=1, optimiser={"name": "sgd", "rate": 1e-20}, schedule={"name": "constant"})
-    objective = ObjectiveSettings(labels=1.0, beta=0.5)
+    settings = tiny_settings(epochs=1, optimiser={"name": "sgd", "lr": 1e-20}, schedule={"name": "constant"})
+    objective = ObjectiveSettings(label_weight=1.0, beta=0.5)
     alone = [
         next(tiny_fit(model, settings, batches=Batches(lambda i, x=x: [x], 1), objective=objective)).metrics
         for x in (one, inputs[1])
     ]
     both = next(tiny_fit(model, settings, batches=Batches(lambda i: [one, inputs[1]], 2), objective=objective)).metrics
     assert both["label_loss"] == pytest.approx((alone[0]["label_loss"] + 3 * alone[1]["label_loss"]) / 4, rel=1e-5)
-    expected = (10 * alone[0]["match_loss"] + 24 * alone[1]["match_loss"]) / 34
-    assert both["match_loss"] == pytest.approx(expected, rel=1e-5)
-    assert both["train_loss"] == pytest.approx(both["label_loss"] + 0.5 * both["match_loss"], rel=1e-6)
+    expected = (10 * alone[0]["distill_loss"] + 24 * alone[1]["distill_loss"]) / 34
+    assert both["distill_loss"] == pytest.approx(expected, rel=1e-5)
+    assert both["train_loss"] == pytest.approx(both["label_loss"] + 0.5 * both["distill_loss"], rel=1e-6)
 
 
 def test_the_rate_follows_the_schedule_step_by_step() -> None:
     schedule = {"name": "step", "every_share": 0.25, "factor": 0.5}
-    rates = [e.metrics["rate"] for e in tiny_fit(fresh(), tiny_settings(schedule=schedule))]
+    rates = [e.metrics["lr"] for e in tiny_fit(fresh(), tiny_settings(schedule=schedule))]
     assert rates == pytest.approx([2e-3 * f for f in (0.5, 0.25, 0.125, 0.0625)])
 
 
@@ -180,16 +180,16 @@ def test_a_skipped_step_keeps_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     """As when the gradient overflows under fp16: Accelerate skips the step, and the schedule waits for it."""
     monkeypatch.setattr(Accelerator, "optimizer_step_was_skipped", True)
     schedule = {"name": "step", "every_share": 0.25, "factor": 0.5}
-    rates = [e.metrics["rate"] for e in tiny_fit(fresh(), tiny_settings(schedule=schedule))]
+    rates = [e.metrics["lr"] for e in tiny_fit(fresh(), tiny_settings(schedule=schedule))]
     assert rates == [2e-3] * 4
 
 
 def test_a_clipped_gradient_moves_less() -> None:
     moved = []
-    for clip_norm in (None, 1e-3):
+    for max_grad_norm in (None, 1e-3):
         model, before = fresh(), weights_of(fresh())
-        sgd = {"name": "sgd", "rate": 1.0, "momentum": 0.0}
-        settings = tiny_settings(epochs=1, optimiser=sgd, schedule={"name": "constant"}, clip_norm=clip_norm)
+        sgd = {"name": "sgd", "lr": 1.0, "momentum": 0.0}
+        settings = tiny_settings(epochs=1, optimiser=sgd, schedule={"name": "constant"}, max_grad_norm=max_grad_norm)
         list(tiny_fit(model, settings, batches=tiny_batches(count=1)))
         moved.append(sum(float((weights_of(model)[k] - t).square().sum()) for k, t in before.items()) ** 0.5)
     assert moved[0] > 0.1
@@ -200,14 +200,14 @@ def test_bfloat16_learns_in_full_precision_weights() -> None:
     AcceleratorState._reset_state(reset_partial_state=True)
     try:
         model = fresh("conformer")
-        settings = tiny_settings(epochs=20, precision="bf16", optimiser={"name": "adam", "rate": 0.01})
+        settings = tiny_settings(epochs=20, precision="bf16", optimiser={"name": "adam", "lr": 0.01})
         losses = [e.metrics["label_loss"] for e in tiny_fit(model, settings)]
         full = fresh("conformer")
         assert all(t.dtype == full.state_dict()[k].dtype for k, t in model.state_dict().items())
         assert losses[-1] < 0.6 * losses[0]
     finally:
         AcceleratorState._reset_state(reset_partial_state=True)
-    exact = next(tiny_fit(full, tiny_settings(epochs=20, optimiser={"name": "adam", "rate": 0.01})))
+    exact = next(tiny_fit(full, tiny_settings(epochs=20, optimiser={"name": "adam", "lr": 0.01})))
     assert losses[0] != exact.metrics["label_loss"], "mixed precision was really on"
     assert losses[0] == pytest.approx(exact.metrics["label_loss"], rel=0.02)
 

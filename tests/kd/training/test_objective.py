@@ -9,13 +9,13 @@ from pydantic import ValidationError
 from tiny_training import fresh, tiny_inputs
 from torch import Tensor
 
-from kd.hypotheses import Hypotheses
+from kd.config.losses import FromHypotheses, ObjectiveSettings, SoftTargets
 from kd.losses import LABEL_LOSSES, MATCHING_LOSSES, soft_targets
 from kd.losses.consistency import consistency
-from kd.settings.losses import FromHypotheses, ObjectiveSettings, SoftTargets
+from kd.teachers.hypotheses import Hypotheses
 from kd.training import Inputs, Objective
 from kd.training.objective import Term, total
-from kd.training.trainee import Outputs
+from kd.training.student_with_heads import Outputs
 
 MATCH = SoftTargets(temperature=2.0)
 
@@ -29,7 +29,7 @@ def batch(problem: str) -> tuple[Tensor, Tensor, Inputs]:
 def case(problem: str, **settings: Any) -> tuple[list[Term], Tensor, Tensor]:
     """An objective's terms on a batch, and both sides computed directly."""
     logits, lengths, inputs = batch(problem)
-    taught = {"match": MATCH} if settings.get("beta") else {}
+    taught = {"distill": MATCH} if settings.get("beta") else {}
     objective = Objective(ObjectiveSettings.model_validate({**taught, **settings}), problem)
     assert inputs.teacher_BTV is not None
     label = LABEL_LOSSES[problem](logits, lengths, inputs.targets_BL, inputs.target_lengths_B)
@@ -39,21 +39,21 @@ def case(problem: str, **settings: Any) -> tuple[list[Term], Tensor, Tensor]:
 
 @pytest.mark.parametrize("problem", LABEL_LOSSES)
 def test_is_the_weighted_sum(problem: str) -> None:
-    terms, label, match = case(problem, labels=0.3, beta=0.7)
+    terms, label, match = case(problem, label_weight=0.3, beta=0.7)
     torch.testing.assert_close(total(terms), 0.3 * label + 0.7 * match)
     torch.testing.assert_close(total(terms, [2.0, 5.0]), 0.6 * label + 3.5 * match)
 
 
 def test_counts_what_each_term_is_a_mean_over() -> None:
     for problem, frames in (("transcription", 10 + 6 + 8), ("keyword", 3)):
-        terms, _, _ = case(problem, labels=1.0, beta=1.0)
+        terms, _, _ = case(problem, label_weight=1.0, beta=1.0)
         assert [(t.name, t.count) for t in terms] == [("labels", 3), ("soft_targets", frames)]
 
 
 def test_a_term_without_weight_is_not_computed() -> None:
-    terms, label, _ = case("keyword", labels=2.0, beta=0.0)
+    terms, label, _ = case("keyword", label_weight=2.0, beta=0.0)
     torch.testing.assert_close(total(terms), 2 * label)
-    terms, _, match = case("keyword", labels=0.0, beta=0.5)
+    terms, _, match = case("keyword", label_weight=0.0, beta=0.5)
     torch.testing.assert_close(total(terms), 0.5 * match)
 
 
@@ -65,7 +65,7 @@ def test_several_losses_add_up_with_their_weights() -> None:
         {"name": "guided_ctc"},
         {"name": "hypotheses", "weight": 0.5, "n_best": 2, "beam": 2},
     ]
-    settings = ObjectiveSettings.model_validate({"labels": 0.0, "beta": 3.0, "match": several})
+    settings = ObjectiveSettings.model_validate({"label_weight": 0.0, "beta": 3.0, "distill": several})
     objective = Objective(settings, "transcription")
     assert objective.needs == {"logits", "hypotheses"}
     terms = objective.terms(Outputs(logits, lengths), replace(inputs, hypotheses=hypotheses))
@@ -76,26 +76,28 @@ def test_several_losses_add_up_with_their_weights() -> None:
     ]
     torch.testing.assert_close(total(terms), 3.0 * (2.0 * each[0] + each[1] + 0.5 * each[2]))
     metrics = objective.metrics({t.name: t.value.item() for t in terms})
-    assert metrics["match_loss"] == pytest.approx((2.0 * each[0] + each[1] + 0.5 * each[2]).item(), rel=1e-6)
-    assert metrics["train_loss"] == pytest.approx(3.0 * metrics["match_loss"], rel=1e-6)
+    assert metrics["distill_loss"] == pytest.approx((2.0 * each[0] + each[1] + 0.5 * each[2]).item(), rel=1e-6)
+    assert metrics["train_loss"] == pytest.approx(3.0 * metrics["distill_loss"], rel=1e-6)
     assert metrics["guided_ctc_loss"] == pytest.approx(each[1].item(), rel=1e-6)
 
 
 def test_one_loss_in_a_list_is_that_loss() -> None:
     logits, lengths, inputs = batch("transcription")
     alone, listed = (
-        Objective(ObjectiveSettings.model_validate({"beta": 20.0, "match": match}), "transcription")
+        Objective(ObjectiveSettings.model_validate({"beta": 20.0, "distill": match}), "transcription")
         for match in (MATCH.model_dump(), [MATCH.model_dump()])
     )
     first, second = (total(o.terms(Outputs(logits, lengths), inputs)) for o in (alone, listed))
     assert torch.equal(first, second)
-    assert alone.metrics({"labels": 1.0, "soft_targets": 2.0}) == listed.metrics({"labels": 1.0, "soft_targets": 2.0})
+    assert alone.metrics({"label_weight": 1.0, "soft_targets": 2.0}) == listed.metrics(
+        {"label_weight": 1.0, "soft_targets": 2.0}
+    )
 
 
 def test_schedules_go_in_a_straight_line_and_stay() -> None:
     settings = ObjectiveSettings.model_validate({
         "beta": {"from": 0, "to": 20, "epochs": 4},
-        "match": {"name": "soft_targets", "temperature": {"from": 4, "to": 1, "epochs": 2}},
+        "distill": {"name": "soft_targets", "temperature": {"from": 4, "to": 1, "epochs": 2}},
     })  # fmt: skip
     objective = Objective(settings, "transcription")
     now = [objective.at(epoch).settings for epoch in (0, 1, 2, 4, 9)]
@@ -110,7 +112,7 @@ def test_schedules_go_in_a_straight_line_and_stay() -> None:
 
 
 def test_a_schedule_from_0_still_needs_its_teacher() -> None:
-    settings = ObjectiveSettings.model_validate({"labels": 0, "beta": {"from": 0, "to": 1, "epochs": 1}})
+    settings = ObjectiveSettings.model_validate({"label_weight": 0, "beta": {"from": 0, "to": 1, "epochs": 1}})
     assert settings.uses_teacher
     assert settings.describe() == "teacher"
     with pytest.raises(ValueError, match="has no value until an epoch is chosen"):
@@ -124,7 +126,7 @@ def test_a_missing_or_unlike_teacher_is_refused() -> None:
         objective.terms(Outputs(logits, lengths), replace(inputs, teacher_BTV=None))
     with pytest.raises(ValueError, match=r"\(3, 10, 6\) and \(3, 9, 6\). Give both the same subsampling"):
         objective.terms(Outputs(logits, lengths), replace(inputs, teacher_BTV=logits[:, :9]))
-    text = Objective(ObjectiveSettings(beta=1.0, match=FromHypotheses(name="hypotheses")), "transcription")
+    text = Objective(ObjectiveSettings(beta=1.0, distill=FromHypotheses(name="hypotheses")), "transcription")
     with pytest.raises(ValueError, match="objective's hypotheses needs the hypotheses, but the batch has none"):
         text.terms(Outputs(logits, lengths), inputs)
 
@@ -133,7 +135,7 @@ def test_two_views_are_one_batch_of_twice_the_size() -> None:
     """Labels count half for each view, and so does the teacher; the weight is that of the consistency."""
     model, inputs = fresh("cnn"), tiny_inputs("transcription", 0, teacher=fresh("gru"))
     both = replace(inputs, second_BTF=inputs.features_BTF.flip(2)).both_views()
-    settings = ObjectiveSettings.model_validate({"beta": 2, "itself": [{"name": "cr_ctc", "weight": 0.3}]})
+    settings = ObjectiveSettings.model_validate({"beta": 2, "self_distillation": [{"name": "cr_ctc", "weight": 0.3}]})
     terms = Objective(settings, "transcription").terms(Outputs(*model(both.features_BTF, both.lengths_B)), both)
     assert [(t.name, t.weight) for t in terms] == [("labels", 1.0), ("soft_targets", 2.0), ("cr_ctc", 0.3)]
     views = [model(x, inputs.lengths_B) for x in (inputs.features_BTF, inputs.features_BTF.flip(2))]
@@ -156,15 +158,21 @@ def test_hypotheses_of_two_views_are_the_same_twice() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"labels": 0.0, "beta": 0.0}, "labels and beta are both 0"),
-        ({"labels": 0.0, "beta": {"from": 0, "to": 0, "epochs": 1}}, "labels and beta are both 0"),
-        ({"beta": 1, "match": [{"name": "dist"}, {"name": "dist"}]}, "match names dist more than once"),
-        ({"itself": [{"name": "cr_ctc"}, {"name": "cr_ctc"}]}, "itself names cr_ctc more than once"),
+        ({"label_weight": 0.0, "beta": 0.0}, "labels and beta are both 0"),
+        ({"label_weight": 0.0, "beta": {"from": 0, "to": 0, "epochs": 1}}, "labels and beta are both 0"),
+        ({"beta": 1, "distill": [{"name": "dist"}, {"name": "dist"}]}, "distill names dist more than once"),
         (
-            {"labels": 0, "beta": 1, "itself": [{"name": "intermediate_ctc"}]},
+            {"self_distillation": [{"name": "cr_ctc"}, {"name": "cr_ctc"}]},
+            "self_distillation names cr_ctc more than once",
+        ),
+        (
+            {"label_weight": 0, "beta": 1, "self_distillation": [{"name": "intermediate_ctc"}]},
             "intermediate_ctc learns from labels, but labels is 0",
         ),
-        ({"beta": 1, "match": {"name": "hypotheses", "n_best": 3, "beam": 2}}, "a beam of 2 cannot give 3 hypotheses"),
+        (
+            {"beta": 1, "distill": {"name": "hypotheses", "n_best": 3, "beam": 2}},
+            "a beam of 2 cannot give 3 hypotheses",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(settings: dict[str, Any], message: str) -> None:

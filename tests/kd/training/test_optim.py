@@ -6,7 +6,7 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
-from kd.settings.training import Optimiser, Schedule
+from kd.config.training import Optimiser, Schedule
 from kd.training.optim import OPTIMISERS, make_optimiser, make_schedule, rate_factor
 
 KNOBS: dict[str, dict[str, Any]] = {
@@ -49,7 +49,7 @@ def test_a_rate_is_never_above_its_peak_or_below_0(name: str, total: int) -> Non
 
 @pytest.mark.parametrize("name", OPTIMISERS)
 def test_optimisers_take_their_knobs(name: str) -> None:
-    settings: Optimiser = TypeAdapter(Optimiser).validate_python({"name": name, "rate": 0.25, **KNOBS[name]})
+    settings: Optimiser = TypeAdapter(Optimiser).validate_python({"name": name, "lr": 0.25, **KNOBS[name]})
     optimiser = make_optimiser([torch.nn.Parameter(torch.ones(2))], settings)
     assert type(optimiser).__name__.lower() == name
     (group,) = optimiser.param_groups
@@ -60,7 +60,7 @@ def test_sgd_by_hand() -> None:
     """Weight 1, gradient 2, decay 0.1, rate 0.25 and halved: 1 - 0.25·2.1 = 0.475; then 0.475 - 0.125·2.0475."""
     weight = torch.nn.Parameter(torch.ones(1))
     settings: Optimiser = TypeAdapter(Optimiser).validate_python(
-        {"name": "sgd", "rate": 0.25, "momentum": 0.0, "weight_decay": 0.1}
+        {"name": "sgd", "lr": 0.25, "momentum": 0.0, "weight_decay": 0.1}
     )
     optimiser = make_optimiser([weight], settings)
     steps = make_schedule(optimiser, schedule(name="step", every_share=0.5, factor=0.5), 2)

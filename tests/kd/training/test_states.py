@@ -9,18 +9,18 @@ from factories import CASES, make_features, make_model
 from tiny_training import fresh, tiny_fit, tiny_inputs, tiny_settings
 from torch import Tensor
 
+from kd.config.losses import Features, ObjectiveSettings
+from kd.config.states import NEEDS_STATES, meetings, state_widths
 from kd.losses import MATCHING_LOSSES
 from kd.models import Recogniser
-from kd.settings.losses import Features, ObjectiveSettings
-from kd.settings.states import NEEDS_STATES, meetings, state_widths
 from kd.training import Batches, Inputs
 from kd.training.frame_rates import averaged
 from kd.training.states import States, states_of, tapped
-from kd.training.trainee import Trainee
+from kd.training.student_with_heads import StudentWithHeads
 
 
 def objective(**settings: Any) -> ObjectiveSettings:
-    return ObjectiveSettings.model_validate({"beta": 1.0, "match": {"name": "features", **settings}})
+    return ObjectiveSettings.model_validate({"beta": 1.0, "distill": {"name": "features", **settings}})
 
 
 def encoder(name: str) -> Any:
@@ -114,7 +114,7 @@ def reversed_sides(fast: Tensor, fast_B: Tensor, slow: Tensor, slow_B: Tensor) -
 def test_projections_are_drawn_from_their_seed_and_leave_torchs_generator_alone() -> None:
     model, teacher = make_model("cnn"), encoder("patch_cnn")
     torch.manual_seed(3)
-    made = [Trainee(model, objective(), seed, teacher) for seed in (1, 1, 2)]
+    made = [StudentWithHeads(model, objective(), seed, teacher) for seed in (1, 1, 2)]
     drawn = torch.rand(3)
     torch.manual_seed(3)
     assert torch.equal(drawn, torch.rand(3))
@@ -127,7 +127,7 @@ def test_projections_are_drawn_from_their_seed_and_leave_torchs_generator_alone(
 
 def test_a_teacher_without_states_is_refused() -> None:
     with pytest.raises(ValueError, match="compares inner states, but its teacher shows none"):
-        Trainee(make_model("cnn"), objective(), 1)
+        StudentWithHeads(make_model("cnn"), objective(), 1)
 
 
 def taught(problem: str, teacher: Recogniser) -> Batches:
@@ -153,11 +153,11 @@ def taught(problem: str, teacher: Recogniser) -> Batches:
 def test_states_are_learnt_and_the_teacher_is_left_alone(student: str, teacher: str, problem: str, match: str) -> None:
     source, model = make_model(teacher, problem, seed=5), fresh(student, problem)
     before = {name: x.clone() for name, x in source.state_dict().items()}
-    settings = tiny_settings(epochs=30, optimiser={"name": "adam", "rate": 0.01}, schedule={"name": "constant"})
-    learns = ObjectiveSettings.model_validate({"labels": 0, "beta": 1, "match": {"name": match}})
+    settings = tiny_settings(epochs=30, optimiser={"name": "adam", "lr": 0.01}, schedule={"name": "constant"})
+    learns = ObjectiveSettings.model_validate({"label_weight": 0, "beta": 1, "distill": {"name": match}})
     batches = taught(problem, source)
     epochs = list(tiny_fit(model, settings, objective=learns, batches=batches, teacher=source.settings.encoder))
-    losses = [epoch.metrics["match_loss"] for epoch in epochs]
+    losses = [epoch.metrics["distill_loss"] for epoch in epochs]
     assert fmean(losses[-10:]) < 0.6 * losses[0], "a single epoch of so large a rate may be up again"
     assert epochs[-1].best.keys() == model.state_dict().keys()
     assert bool(epochs[-1].state["beside"]) is (match == "features")

@@ -14,11 +14,11 @@ from fuzzing.trials import runtime
 from fuzzing.watching import Attempt
 from kd.runtime import audio
 from kd.runtime.decoder import Recording
-from tasks.corpora.raw import RawUtterance
+from tasks.data.corpora.raw import RawUtterance
+from tasks.data.preparation.audio import decode, listen
+from tasks.data.preparation.prepare import Plan, prepare
+from tasks.data.preparation.writing import Writing
 from tasks.params.pipeline import parse_params
-from tasks.preparation.audio import decode, listen
-from tasks.preparation.prepare import Plan, prepare
-from tasks.preparation.writing import Writing
 
 REPO = Path(__file__).parents[3]
 HEAD = 128

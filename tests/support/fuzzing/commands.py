@@ -11,13 +11,13 @@ from random import Random
 from unittest.mock import patch
 
 import tasks.__main__ as stages
-import tasks.data  # loaded once, before any case begins  # noqa: F401
+import tasks.data.prepared  # loaded once, before any case begins  # noqa: F401
 from fuzzing.damage import damaged_bytes, misspelt, odd_text
 from fuzzing.outcomes import exit_code
 from fuzzing.params import damaged as damaged_yaml
 from fuzzing.trials import kd, runtime
 from fuzzing.watching import Attempt
-from tasks import harness
+from tasks.runner import harness
 
 REPO = Path(__file__).parents[3]
 NUMBERS = (
@@ -44,11 +44,12 @@ SPOT = (
     ["--level", "-23"], ["--rate", "8000"], ["--chunk-s", "0.1"],
 )  # fmt: skip
 KD = (
-    ["run", "--jobs", "2"], ["run", "--force", "--retries", "0"], ["run", "--timeout-hours", "1"], ["table"],
+    ["run", "--jobs", "2"], ["run", "--force", "--retries", "0"], ["run", "--timeout-hours", "1"], ["results"],
     ["schedule", "--cron", "0 3 * * *", "--jobs", "1"], ["ui", "--port", "5000"], ["check", "--params", "YAML"],
-    ["study", "STUDY", "--screen"], ["study", "STUDY", "--jobs", "2"], ["study", "STUDY", "--table", "--against", "x"],
-    ["search", "SEARCH", "--trials", "3"], ["listen", "MODEL", "--out", "OUT", "--prompt", "p", "--language", "en"],
-    ["listen", "tiny.en"], ["--help"], ["transcribe", "MODEL", "SOUND"],
+    ["study", "STUDY", "--first-cell"], ["study", "STUDY", "--jobs", "2"],
+    ["study", "STUDY", "--table", "--against", "x"],     ["tune", "SEARCH", "--trials", "3"],
+    ["transcribe-testset", "MODEL", "--out", "OUT", "--prompt", "p", "--language", "en"],
+    ["transcribe-testset", "tiny.en"], ["--help"], ["transcribe", "MODEL", "SOUND"],
 )  # fmt: skip
 STAGES = (["corpus"], ["preprocess"], ["teacher"], ["distil", "small"], ["export", "teacher"], ["report"], ["--help"])
 

@@ -17,8 +17,8 @@ from fuzzing.damage import damaged_bytes, misspelt, odd_text, odd_value
 from fuzzing.trials import kd
 from fuzzing.watching import Attempt
 from tasks.params.pipeline import load_params
-from tasks.stagespec import look_up, read_spec
-from tasks.strict_yaml import LOADER, read_yaml
+from tasks.params.strict_yaml import LOADER, read_yaml
+from tasks.runner.dvc_graph import look_up, read_spec
 
 REPO = Path(__file__).parents[3]
 DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -49,7 +49,7 @@ def attempt(rng: Random, folder: Path) -> str:
     content = damaged(rng, rng.choice(_originals(group)))
     file = folder / "given.yaml"
     file.write_bytes(content)
-    command = {"studies": ["study"], "searches": ["search"]}.get(group, ["check", "--params"])
+    command = {"studies": ["study"], "searches": ["tune"]}.get(group, ["check", "--params"])
     outcome = kd([*command, str(file)])
     if group in ("params", "presets") and outcome != "exit 2":
         _means_the_same_to_dvc(content, file)

@@ -15,18 +15,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-import tasks.preparation.schema  # loaded once, before any case begins  # noqa: F401
+import tasks.data.preparation.schema  # loaded once, before any case begins  # noqa: F401
 from fuzzing.damage import ODD_NUMBERS, damaged_bytes, misspelt, odd_text, odd_value
 from fuzzing.outcomes import refusal
 from fuzzing.shared import CLIPS
 from fuzzing.watching import Attempt
-from tasks import corpus, preprocess
-from tasks.corpora.manifest import COLUMNS
-from tasks.listeners.listener import Clip
-from tasks.listeners.table import transcriptions
+from tasks.data.corpora.manifest import COLUMNS
+from tasks.data.tables import FORMATS, read_table
 from tasks.params.pipeline import Params, parse_params
-from tasks.paths import Paths
-from tasks.tables import FORMATS, read_table
+from tasks.runner.paths import Paths
+from tasks.stages import corpus, preprocess
+from tasks.teachers.transcribers.table import transcriptions
+from tasks.teachers.transcribers.transcriber import Clip
 
 REPO = Path(__file__).parents[3]
 COLUMN_NAMES = ("id", "speaker", "split", "start_s", "end_s", "snr_db", "start", "hypothesis", "confidence", "weight")
@@ -62,10 +62,10 @@ def _prepare(params: Params, room: Path) -> None:
     paths = Paths(room)
     for folder in (paths.raw, paths.prepared):
         shutil.rmtree(folder, ignore_errors=True)
-    watch = _Says()
-    corpus.run(params, paths, watch=watch)
+    reporter = _Says()
+    corpus.run(params, paths, reporter=reporter)
     try:
-        preprocess.run(params, paths, watch=watch)
+        preprocess.run(params, paths, reporter=reporter)
     finally:
         _say_details(paths.scratch / "quarantine.csv")
         _say_details(paths.prepared / "quarantine.csv")

@@ -18,9 +18,9 @@ import tasks.tracking.pipeline_run  # as all here: loaded once, before any case 
 from flows import cli, graph, search, server, strangers, study
 from fuzzing.outcomes import exit_code
 from kd.runtime.program import main
-from tasks.search.candidate import check_space
-from tasks.search.settings import check_jobs, load_search
-from tasks.search.trial import search_folder
+from tasks.experiments.tune.candidate import check_space
+from tasks.experiments.tune.folders import search_folder
+from tasks.experiments.tune.settings import check_jobs, load_search
 
 BUILD = typer.main.get_command
 

@@ -12,8 +12,8 @@ from tasks.params.graph import gives_text
 from tasks.params.pipeline import Params, parse_params
 
 SMALL = {"init": "random", "model": ENCODERS["baseline"]}
-WAV2VEC = {"source": "torchaudio", "bundle": "WAV2VEC2_ASR_BASE_960H", "path": "models/none", "gives": "frames"}
-TAUGHT = {**SMALL, "teacher": "big", "objective": {"labels": 0, "beta": 1}}
+WAV2VEC = {"source": "torchaudio", "bundle": "WAV2VEC2_ASR_BASE_960H", "path": "models/none", "output": "posteriors"}
+TAUGHT = {**SMALL, "teacher": "big", "objective": {"label_weight": 0, "beta": 1}}
 
 
 def params(**changes: Any) -> Params:
@@ -33,12 +33,13 @@ def test_what_is_known_of_the_bundles_is_what_torchaudio_says() -> None:
 def test_frames_are_matched_and_text_is_as_before() -> None:
     found = params()
     assert not gives_text(found, "big")
-    assert found.teachers["big"].model_dump()["gives"] == "frames"
-    text = {key: value for key, value in WAV2VEC.items() if key != "gives"}
-    hears = params(students={"a": {**TAUGHT, "objective": {"labels": 0, "beta": 1, "match": {"name": "hypotheses"}}}},
+    assert found.teachers["big"].model_dump()["output"] == "posteriors"
+    text = {key: value for key, value in WAV2VEC.items() if key != "output"}
+    objective = {"label_weight": 0, "beta": 1, "distill": {"name": "hypotheses"}}
+    hears = params(students={"a": {**TAUGHT, "objective": objective}},
                    teachers={"big": text})  # fmt: skip
     assert gives_text(hears, "big")
-    assert "gives" not in hears.teachers["big"].model_dump()
+    assert "output" not in hears.teachers["big"].model_dump()
 
 
 @pytest.mark.parametrize(
@@ -46,11 +47,11 @@ def test_frames_are_matched_and_text_is_as_before() -> None:
     [
         (
             {"problem": {"kind": "keyword"}},
-            "teachers.big.gives: the frames of WAV2VEC2_ASR_BASE_960H are of characters, but our units are whole utt",
+            "teachers.big.output: the frames of WAV2VEC2_ASR_BASE_960H are of characters, but our units are whole utt",
         ),
         (
             {"problem": {"kind": "transcription", "units": {"kind": "sentencepiece"}}},
-            "our units are pieces of words: use gives: text",
+            "our units are pieces of words: use output: text",
         ),
         (
             {"problem": {"kind": "transcription", "units": {"kind": "characters", "alphabet": "abcé7 "}}},
@@ -60,8 +61,8 @@ def test_frames_are_matched_and_text_is_as_before() -> None:
             {"teachers": {"big": {**WAV2VEC, "bundle": "VOXPOPULI_ASR_BASE_10K_EN"}}},
             'teachers.big.bundle: VOXPOPULI_ASR_BASE_10K_EN: it never says "\'"',
         ),
-        ({"teachers": {"big": {**WAV2VEC, "speeds": [0.9]}}}, "speeds is for gives: text"),
-        ({"teachers": {"big": {**WAV2VEC, "replace": {"a": "b"}}}}, "replace is for gives: text"),
+        ({"teachers": {"big": {**WAV2VEC, "speeds": [0.9]}}}, "speeds is for output: text"),
+        ({"teachers": {"big": {**WAV2VEC, "replace": {"a": "b"}}}}, "replace is for output: text"),
         (
             {"frontend": {**FRONTEND.model_dump(), "frame_shift_ms": 12.5}, "preprocess": {"frame_ms": 50.0}},
             "students.a.teacher: big has a frame every 20 ms and this student every 50 ms",
@@ -71,11 +72,11 @@ def test_frames_are_matched_and_text_is_as_before() -> None:
             "ensembles.both.second: big gives frames of a network that is not ours",
         ),
         (
-            {"teachers": {"big": WAV2VEC, "again": {"source": "model", "path": "models/big", "gives": "frames"}}},
+            {"teachers": {"big": WAV2VEC, "again": {"source": "model", "path": "models/big", "output": "posteriors"}}},
             "teachers.again.path: big is no model of ours",
         ),
         (
-            {"teachers": {"big": {"source": "model", "path": "models/a", "gives": "frames"}}},
+            {"teachers": {"big": {"source": "model", "path": "models/a", "output": "posteriors"}}},
             "students.a: its init and teacher lead back to itself (a -> big -> a)",
         ),
     ],

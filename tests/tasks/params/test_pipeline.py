@@ -29,8 +29,8 @@ def test_what_is_not_used_is_not_written() -> None:
     drawn, chosen = data["students"]["cut"]["operators"]
     assert drawn.keys() == {"op", "keep", "choose", "seed"}
     assert chosen.keys() == {"op", "keep", "choose", "importance"}
-    assert data["students"]["small"]["objective"] == {"labels": 1.0, "beta": 0.0}
-    assert data["students"]["cut"]["objective"]["match"]["name"] == "soft_targets"
+    assert data["students"]["small"]["objective"] == {"label_weight": 1.0, "beta": 0.0}
+    assert data["students"]["cut"]["objective"]["distill"]["name"] == "soft_targets"
     assert parse_params(data) == params
 
 
@@ -107,10 +107,13 @@ def test_what_only_a_checkpoint_tells_waits_for_it() -> None:
     ("objective", "problem"),
     [
         (
-            {"beta": 1, "match": [{"name": "dist"}, {"name": "hypotheses"}]},
-            "match: teacher gives posteriors, among which hypotheses searches",
+            {"beta": 1, "distill": [{"name": "dist"}, {"name": "hypotheses"}]},
+            "distill: teacher gives posteriors, among which hypotheses searches",
         ),
-        ({"beta": 1, "itself": [{"name": "cr_ctc"}]}, "itself: cr_ctc is for CTC, which a keyword problem has not"),
+        (
+            {"beta": 1, "self_distillation": [{"name": "cr_ctc"}]},
+            "self_distillation: cr_ctc is for CTC, which a keyword problem has not",
+        ),
     ],
 )
 def test_what_needs_ctc_is_not_for_keywords(objective: dict[str, Any], problem: str) -> None:
@@ -173,9 +176,9 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match=r"teacher\.path: missing: dvc\.yaml depends on it; write models/none"):
         load_params(tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(changed({"teacher.path": "models/none"})))
-    with pytest.raises(ParamsError, match=r"outputs: missing: dvc\.yaml depends on it; write outputs: \{\}"):
+    with pytest.raises(ParamsError, match=r"logit_cache: missing: dvc\.yaml depends on it; write logit_cache: \{\}"):
         load_params(tmp_path / "params.yaml")
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(changed({"teacher.path": "models/none", "outputs": {}})))
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(changed({"teacher.path": "models/none", "logit_cache": {}})))
     assert load_params(tmp_path / "params.yaml") == parse_params(GOOD)
 
 

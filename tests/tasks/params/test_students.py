@@ -6,7 +6,7 @@ import pytest
 from given_params import GATES, GOOD, GRADUAL, HALF, PATCH, REMOVE, RNN, SLICE, keep, lines, prune_units
 from workspace import ENCODERS, make_params
 
-from kd.settings.shrinking import GroupLasso
+from kd.config.scheduled import GroupLasso
 from tasks.params.pipeline import parse_params
 
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
@@ -15,11 +15,11 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         "students.cut.operators.0: give either sparsity or threshold, and not both",
     ),
     "no amount": (
-        {"students.cut.operators": [{"op": "prune_units", "kinds": ["hidden"]}]},
+        {"students.cut.operators": [{"op": "prune_units", "dims": ["hidden"]}]},
         "students.cut.operators.0: give either sparsity or threshold, and not both",
     ),
     "nothing to learn": (
-        {"students.small.objective": {"labels": 0}},
+        {"students.small.objective": {"label_weight": 0}},
         "students.small.objective: labels and beta are both 0",
     ),
     "beta without teacher": (
@@ -36,12 +36,12 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         "students.small.shrink.epochs: 2 of the training's 2 epochs leave none for the smaller model: lower it, or",
     ),
     "shrinks what is not there": (
-        {"students.small.shrink": {**GATES, "kinds": ["heads"]}},
+        {"students.small.shrink": {**GATES, "dims": ["heads"]}},
         "students.small.shrink: rnn has no dimension 'heads'; it has layers, width, stem, hidden",
     ),
     "gates of layers": (
-        {"students.small.shrink": {**GATES, "kinds": ["layers"]}},
-        "students.small.shrink: kinds: gates and penalties are of units, and layers are none: shrink them by",
+        {"students.small.shrink": {**GATES, "dims": ["layers"]}},
+        "students.small.shrink: dims: gates and penalties are of units, and layers are none: shrink them by",
     ),
     "shrinks too few": (
         {"students.small.shrink": {**GATES, "of": "units", "sparsity": 0.02}},
@@ -65,15 +65,15 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "steps of layers and units": (
         {"students.small.shrink": {**GRADUAL, "prune": prune_units("layers", "hidden", sparsity=0.5)}},
-        "students.small.shrink: prune.kinds: units go with their layers: shrink layers alone, or other kinds",
+        "students.small.shrink: prune.dims: units go with their layers: shrink layers alone, or other kinds",
     ),
     "steps of layers that the objective looks at": (
         {
             "student_training.epochs": 3,
-            "students.small.objective": {"itself": [{"name": "intermediate_ctc"}]},
+            "students.small.objective": {"self_distillation": [{"name": "intermediate_ctc"}]},
             "students.small.shrink": {**GRADUAL, "prune": prune_units("layers", sparsity=0.5)},
         },
-        "students.small.shrink.prune.kinds: layers would go that the objective looks at: shrink other kinds",
+        "students.small.shrink.prune.dims: layers would go that the objective looks at: shrink other kinds",
     ),
     "steps by norm without one": (
         {
@@ -122,7 +122,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         "students.cut.operators.0: rnn has no dimension 'heads'; it has layers, width, stem, hidden",
     ),
     "kind through a chain": (
-        {"students.again.operators": [{"op": "prune_units", "kinds": ["channels"], "sparsity": 0.5}]},
+        {"students.again.operators": [{"op": "prune_units", "dims": ["channels"], "sparsity": 0.5}]},
         "students.again.operators.0: rnn has no dimension 'channels'",
     ),
     "more than there is": (
@@ -191,7 +191,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         "students.cut.operators.0: renew nothing? Give layers, such as last, or stem: true, or head: true",
     ),
     "more than can go": (
-        {"students.cut.operators": [{"op": "prune_units", "kinds": ["hidden"], "sparsity": 0.99}]},
+        {"students.cut.operators": [{"op": "prune_units", "dims": ["hidden"], "sparsity": 0.99}]},
         "students.cut.operators.0.sparsity: 17 of 17 units cannot go: one of each of 2 dimensions stays. Lower it",
     ),
     "a slice after a pattern": (
@@ -217,7 +217,7 @@ def test_a_mistake_is_one_line_with_its_path(mistake: str) -> None:
 
 def test_group_lasso_is_gentler_with_keywords_unless_its_weight_is_given() -> None:
     """Their loss is smaller. Written down and read again, nothing changes."""
-    shrink = {"how": "group_lasso", "kinds": ["hidden"], "sparsity": 0.5, "epochs": 1}
+    shrink = {"how": "group_lasso", "dims": ["hidden"], "sparsity": 0.5, "epochs": 1}
     student = {"init": "random", "model": ENCODERS["baseline"], "teacher": "none"}
     for problem, given, expected in (
         ("keyword", {}, 1e-4),

@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 from workspace import ENCODERS, make_params
 
-from kd.settings.filtering import FilterSettings
+from kd.config.filtering import FilterSettings
 from tasks.params.errors import ParamsError
 from tasks.params.graph import gives_text
 from tasks.params.pipeline import parse_params
 
 SMALL = {"init": "random", "model": ENCODERS["baseline"]}
 LABELS = {**SMALL, "teacher": "none"}
-TEXT = {"labels": 0.0, "beta": 1.0, "match": {"name": "hypotheses"}}
+TEXT = {"label_weight": 0.0, "beta": 1.0, "distill": {"name": "hypotheses"}}
 TABLE = {"source": "table", "path": "said.csv"}
-FEATURES = {"labels": 0.0, "beta": 1.0, "match": {"name": "features"}}
+FEATURES = {"label_weight": 0.0, "beta": 1.0, "distill": {"name": "features"}}
 STATES = {**SMALL, "teacher": "teacher", "objective": FEATURES}
 TAUGHT = {**SMALL, "teacher": "crowd", "objective": TEXT}
 SEVERAL = {
@@ -36,7 +36,7 @@ def lines(**changes: Any) -> list[str]:
     [
         (
             {"teachers": {"crowd": TABLE}, "students": {"a": {**TAUGHT, "objective": {"beta": 1.0}}}},
-            "students.a.objective.match: crowd gives text and no posteriors",
+            "students.a.objective.distill: crowd gives text and no posteriors",
         ),
         (
             {"students": {"a": {**SMALL, "teacher": "teacher", "objective": {"beta": 1.0}, "filter": {}}}},
@@ -67,7 +67,7 @@ def lines(**changes: Any) -> list[str]:
         ({"ensembles": {"e": {"first": "teacher", "second": "x"}}}, "ensembles.e.second: 'x' is no model of this file"),
         (
             {"teachers": {"crowd": TABLE}, "ensembles": {"e": {"first": "teacher", "second": "crowd"}}},
-            "ensembles.e.combine: crowd gives text, of which there is no mean: use surest",
+            "ensembles.e.combine: crowd gives text, of which there is no mean: use max_confidence",
         ),
         (
             {"ensembles": {"e": {"first": "f", "second": "a"}, "f": {"first": "e", "second": "a"}}},
@@ -75,56 +75,64 @@ def lines(**changes: Any) -> list[str]:
         ),
         ({"ensembles": {"e": {"first": "a", "second": "a"}}}, "first and second are both 'a'"),
         (
-            {"ensembles": {"e": {"first": "a", "second": "teacher", "combine": "surest", "weight": 0.4}}},
+            {"ensembles": {"e": {"first": "a", "second": "teacher", "combine": "max_confidence", "weight": 0.4}}},
             "weight belongs to combine: mean",
         ),
         (
-            {"corpus": SEVERAL, "students": {"a": {**LABELS, "hears": {"rael": "labelled"}}}},
-            "students.a.hears: 'rael' is no part of the corpus, which has made, real (did you mean 'real'?)",
+            {"corpus": SEVERAL, "students": {"a": {**LABELS, "supervision": {"rael": "labelled"}}}},
+            "students.a.supervision: 'rael' is no part of the corpus, which has made, real (did you mean 'real'?)",
         ),
         (
-            {"corpus": SEVERAL, "students": {"a": {**LABELS, "hears": {"real": "unlabelled"}}}},
-            "students.a.hears: no part is labelled, but objective.labels is not 0",
+            {"corpus": SEVERAL, "students": {"a": {**LABELS, "supervision": {"real": "unlabelled"}}}},
+            "students.a.supervision: no part is labelled, but objective.label_weight is not 0",
         ),
         (
-            {"corpus": SEVERAL, "students": {"a": {**LABELS, "hears": {"made": "labelled", "real": "unlabelled"}}}},
-            "students.a.hears: unlabelled audio teaches nothing without a teacher",
+            {
+                "corpus": SEVERAL,
+                "students": {"a": {**LABELS, "supervision": {"made": "labelled", "real": "unlabelled"}}},
+            },
+            "students.a.supervision: unlabelled audio teaches nothing without a teacher",
         ),
         (
             {"teachers": {"crowd": {**TABLE, "parts": ["real"]}}},
             "teachers.crowd.parts: 'real' is no part of the corpus",
         ),
         (
-            {"students": {"a": {**STATES, "objective": {**FEATURES, "match": {"name": "features", "layers": 2}}}}},
-            "students.a.objective.match: features asks for 2 pairs of layers with the student, which has 1",
+            {"students": {"a": {**STATES, "objective": {**FEATURES, "distill": {"name": "features", "layers": 2}}}}},
+            "students.a.objective.distill: features asks for 2 pairs of layers with the student, which has 1",
         ),
         (
             {
                 "students": {
-                    "a": {**STATES, "objective": {**FEATURES, "match": {"name": "features", "pairs": [[1, 3]]}}}
+                    "a": {**STATES, "objective": {**FEATURES, "distill": {"name": "features", "pairs": [[1, 3]]}}}
                 }
             },
-            "students.a.objective.match: features names layer 3 of the teacher, which has 2",
+            "students.a.objective.distill: features names layer 3 of the teacher, which has 2",
         ),
         (
             {"students": {"a": {**STATES, "teacher": "crowd"}}, "teachers": {"crowd": TABLE}},
-            "students.a.objective.match: crowd gives text and no posteriors: use match: {name: hypotheses} in place of",
+            "students.a.objective.distill: crowd gives text and no posteriors: use distill: {name: hypotheses}",
         ),
         (
             {
                 "students": {"a": {**STATES, "teacher": "two"}, "b": LABELS},
                 "ensembles": {"two": {"first": "teacher", "second": "b"}},
             },
-            "students.a.objective.match: features compares inner states, but two is an ensemble",
+            "students.a.objective.distill: features compares inner states, but two is an ensemble",
         ),
         (
             {
                 "students": {"a": {**STATES, "teacher": "wav2vec"}},
                 "teachers": {
-                    "wav2vec": {"source": "torchaudio", "bundle": "HUBERT_ASR_LARGE", "path": "x", "gives": "frames"}
+                    "wav2vec": {
+                        "source": "torchaudio",
+                        "bundle": "HUBERT_ASR_LARGE",
+                        "path": "x",
+                        "output": "posteriors",
+                    }
                 },
             },
-            "students.a.objective.match: features compares inner states, but wav2vec shows posteriors alone",
+            "students.a.objective.distill: features compares inner states, but wav2vec shows posteriors alone",
         ),
     ],
 )
@@ -134,19 +142,19 @@ def test_each_mistake_is_one_line_with_its_key(changes: dict[str, Any], line: st
 
 def test_what_the_messages_say_of_keywords_and_text_can_be_done() -> None:
     """Posteriors of a keyword are matched as such, text by hypotheses."""
-    frames = {"source": "torchaudio", "bundle": "HUBERT_ASR_LARGE", "path": "x", "gives": "frames"}
+    frames = {"source": "torchaudio", "bundle": "HUBERT_ASR_LARGE", "path": "x", "output": "posteriors"}
     for teachers, student, line in (
         (
             {"crowd": TABLE},
             {**TAUGHT, "objective": {"beta": 1.0}},
-            "crowd gives text and no posteriors: use match: {na",
+            "crowd gives text and no posteriors: use distill: {na",
         ),
         ({"crowd": TABLE}, {**TAUGHT, "teacher": "teacher"}, "searches CTC's paths, which a keyword problem has not"),
-        ({"crowd": frames}, TAUGHT, "use gives: text, which students match by hypotheses"),
+        ({"crowd": frames}, TAUGHT, "use output: text, which students match by hypotheses"),
     ):
         with pytest.raises(ParamsError, match=re.escape(line)):
             make_params("keyword", teachers=teachers, students={"a": student})
-    for table in (TABLE, {**frames, "gives": "text"}):
+    for table in (TABLE, {**frames, "output": "text"}):
         params = make_params("keyword", teachers={"crowd": table}, students={"a": TAUGHT})
         assert params.students["a"].filter == FilterSettings()
 
@@ -162,7 +170,7 @@ def test_text_is_filtered_unless_said_otherwise() -> None:
         "posteriors": posteriors,
         "labels": LABELS,
     }
-    both = {"first": "teacher", "second": "crowd", "combine": "surest"}
+    both = {"first": "teacher", "second": "crowd", "combine": "max_confidence"}
     params = make_params("transcription", teachers={"crowd": TABLE}, ensembles={"both": both}, students=students)
     usual = FilterSettings()
     expected = [usual, usual, FilterSettings(min_seconds=1.0), None, None, None]
@@ -176,9 +184,9 @@ def test_what_gives_text_is_known_through_ensembles() -> None:
         students={"a": LABELS},
         teachers={"crowd": TABLE, "old": {"source": "checkpoint", "path": "old"}},
         ensembles={
-            "mixed": {"first": "teacher", "second": "crowd", "combine": "surest"},
+            "mixed": {"first": "teacher", "second": "crowd", "combine": "max_confidence"},
             "models": {"first": "teacher", "second": "old"},
-            "outer": {"first": "models", "second": "mixed", "combine": "surest"},
+            "outer": {"first": "models", "second": "mixed", "combine": "max_confidence"},
         },
     )
     found = {name for name in ("teacher", "crowd", "old", "mixed", "models", "outer") if gives_text(params, name)}

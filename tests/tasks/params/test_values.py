@@ -22,12 +22,12 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         "students.cut.operators.0.keeps: unknown key; did you mean 'keep'?",
     ),
     "in a union": (
-        {"student_training.optimiser": {"name": "sgd", "rate": 0.1, "momentun": 0.5}},
+        {"student_training.optimiser": {"name": "sgd", "lr": 0.1, "momentun": 0.5}},
         "student_training.optimiser.momentun: unknown key; did you mean 'momentum'?",
     ),
     "another alternative's knob": (
-        {"student_training.optimiser": {"name": "adam", "rate": 0.1, "momentum": 0.5}},
-        "student_training.optimiser.momentum: unknown key; valid keys: name, rate, weight_decay",
+        {"student_training.optimiser": {"name": "adam", "lr": 0.1, "momentum": 0.5}},
+        "student_training.optimiser.momentum: unknown key; valid keys: lr, name, weight_decay",
     ),
     "nothing near": ({"frontend.colour": 1}, "frontend.colour: unknown key; valid keys: "),
     "tag": (
@@ -130,26 +130,26 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         "students.cut.operators.0: seed is for choose: random, but choose is importance: remove seed",
     ),
     "match without teacher": (
-        {"students.small.objective": {"labels": 1, "match": {"name": "soft_targets"}}},
-        "students.small.objective: match is how a student learns from a teacher, but beta is 0",
+        {"students.small.objective": {"label_weight": 1, "distill": {"name": "soft_targets"}}},
+        "students.small.objective: distill is how a student learns from a teacher, but beta is 0",
     ),
     # several losses, and schedules
     "one of several": (
-        {"students.cut.objective.match": [{"name": "dist"}, {"name": "soft_targets", "temperature": 0}]},
-        "students.cut.objective.match.1.temperature: input should be greater than 0, found 0",
+        {"students.cut.objective.distill": [{"name": "dist"}, {"name": "soft_targets", "temperature": 0}]},
+        "students.cut.objective.distill.1.temperature: input should be greater than 0, found 0",
     ),
     "loss of several": (
-        {"students.cut.objective.match": [{"name": "soft_target"}]},
-        "students.cut.objective.match.0.name: 'soft_target' is unknown; did you mean 'soft_targets'? there are ",
+        {"students.cut.objective.distill": [{"name": "soft_target"}]},
+        "students.cut.objective.distill.0.name: 'soft_target' is unknown; did you mean 'soft_targets'? there are ",
     ),
-    "no loss": ({"students.cut.objective.match": []}, "students.cut.objective: match is an empty list: name a loss"),
+    "no loss": ({"students.cut.objective.distill": []}, "students.cut.objective: match is an empty list: name a loss"),
     "schedule": (
         {"students.cut.objective.beta": {"from": 0, "to": -1, "epochs": 2}},
         "students.cut.objective.beta.to: input should be greater than or equal to 0, found -1",
     ),
     "schedule of a temperature": (
-        {"students.cut.objective.match": {"name": "dist", "temperature": {"from": 0, "to": 1, "epochs": 2}}},
-        "students.cut.objective.match.temperature.from: input should be greater than 0, found 0",
+        {"students.cut.objective.distill": {"name": "dist", "temperature": {"from": 0, "to": 1, "epochs": 2}}},
+        "students.cut.objective.distill.temperature.from: input should be greater than 0, found 0",
     ),
     "key of a schedule": (
         {"students.cut.objective.beta": {"from": 0, "to": 1, "epochs": 2, "form": 3}},
@@ -170,14 +170,14 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "one view": (
         {
-            "students.small.objective": {"itself": [{"name": "cr_ctc"}]},
+            "students.small.objective": {"self_distillation": [{"name": "cr_ctc"}]},
             "student_augment": {"time_masks": 0, "frequency_masks": 0},
         },
-        "students.small.objective.itself: cr_ctc compares two masked views, but student_augment masks nothing",
+        "students.small.objective.self_distillation: cr_ctc compares two masked views, but",
     ),
     "no inner layer": (
-        {"teacher.objective": {"itself": [{"name": "intermediate_ctc", "layers": [2]}]}},
-        "teacher.objective.itself: intermediate_ctc names layer 2, but the inner ones of 2 are 1 to 1",
+        {"teacher.objective": {"self_distillation": [{"name": "intermediate_ctc", "layers": [2]}]}},
+        "teacher.objective.self_distillation: intermediate_ctc names layer 2, but the inner ones of 2 are 1 to 1",
     ),
     # corpora
     "validation speaker alone": (
@@ -208,8 +208,8 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     # impossible combinations
     "rounding in 16 bits": (
-        {"student_training": {**TRAINING, "precision": "bf16", "quantised": "int8"}},
-        "student_training: quantised int8 rounds 32-bit values, found precision bf16: use no",
+        {"student_training": {**TRAINING, "precision": "bf16", "qat": "int8"}},
+        "student_training: qat int8 rounds 32-bit values, found precision bf16: use no",
     ),
     "no float32": (
         {"export.forms": ["float16", "int8_static"]},

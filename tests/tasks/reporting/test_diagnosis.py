@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from kd.settings.losses import ObjectiveSettings
+from kd.config.losses import ObjectiveSettings
 from tasks.reporting.diagnosis import diagnose, sentence_of
 from tasks.reporting.results import COLUMNS, Model
 
-SPIKES = {"agreement": 0.9, "blank_loss": 0.1, "spoken_loss": 2.0}
+SPIKES = {"spike_f1": 0.9, "blank_kl": 0.1, "nonblank_kl": 2.0}
 LATE = {**SPIKES, "delay_frames": 2.0, "delay_ms": 80.0}
 
 
@@ -36,18 +36,18 @@ def make_model(name: str, **columns: list[float]) -> Model:
         ),
         ({**LATE, "delay_frames": -1.0, "delay_ms": -40.0}, "The student's spikes come 40 ms earlier than the"),
         (
-            {**LATE, "delay_frames": 0.0, "delay_ms": 0.0, "label_gradient": 2.0, "match_gradient": 1.0},
+            {**LATE, "delay_frames": 0.0, "delay_ms": 0.0, "label_gradient": 2.0, "distill_gradient": 1.0},
             "The student's spikes come when the teacher's do; 90.0\u202f% of the student's and the teacher's spikes "
             "are common; the gradients of teacher and labels stand 0.50 to 1.",
         ),
         (SPIKES, "Student and teacher have no spike in common: the student may still be silent."),
-        ({"agreement": 0.5}, "50.0\u202f% of the student's and the teacher's answers in training agree."),
+        ({"spike_f1": 0.5}, "50.0\u202f% of the student's and the teacher's answers in training agree."),
         (
-            {"label_gradient": 0.1, "match_gradient": 2.3},
+            {"label_gradient": 0.1, "distill_gradient": 2.3},
             "The teacher's gradient drowns the labels', 23 to 1: lower beta.",
         ),
         (
-            {"label_gradient": 4.0, "match_gradient": 0.1},
+            {"label_gradient": 4.0, "distill_gradient": 0.1},
             "The labels' gradient drowns the teacher's, 40 to 1: raise beta.",
         ),
         ({"label_gradient": 4.0}, ""),
@@ -84,7 +84,7 @@ def test_a_flat_teacher_and_one_of_blanks_are_named(
 
 
 def test_of_a_teacher_that_never_speaks_blanks_are_not_left_out() -> None:
-    silent = {name: value for name, value in LATE.items() if name != "spoken_loss"}
+    silent = {name: value for name, value in LATE.items() if name != "nonblank_kl"}
     assert BLANKS not in sentence_of({**silent, "blank_share": 1.0}, 8)
 
 
@@ -92,7 +92,7 @@ def test_nothing_is_advised_that_the_objective_does_already() -> None:
     blanks = {**LATE, "blank_share": 0.92}
 
     def told(**match: Any) -> str:
-        return sentence_of(blanks, 8, ObjectiveSettings.model_validate({"beta": 1.0, "match": match}))
+        return sentence_of(blanks, 8, ObjectiveSettings.model_validate({"beta": 1.0, "distill": match}))
 
     assert "allow a delay of 2 frames" in told(name="soft_targets")
     assert BLANKS in told(name="soft_targets")
@@ -103,8 +103,8 @@ def test_nothing_is_advised_that_the_objective_does_already() -> None:
 
 def test_only_the_taught_are_told_of_by_their_last_known_figures() -> None:
     nan = float("nan")
-    late = {"agreement": [0.1, 0.8, 0.9], "blank_loss": [1.0, 0.5, 0.1], "delay_frames": [nan, 2, nan]}
-    taught = make_model("taught", **late, delay_ms=[nan, 80, nan], label_gradient=[1, 2, 4], match_gradient=[1, 1, 1])
+    late = {"spike_f1": [0.1, 0.8, 0.9], "blank_kl": [1.0, 0.5, 0.1], "delay_frames": [nan, 2, nan]}
+    taught = make_model("taught", **late, delay_ms=[nan, 80, nan], label_gradient=[1, 2, 4], distill_gradient=[1, 1, 1])
     taught.curve["teacher_entropy"] = [1.0, 1.0, 2.0]
     taught = replace(taught, num_units=8)
     found = diagnose([make_model("alone"), taught], {})

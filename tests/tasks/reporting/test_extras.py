@@ -9,19 +9,19 @@ from pydantic import ValidationError
 from report_models import EVALUATION, TEACHER, make_model
 from workspace import make_params
 
-from kd.metrics import word_edits
+from kd.text.metrics import word_edits
 from tasks.params.evaluation import OtherTable
 from tasks.params.pipeline import Params
-from tasks.paths import Paths
 from tasks.reporting.comparisons import compare_all, verdicts
 from tasks.reporting.extras import other_recognisers, quantised_teacher
 from tasks.reporting.results import write_results
+from tasks.runner.paths import Paths
 
 TEST = TEACHER.test
 
 
 def with_other(file: str) -> Params:
-    return make_params(evaluation={"others": {"elsewhere": {"source": "table", "path": file}}})
+    return make_params(evaluation={"external": {"elsewhere": {"source": "table", "path": file}}})
 
 
 def write(root: Path, rows: pd.DataFrame, name: str = "heard.csv") -> None:
@@ -76,7 +76,7 @@ def test_tables_that_do_not_fit_are_refused(tmp_path: Path, rows: pd.DataFrame, 
 
 
 def test_a_missing_table_is_named_with_its_key(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"heard.csv is missing: evaluation.others names it"):
+    with pytest.raises(ValueError, match=r"heard.csv is missing: evaluation.external names it"):
         other_recognisers(with_other("others/heard.csv"), tmp_path, TEACHER)
 
 

@@ -11,17 +11,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from report_models import make_model
 from workspace import ENCODERS, make_params, make_workspace
 
+from kd.config.models import ModelSettings
 from kd.models import build
-from kd.propagation.survivors import survivors
-from kd.settings.models import ModelSettings
-from tasks import propagate
+from kd.propagation.compose import survivors
 from tasks.params.pipeline import Params
-from tasks.paths import Paths
 from tasks.reporting.kept import Kept, read_kept, unit_strips
 from tasks.reporting.page import FOLDER
 from tasks.reporting.results import Model
 from tasks.reporting.strips import MOST_STEPS, binned, outlined
 from tasks.reporting.wording import compact, percent
+from tasks.runner.paths import Paths
+from tasks.stages import propagate
 
 CUT = {"op": "slice", "keep": {"layers": 1, "hidden": 6, "width": 12}, "choose": "last"}
 RECIPES: dict[str, list[dict[str, Any]]] = {
@@ -32,7 +32,7 @@ RECIPES: dict[str, list[dict[str, Any]]] = {
 
 
 def params() -> Params:
-    taught = {"teacher": "teacher", "objective": {"labels": 1.0, "beta": 0.5}}
+    taught = {"teacher": "teacher", "objective": {"label_weight": 1.0, "beta": 0.5}}
     students = {name: {"init": "teacher", "operators": operators, **taught} for name, operators in RECIPES.items()}
     students["small"] = {"init": "random", "model": ENCODERS["baseline"], "teacher": "none"}
     return make_params(students=students)

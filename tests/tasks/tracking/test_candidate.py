@@ -11,15 +11,15 @@ import torch
 import yaml
 from workspace import make_params, make_workspace
 
+from kd.config.frontend import FrontEndSettings
+from kd.config.models import ModelSettings, RNNSettings
 from kd.models import build
-from kd.settings.frontend import FrontEndSettings
-from kd.settings.models import ModelSettings, RNNSettings
-from kd.text import Vocabulary
-from tasks import export
+from kd.text.vocabulary import Vocabulary
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tasks.params.pipeline import ExportParams, load_params
-from tasks.paths import Paths
 from tasks.reporting.choice import best_student
+from tasks.runner.paths import Paths
+from tasks.stages import export
 from tasks.tracking.candidate import due, register
 from tasks.tracking.champion import CANDIDATE, CHAMPION, smallest_passed
 from tasks.tracking.pipeline_run import read_results

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tasks.spool import SpoolWriter
+from tasks.runner.event_log import EventWriter
 from tasks.tracking import runs as tracking
 from tasks.tracking.runs import Follower, follow, open_store
 
@@ -34,13 +34,13 @@ def events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A stage's whole life."""
     for variable in ("DVC_ROOT", "PIPELINE_RUN_ID", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(variable, raising=False)
-    spool = SpoolWriter(tmp_path / "events.jsonl")
-    spool.write("start", stage="corpus", experiment="default", params={"corpus": {"seed": 1}}, pid=1)
+    event_log = EventWriter(tmp_path / "events.jsonl")
+    event_log.write("start", stage="corpus", experiment="default", params={"corpus": {"seed": 1}}, pid=1)
     for step in range(3):
-        spool.write("metrics", step=step, values={"loss": 1.0 / (step + 1)})
-    spool.write("end", status="FINISHED")
-    spool.close()
-    return spool.path
+        event_log.write("metrics", step=step, values={"loss": 1.0 / (step + 1)})
+    event_log.write("end", status="FINISHED")
+    event_log.close()
+    return event_log.path
 
 
 def break_store(monkeypatch: pytest.MonkeyPatch, times: int) -> None:

@@ -1,0 +1,1 @@
+"""Audio and its features: the front end, augmentation, conditions of evaluation."""

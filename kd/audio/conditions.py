@@ -1,0 +1,101 @@
+"""Audio under other conditions than it was recorded in. Legend: N samples, M samples of the result.
+
+Each function leaves its input as it is; what is drawn comes from a given generator. All but `degrade` are blind
+to full scale: it alone rounds to 16 bits and clips.
+"""
+
+from fractions import Fraction
+
+import numpy as np
+import scipy  # its parts are imported where they are first used
+from numpy.typing import NDArray
+
+from kd.config.conditions import Clipping, Condition, Level, Noise, Rate, Reverberation
+
+Samples = NDArray[np.float64]
+
+FULL_SCALE = 32_768
+TELEPHONE_RATE_HZ = 8_000
+TELEPHONE_BAND_HZ = (300.0, 3_400.0)
+MU = 255
+EARLIEST_ECHO_S = 0.003
+
+
+def degrade(
+    samples_N: NDArray[np.int16], sample_rate_hz: int, condition: Condition, rng: np.random.Generator
+) -> NDArray[np.int16]:
+    """16-bit audio under a condition, at the same rate, rounded and clipped; of another length under `rate` alone."""
+    given_N = samples_N / FULL_SCALE
+    if isinstance(condition, Noise):
+        heard_M = add_noise(given_N, condition, rng)
+    elif isinstance(condition, Reverberation):
+        heard_M = reverberate(given_N, sample_rate_hz, condition, rng)
+    elif isinstance(condition, Rate):
+        heard_M = change_rate(given_N, condition.factor)
+    elif isinstance(condition, Level):
+        heard_M = given_N * min(10 ** (condition.gain_db / 20), max(1.0, _to_full_scale(given_N)))
+    elif isinstance(condition, Clipping):
+        heard_M = given_N * _to_full_scale(given_N) * 10 ** (condition.over_db / 20)
+    else:
+        heard_M = telephone(given_N, sample_rate_hz)
+    return np.clip(np.round(heard_M * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+
+
+def add_noise(samples_N: Samples, noise: Noise, rng: np.random.Generator) -> Samples:
+    """Noise at this SNR in dB; powers are means over the utterance, pauses included. Silence stays silent."""
+    spectrum = np.fft.rfft(rng.standard_normal(len(samples_N)))
+    if noise.colour == "pink":
+        spectrum[1:] /= np.sqrt(np.arange(1, len(spectrum)))
+    spectrum[0] = 0
+    drawn_N = np.fft.irfft(spectrum, len(samples_N))
+    wanted = rms(samples_N) * 10 ** (-noise.snr_db / 20)
+    return samples_N + drawn_N * (wanted / max(rms(drawn_N), np.finfo(float).tiny))
+
+
+def reverberate(samples_N: Samples, sample_rate_hz: int, room: Reverberation, rng: np.random.Generator) -> Samples:
+    """The sound and its echoes: noise that falls by 60 dB in rt60_s (Polack 1988), at the same level as before."""
+    times_s = np.arange(max(int(room.rt60_s * sample_rate_hz), 1)) / sample_rate_hz
+    echoes_K = rng.standard_normal(len(times_s)) * 10 ** (-3 * times_s / room.rt60_s)
+    echoes_K[times_s < EARLIEST_ECHO_S] = 0
+    energy = float(np.square(echoes_K).sum())
+    if energy == 0:
+        return samples_N
+    echoes_K *= np.sqrt(10 ** (-room.direct_to_echo_db / 10) / energy)
+    wet_N = samples_N + scipy.signal.fftconvolve(samples_N, echoes_K)[: len(samples_N)]
+    return np.asarray(wet_N * (rms(samples_N) / max(rms(wet_N), np.finfo(float).tiny)))
+
+
+def change_rate(samples_N: Samples, factor: float) -> Samples:
+    """`factor` times as fast and high; the factor is rounded to hundredths."""
+    ratio = Fraction(factor).limit_denominator(100)
+    return np.asarray(scipy.signal.resample_poly(samples_N, ratio.denominator, ratio.numerator))
+
+
+def telephone(samples_N: Samples, sample_rate_hz: int) -> Samples:
+    """Through a telephone's band and its 8-bit μ-law code (ITU-T G.711, continuous form), and back."""
+    ratio = Fraction(min(TELEPHONE_RATE_HZ, sample_rate_hz), sample_rate_hz)
+    narrow_M = scipy.signal.resample_poly(samples_N, ratio.numerator, ratio.denominator)
+    rate_hz = sample_rate_hz * ratio
+    high_hz = min(TELEPHONE_BAND_HZ[1], 0.45 * float(rate_hz))
+    band = scipy.signal.butter(4, (TELEPHONE_BAND_HZ[0], high_hz), "bandpass", fs=float(rate_hz), output="sos")
+    coded_M = mu_law(np.clip(scipy.signal.sosfilt(band, narrow_M), -1, 1))
+    wide = scipy.signal.resample_poly(coded_M, ratio.denominator, ratio.numerator)[: len(samples_N)]
+    return np.pad(wide, (0, len(samples_N) - len(wide)))
+
+
+def mu_law(samples_N: Samples) -> Samples:
+    """Rounded to one of 255 levels, which lie closer together where it is quiet; within [-1, 1]."""
+    pressed_N = np.sign(samples_N) * np.log1p(MU * np.abs(samples_N)) / np.log1p(MU)
+    levels_N = np.round(pressed_N * (MU // 2)) / (MU // 2)
+    return np.asarray(np.sign(levels_N) * np.expm1(np.abs(levels_N) * np.log1p(MU)) / MU)
+
+
+def _to_full_scale(samples_N: Samples) -> float:
+    """The gain that brings the peak to full scale; 1 of silence."""
+    peak = float(np.abs(samples_N).max(initial=0.0))
+    return (FULL_SCALE - 1) / FULL_SCALE / peak if peak else 1.0
+
+
+def rms(samples_N: Samples) -> float:
+    """Root mean square; 0 of nothing."""
+    return float(np.sqrt(np.mean(np.square(samples_N)))) if len(samples_N) else 0.0

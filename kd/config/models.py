@@ -1,0 +1,195 @@
+"""Shapes of the recognisers: one class per family, every width spelled out layer by layer.
+
+A width may be given once (`hidden: 128`) and is then repeated for each layer; after validation
+it is always a tuple, because pruning gives each layer a width of its own.
+"""
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, WithJsonSchema, model_validator
+
+from kd.config.base import Strict
+
+WIDTH = {"type": "integer", "minimum": 1}
+Widths = Annotated[
+    tuple[Annotated[int, Field(ge=1)], ...],
+    Field(min_length=1),
+    WithJsonSchema({"anyOf": [WIDTH, {"type": "array", "items": WIDTH, "minItems": 1}]}),
+]
+Size = Annotated[int, Field(ge=1)]
+Kernel = Annotated[Size, Field(description="frames that a depthwise convolution of a layer spans; odd")]
+Dropout = Annotated[float, Field(ge=0, lt=1, description="share of a layer's outputs that is dropped in training")]
+MOST_LAYERS = 1_000
+
+
+class _Layered(Strict):
+    """A family whose encoder is a stack of like layers behind a convolutional stem."""
+
+    per_layer: ClassVar[tuple[str, ...]] = ()
+    normed: ClassVar[tuple[str, ...]] = ("layers", "width")
+    """Kinds of dimension that a batch or layer norm scales."""
+
+    stem: Size = Field(description="channels of the first convolution of the stem")
+    width: Size = Field(description="features of the residual stream")
+    layers: Annotated[int, Field(ge=1, le=MOST_LAYERS, description="blocks, one behind another")]
+    subsampling: Literal[1, 2, 4] = Field(4, description="feature frames for each output frame: strides of the stem")
+    causal: bool = Field(False, description="true: no frame hears what comes later, so that the model can stream")
+    dropout: Dropout = 0.1
+
+    @property
+    def block_frames(self) -> int:
+        """Output frames that a stream must give at a time."""
+        return 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _repeat_scalars(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not isinstance(data.get("layers"), int):
+            return data
+        times = min(data["layers"], MOST_LAYERS)
+        repeated = {
+            name: (data[name],) * times
+            for name in cls.per_layer
+            if isinstance(data.get(name), int) and not isinstance(data.get(name), bool)
+        }
+        return {**data, **repeated}
+
+    @model_validator(mode="after")
+    def _one_width_per_layer(self) -> Self:
+        for name in self.per_layer:
+            given = len(getattr(self, name))
+            if given != self.layers:
+                raise ValueError(f"{name} lists {given} widths for {self.layers} layers: give one, or one per layer")
+        return self
+
+
+class CNNSettings(_Layered):
+    """Residual depthwise-separable convolutions over time (after QuartzNet and ConvNeXt)."""
+
+    per_layer: ClassVar = ("hidden",)
+    kinds: ClassVar = ("layers", "width", "stem", "hidden")
+
+    family: Literal["cnn"] = "cnn"
+    hidden: Widths = Field(description="channels inside each block")
+    kernel: Kernel = 11
+
+    @model_validator(mode="after")
+    def _odd_kernel(self) -> Self:
+        if self.kernel % 2 == 0:
+            raise ValueError(f"kernel {self.kernel} is even: a centred convolution needs an odd one")
+        return self
+
+
+class RNNSettings(_Layered):
+    """Residual LSTM or GRU layers, one- or two-way, each projected back to `width`."""
+
+    per_layer: ClassVar = ("hidden",)
+    kinds: ClassVar = ("layers", "width", "stem", "hidden")
+
+    family: Literal["rnn"] = "rnn"
+    cell: Literal["gru", "lstm"] = Field("gru", description="kind of recurrent layer")
+    bidirectional: bool = Field(
+        True, description="true: each layer is read forwards and backwards, and so needs all audio"
+    )
+    hidden: Widths = Field(description="units of each direction of each layer")
+
+    @model_validator(mode="after")
+    def _causal_one_way(self) -> Self:
+        if self.causal and self.bidirectional:
+            raise ValueError(
+                "causal: true hears nothing that comes later, bidirectional: true all of it: set bidirectional: false"
+            )
+        return self
+
+
+class ConformerSettings(_Layered):
+    """Conformer (Gulati et al. 2020) with rotary positions."""
+
+    per_layer: ClassVar = ("heads", "feed_forward_1", "feed_forward_2", "channels")
+    kinds: ClassVar = ("layers", "width", "stem", "heads", "feed_forward", "channels")
+    normed: ClassVar = ("layers", "width", "channels")
+
+    family: Literal["conformer"] = "conformer"
+    heads: Widths = Field(description="attention heads of each layer")
+    head_dim: Annotated[int, Field(ge=2, multiple_of=2)] = Field(32, description="features of an attention head")
+    feed_forward_1: Widths = Field(description="units of each layer's first feed-forward")
+    feed_forward_2: Widths = Field(description="units of each layer's second feed-forward")
+    channels: Widths = Field(description="channels of each layer's depthwise convolution")
+    kernel: Kernel = 15
+    chunk_frames: Size | None = Field(None, description="output frames that attend to one another; with causal")
+    left_chunks: Size | None = Field(None, description="chunks before its own that a frame attends to; with causal")
+
+    @property
+    def block_frames(self) -> int:
+        return self.chunk_frames or 1
+
+    @model_validator(mode="after")
+    def _chunks_where_causal(self) -> Self:
+        for name in ("chunk_frames", "left_chunks"):
+            given = getattr(self, name)
+            if self.causal and given is None:
+                raise ValueError(f"causal: true attends by chunks: give {name}, such as 8")
+            if not self.causal and given is not None:
+                raise ValueError(f"{name} is for causal: true, but causal is false: remove {name}")
+        return self
+
+    @model_validator(mode="after")
+    def _odd_kernel(self) -> Self:
+        if self.kernel % 2 == 0:
+            raise ValueError(f"kernel {self.kernel} is even: a centred convolution needs an odd one")
+        return self
+
+
+class PatchCNNSettings(Strict):
+    """The classical keyword network: two 3x3 convolutions and poolings over one log-mel patch.
+
+    Utterances are cut or zero-padded to `frames`; keyword problems only.
+    """
+
+    kinds: ClassVar = ("channels", "hidden")
+    normed: ClassVar = ()
+
+    family: Literal["patch_cnn"] = "patch_cnn"
+    frames: Annotated[int, Field(ge=4, multiple_of=4)] = Field(64, description="feature frames of the patch")
+    channels: tuple[Size, Size] = Field((32, 64), description="channels of the two convolutions")
+    hidden: Size = Field(512, description="units of the fully connected layer")
+    dropout: Dropout = 0.1
+
+
+EncoderSettings = Annotated[
+    CNNSettings | RNNSettings | ConformerSettings | PatchCNNSettings, Field(discriminator="family")
+]
+
+
+LEVEL_FRAMES = 301
+"""Of new models: three seconds of 10 ms frames."""
+
+
+class ModelSettings(Strict):
+    """All that is needed to rebuild a recogniser, apart from its weights."""
+
+    problem: Literal["transcription", "keyword"]
+    num_features: Size = Field(description="mel bins of the front end")
+    num_outputs: Size = Field(description="units and blank, or keyword labels")
+    encoder: EncoderSettings
+    level_frames: int = Field(
+        0,
+        ge=0,
+        description="feature frames over whose mean level each one is normalised; 0: not, as models before were",
+    )
+
+    @property
+    def level_sides(self) -> tuple[int, int]:
+        """Of these, the frames before and after the one that is normalised; of a causal model all are before."""
+        spread = max(0, self.level_frames - 1)
+        after = 0 if getattr(self.encoder, "causal", False) else spread // 2
+        return spread - after, after
+
+    @model_validator(mode="after")
+    def _patch_only_for_keywords(self) -> Self:
+        if self.encoder.family == "patch_cnn":
+            if self.problem != "keyword":
+                raise ValueError("patch_cnn sees one fixed patch and cannot transcribe: choose cnn, rnn or conformer")
+            if self.num_features % 4:
+                raise ValueError(f"patch_cnn pools twice by 2: {self.num_features} mel bins are not a multiple of 4")
+        return self

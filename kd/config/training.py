@@ -1,0 +1,145 @@
+"""Settings of one training run."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from kd.config.base import Strict
+from kd.config.length import Length, steps_for
+
+Rate = Annotated[float, Field(gt=0, description="peak learning rate")]
+Momentum = Annotated[float, Field(ge=0, lt=1, description="share of the last step that the next one goes on with")]
+Decay = Annotated[float, Field(ge=0, description="weight decay: factor of the L2 penalty on the weights")]
+Warmup = Annotated[
+    float, Field(ge=0, lt=1, description="share of all steps in which the learning rate rises from 0 to its peak")
+]
+
+
+class SGD(Strict):
+    """Stochastic gradient descent with momentum."""
+
+    name: Literal["sgd"]
+    lr: Rate
+    momentum: Momentum = 0.9
+    weight_decay: Decay = 0.0
+
+
+class Adam(Strict):
+    """Adam (Kingma & Ba 2015)."""
+
+    name: Literal["adam"]
+    lr: Rate
+    weight_decay: Decay = 0.0
+
+
+class AdamW(Strict):
+    """Adam with weight decay apart from the gradient (Loshchilov & Hutter 2019)."""
+
+    name: Literal["adamw"]
+    lr: Rate
+    weight_decay: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="decoupled weight decay: a step takes this share, times the learning rate, off the weights",
+        ),
+    ] = 0.01
+
+
+class RMSprop(Strict):
+    """Gradients divided by the root of their mean square."""
+
+    name: Literal["rmsprop"]
+    lr: Rate
+    momentum: Momentum = 0.0
+    weight_decay: Decay = 0.0
+
+
+Optimiser = Annotated[SGD | Adam | AdamW | RMSprop, Field(discriminator="name")]
+
+
+class Constant(Strict):
+    """The peak learning rate, after the warm-up."""
+
+    name: Literal["constant"]
+    warmup_share: Warmup = 0.0
+
+
+class Cosine(Strict):
+    """From the peak learning rate down to `floor` along half a cosine."""
+
+    name: Literal["cosine"]
+    warmup_share: Warmup = 0.1
+    floor: float = Field(0.02, ge=0, le=1, description="final rate as a share of the peak")
+
+
+class Step(Strict):
+    """The learning rate drops by `factor` at even distances."""
+
+    name: Literal["step"]
+    warmup_share: Warmup = 0.0
+    every_share: float = Field(0.3, gt=0, le=1, description="share of all steps between two drops")
+    factor: float = Field(0.3, gt=0, lt=1, description="what the learning rate is multiplied by at each drop")
+
+
+Schedule = Annotated[Constant | Cosine | Step, Field(discriminator="name")]
+
+
+class TrainingSettings(Strict):
+    """Its length is given in epochs or in steps; where in neither, `kd.config.length.steps_for` chooses the steps."""
+
+    epochs: int | None = Field(None, ge=1, description="how often all training audio is heard; or give steps")
+    steps: int | None = Field(None, ge=1, description="of the optimiser, in all; or give epochs")
+    batch_seconds: float = Field(gt=0, description="audio per batch, before padding")
+    optimiser: Optimiser = Field(AdamW(name="adamw", lr=2e-3), description="with its learning rate")
+    schedule: Schedule = Field(Cosine(name="cosine"), description="how the learning rate goes on from step to step")
+    max_grad_norm: float | None = Field(5.0, gt=0, description="largest gradient norm; null: no clipping")
+    averaging: float | None = Field(
+        None, gt=0, lt=1, description="decay a step of the moving average of weights that is used; null: none"
+    )
+    patience: int | None = Field(None, ge=1, description="epochs without a better validation error before stopping")
+    seed: int = Field(1, ge=0, description="of new weights, the order of batches, augmentation and dropout")
+    threads: int = Field(1, ge=1, description="threads of torch; weights differ in their last bits with it")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU where there is one")
+    precision: Literal["no", "fp16", "bf16"] = Field("no", description="mixed precision")
+    qat: Literal["no", "int8"] = Field("no", description="int8: layers round as in the exported 8-bit forms")
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_unused(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        unused = {key for key in ("epochs", "steps", "averaging") if getattr(self, key) is None}
+        return {key: value for key, value in whole(self).items() if key not in unused}
+
+    def lasting(self, hours: float) -> Self:
+        """With steps for so many hours of training speech, where no length was given."""
+        if self.epochs is not None or self.steps is not None:
+            return self
+        return self.model_copy(update={"steps": steps_for(hours)})
+
+    def length(self, per_epoch: int) -> Length:
+        """In epochs of so many batches. Raises ValueError where no length was given."""
+        if self.epochs is not None:
+            return Length(self.epochs * per_epoch, per_epoch)
+        if self.steps is None:
+            raise ValueError("the training has neither epochs nor steps: give one, or choose with lasting(hours)")
+        return Length(self.steps, per_epoch)
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if self.epochs is not None and self.steps is not None:
+            raise ValueError(
+                f"found both epochs: {self.epochs} and steps: {self.steps}: give one of them, or neither to have the "
+                "steps chosen by the hours of speech"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _rounding_needs_32_bits(self) -> Self:
+        if self.qat != "no" and self.precision != "no":
+            raise ValueError(f"qat {self.qat} rounds 32-bit values, found precision {self.precision}: use no")
+        return self
+
+    @model_validator(mode="after")
+    def _half_precision_needs_a_gpu(self) -> Self:
+        if self.precision == "fp16" and self.device == "cpu":
+            raise ValueError("precision fp16 needs a GPU, but device is cpu: use bf16 or no")
+        return self

@@ -1,0 +1,1 @@
+"""Text: vocabulary, decoding and error rates."""

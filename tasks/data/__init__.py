@@ -1,0 +1,1 @@
+"""Corpora, their preparation, and the prepared data that all later stages read."""

@@ -1,0 +1,216 @@
+"""One raw utterance to samples and a normalised text, or to a reason why not. Runs in the worker processes.
+
+Legend: N samples.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Self
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kd.runtime.decoder import Remark
+from tasks.data.corpora.raw import RawUtterance, Split
+from tasks.data.preparation.audio import Samples, check_sound, decode, level, listen, locate, to_int16, to_rate, trim
+from tasks.data.preparation.quarantine import Quarantined, Reason, RejectedError
+from tasks.data.preparation.text import normalise, reference, spelled_out
+from tasks.data.preparation.writing import Writing
+from tasks.params.pipeline import Params, PreprocessParams
+
+_JOINT_S = 0.025  # windows in which the background of two joined recordings is measured
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is done to every utterance."""
+
+    project: Path
+    settings: PreprocessParams
+    sample_rate_hz: int
+    writing: Writing
+
+    @classmethod
+    def of(cls, params: Params, project: Path) -> "Plan":
+        return cls(project, params.preprocess, params.frontend.sample_rate_hz, Writing.of(params))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An utterance that passed on its own; what depends on the others is checked later."""
+
+    id: str
+    text: str | None
+    speaker: str | None
+    split: Split
+    snr_db: float | None
+    source: str
+    part: str
+    samples_N: NDArray[np.int16]
+    recorded: str
+    """Hash of the audio before it was trimmed or levelled: by it the same recording is found in two parts."""
+    remarks: tuple[Remark, ...] = ()
+    """What was done to the recording so that it could be heard; of its pieces the first has them."""
+
+    @property
+    def audio_hash(self) -> str:
+        return blake2b(self.samples_N.tobytes(), digest_size=16).hexdigest()
+
+
+def prepare_all(rows: list[RawUtterance], plan: Plan) -> list[Prepared | Quarantined]:
+    """Outcomes in the order of the rows; one each, but for what is split by length."""
+    return [outcome for row in rows for outcome in prepare(row, plan)]
+
+
+def prepare(row: RawUtterance, plan: Plan) -> list[Prepared | Quarantined]:
+    """What becomes of a row. Of the test part every utterance that decodes and has a reference is kept, as recorded."""
+    if row.split == "test":
+        return [_as_recorded(row, plan)]
+    try:
+        text = _text(row, plan)
+        whole = _joined(row, plan, lambda file, start_s, end_s: _recording(file, start_s, end_s, plan))
+        pieces = _fit(whole.samples_N, plan)
+    except RejectedError as error:
+        return [_put_aside(row, row.id, error, plan)]
+    names = [row.id] if len(pieces) == 1 else [f"{row.id}+{i}" for i in range(len(pieces))]
+    hashes = [whole.recorded] if len(pieces) == 1 else [f"{whole.recorded}+{i}" for i in range(len(pieces))]
+    remarks = [whole.remarks, *(() for _ in pieces[1:])]
+    return [_finish(row, *piece, text, plan) for piece in zip(names, pieces, hashes, remarks, strict=True)]
+
+
+def _as_recorded(row: RawUtterance, plan: Plan) -> Prepared | Quarantined:
+    """An utterance of the test part with the samples that `kd transcribe` takes from the same file.
+
+    It is not levelled, trimmed, cut, or refused for how it sounds or is transcribed: errors are counted on whatever
+    users may record. Signs that no unit can write stay in the reference.
+    """
+    rate_hz = plan.sample_rate_hz
+    try:
+        text = reference(row.text, plan.writing)
+        heard = _joined(row, plan, lambda file, start_s, end_s: _Heard.of(*listen(file, start_s, end_s, rate_hz)))
+    except RejectedError as error:
+        return _put_aside(row, row.id, error, plan)
+    source = _relative(row, plan)
+    samples_N = to_int16(heard.samples_N)
+    heard_as = (samples_N, heard.recorded, heard.remarks)
+    return Prepared(row.id, text, row.speaker, "test", row.snr_db, source, row.part, *heard_as)
+
+
+def _text(row: RawUtterance, plan: Plan) -> str | None:
+    """The transcript as the settings say; None for training audio that nobody transcribed, where that is kept."""
+    settings = plan.settings
+    if settings.unlabelled == "keep" and row.split == "train" and not row.is_labelled:
+        return None
+    return normalise(row.text, plan.writing)
+
+
+def _finish(
+    row: RawUtterance,
+    name: str,
+    piece_N: Samples,
+    recorded: str,
+    remarks: tuple[Remark, ...],
+    text: str | None,
+    plan: Plan,
+) -> Prepared | Quarantined:
+    assert row.split is not None
+    try:
+        check_sound(piece_N)
+    except RejectedError as error:
+        return _put_aside(row, name, error, plan)
+    if plan.settings.level_dbfs is not None:
+        piece_N = level(piece_N, plan.settings.level_dbfs)
+    source = _relative(row, plan)
+    heard_as = (to_int16(piece_N), recorded, remarks)
+    return Prepared(name, text, row.speaker, row.split, row.snr_db, source, row.part, *heard_as)
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """Samples, the hash of what they were before they were trimmed, and what was done to them."""
+
+    samples_N: Samples
+    recorded: str
+    remarks: tuple[Remark, ...]
+
+    @classmethod
+    def of(cls, samples_N: Samples, remarks: tuple[Remark, ...]) -> Self:
+        return cls(samples_N, blake2b(to_int16(samples_N).tobytes(), digest_size=16).hexdigest(), remarks)
+
+
+def _joined(row: RawUtterance, plan: Plan, hear: Callable[[Path, float | None, float | None], _Heard]) -> _Heard:
+    """The stretch of the recording that the row names, as `hear` gives it; or its parts, one after another."""
+    root = plan.project / row.root
+    if row.parts is None:
+        return hear(locate(root, row.path), row.start_s, row.end_s)
+    parts = [hear(locate(root, part.path), None, None) for part in row.parts]
+    gaps = [round(part.gap_s * plan.sample_rate_hz) for part in row.parts]
+    rng = np.random.default_rng(crc32(row.id.encode()))
+    samples_N = join([part.samples_N for part in parts], gaps, int(_JOINT_S * plan.sample_rate_hz), rng)
+    recorded = "+".join(f"{part.recorded}@{gap}" for part, gap in zip(parts, gaps, strict=True))
+    return _Heard(samples_N, recorded, tuple(remark for part in parts for remark in part.remarks))
+
+
+def _recording(file: Path, start_s: float | None, end_s: float | None, plan: Plan) -> _Heard:
+    samples_N, rate_hz, remarks = decode(file, start_s, end_s)
+    check_sound(samples_N)
+    heard = _Heard.of(to_rate(samples_N, rate_hz, plan.sample_rate_hz), remarks)
+    if plan.settings.trim_db is None:
+        return heard
+    return replace(heard, samples_N=trim(heard.samples_N, plan.sample_rate_hz, plan.settings.trim_db))
+
+
+def join(parts: list[Samples], gaps: list[int], window: int, rng: np.random.Generator) -> Samples:
+    """Parts one after another, before each a pause of so many samples.
+
+    Pauses hold white noise at the level of the quietest window of the part that follows: digital silence
+    would mark the joints, and no microphone gives it.
+    """
+    joined: list[Samples] = []
+    for part_N, gap in zip(parts, gaps, strict=True):
+        whole = len(part_N) // window * window
+        windows = part_N[:whole].reshape(-1, window) if whole else part_N[None]
+        floor = float(np.sqrt(np.square(windows, dtype=np.float64).mean(axis=1).min()))
+        joined += [(rng.standard_normal(gap) * floor).astype(np.float32), part_N]
+    return np.concatenate(joined)
+
+
+def _fit(samples_N: Samples, plan: Plan) -> list[Samples]:
+    """The utterance in pieces within the limits of length."""
+    settings, rate_hz = plan.settings, plan.sample_rate_hz
+    length_s = len(samples_N) / rate_hz
+    if length_s < settings.min_seconds:
+        raise RejectedError(Reason.TOO_SHORT, f"{length_s:.3f} s, below min_seconds {settings.min_seconds:g}")
+    if length_s <= settings.max_seconds:
+        return [samples_N]
+    most = int(settings.max_seconds * rate_hz)
+    match settings.too_long:
+        case "crop":
+            return [loudest(samples_N, most)]
+        case "split":
+            return list(np.array_split(samples_N, -(-len(samples_N) // most)))
+        case "quarantine":
+            raise RejectedError(Reason.TOO_LONG, f"{length_s:.3f} s, above max_seconds {settings.max_seconds:g}")
+
+
+def loudest(samples_N: Samples, most: int) -> Samples:
+    """The stretch of `most` samples with the most energy."""
+    energy = np.concatenate([[0.0], np.cumsum(np.square(samples_N, dtype=np.float64))])
+    first = int(np.argmax(energy[most:] - energy[:-most]))
+    return samples_N[first : first + most]
+
+
+def _relative(row: RawUtterance, plan: Plan) -> str:
+    """The path from the corpus's root, so that no folder of this machine enters the data."""
+    root, path = plan.project / row.root, Path(row.path or "")
+    if path.is_absolute() or ".." in path.parts:
+        path = (root / path).resolve().relative_to(root.resolve())
+    return path.as_posix()
+
+
+def _put_aside(row: RawUtterance, name: str, error: RejectedError, plan: Plan) -> Quarantined:
+    label = spelled_out(row.text.strip(), plan.writing) if row.text is not None and row.is_labelled else None
+    return Quarantined(name, row.path or "", error.reason, error.detail, label)

@@ -1,0 +1,38 @@
+"""Which training utterances a model hears, and of which of them it sees the transcript."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+from tasks.data.prepared import PreparedData, Utterance
+
+
+def select_utterances(data: PreparedData, hears: Mapping[str, str] | None) -> tuple[Utterance, ...]:
+    """The training part as `hears` says (null: all of it, as it is); an unseen transcript is empty."""
+    utterances = data.split("train")
+    if hears is None:
+        return utterances
+    chosen = [u for u in utterances if u.part in hears]
+    if not chosen:
+        raise ValueError(f"no training utterance is of {', '.join(hears)}. Run the stages corpus and preprocess again")
+    return tuple(u if hears[u.part] == "labelled" else replace(u, text="", units=()) for u in chosen)
+
+
+def labelled(utterances: Sequence[Utterance], why: str) -> tuple[Utterance, ...]:
+    """Those with a transcript. Raises ValueError if there are none; `why` says who needs them."""
+    chosen = tuple(u for u in utterances if u.units)
+    if not chosen:
+        raise ValueError(f"{why}: none of its {len(utterances)} training utterances has a transcript")
+    return chosen
+
+
+def teachable(
+    utterances: Sequence[Utterance], *, by_labels: bool, by_outputs: bool, by_text: Collection[str]
+) -> tuple[Utterance, ...]:
+    """Those from which something can be learnt: a label, a teacher's outputs, or its text (by ids that have one)."""
+    chosen = tuple(u for u in utterances if by_outputs or (by_labels and u.units) or u.id in by_text)
+    if not chosen:
+        raise ValueError(
+            f"none of {len(utterances)} utterances has a label or a hypothesis that was kept: see labels.parquet for "
+            "why each was dropped, and loosen the filter"
+        )
+    return chosen

@@ -1,0 +1,7 @@
+"""One reader for every table that somebody else wrote: manifests, transcripts of recognisers."""
+
+from tasks.data.tables.cells import Cell
+from tasks.data.tables.columns import Columns
+from tasks.data.tables.reader import FORMATS, Row, read_table
+
+__all__ = ["FORMATS", "Cell", "Columns", "Row", "read_table"]

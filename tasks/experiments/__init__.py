@@ -1,0 +1,1 @@
+"""Many runs of the chain: studies over folds and seeds, searches over recipes."""

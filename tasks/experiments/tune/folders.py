@@ -1,0 +1,33 @@
+"""Where the trials of a search lie, and what came of them. Loads without torch."""
+
+import json
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from kd.config.renamed import in_old_words
+from tasks.experiments.tune.candidate import settle
+from tasks.experiments.tune.settings import Point, Search
+from tasks.params.errors import ParamsError
+from tasks.runner.kept_files import read_whole_json
+
+RESULT, EVENTS, POINT = "result.json", "events.jsonl", "point.json"
+
+
+def trial_folder(search: Search, point: Point, project: Path) -> Path:
+    """The same for the same params, so that no student is trained twice."""
+    try:
+        values = settle(search, point)
+    except ParamsError:
+        values = dict(point)
+    digest = blake2b(json.dumps(in_old_words(values), sort_keys=True).encode(), digest_size=6).hexdigest()
+    return search_folder(search, project) / "trials" / digest
+
+
+def search_folder(search: Search, project: Path) -> Path:
+    return project / "scratch" / "searches" / f"{search.name}-{search.digest}"
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """What came of a trial; None where it is not over."""
+    return read_whole_json(folder / RESULT)

@@ -1,0 +1,212 @@
+"""A search file: what may vary, what is wanted, and how many trials it may take."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from hashlib import blake2b
+from pathlib import Path
+from random import Random
+from typing import Any, Literal, Self
+
+from pydantic import ConfigDict, Field, ValidationError, model_validator
+
+from kd.config.base import Strict
+from kd.config.renamed import in_old_words
+from tasks.params.errors import ParamsError, explain, shown
+from tasks.params.shape import require_shape
+from tasks.params.strict_yaml import read_yaml
+
+Scalar = bool | int | float | str | None
+Point = Mapping[str, Scalar]
+"""A trial's values by key of the space; of a choice that has a name, its name."""
+
+SAMPLES = 64
+
+
+class Knob(Strict):
+    """One key of the space: some choices, or a range. Both ends belong to a range; whole ends give whole numbers."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    choices: tuple[Any, ...] | dict[str, Any] | None = Field(
+        None, min_length=1, description="values, or values with names (for lists and mappings)"
+    )
+    low: int | float | None = Field(None, alias="from")
+    high: int | float | None = Field(None, alias="to")
+    log: bool = Field(False, description="true: by ratio, so that 1 to 10 is as likely as 10 to 100")
+    step: int | float | None = Field(None, gt=0)
+    when: dict[str, tuple[Any, ...]] = Field({}, description="only where keys above it have one of these values")
+
+    @model_validator(mode="after")
+    def _choices_or_range(self) -> Self:
+        if (self.choices is None) == (self.low is None and self.high is None):
+            raise ValueError("give either choices: […], or from and to")
+        if self.choices is not None:
+            self._check_choices()
+        elif self.low is None or self.high is None or self.low >= self.high:
+            raise ValueError(f"a range needs from below to, found from {self.low} to {self.high}")
+        elif not math.isfinite((float(self.high) - float(self.low)) / (self.step or 1)):
+            raise ValueError(f"from {self.low} to {self.high} by {self.step or 1} are more steps than can be counted")
+        elif self.log and (self.low <= 0 or self.step is not None):
+            raise ValueError("log: true needs from above 0, and no step")
+        return self
+
+    def _check_choices(self) -> None:
+        if self.log or self.step is not None:
+            raise ValueError("log and step are for a range, not for choices")
+        for value in self.choices if isinstance(self.choices, tuple) else ():
+            if not isinstance(value, Scalar):
+                raise ValueError(f"the choice {value!r} needs a name: write choices: {{NAME: {value!r}, …}}")
+
+    @property
+    def labels(self) -> tuple[Scalar, ...]:
+        """What Optuna chooses from."""
+        return tuple(self.choices or ())
+
+    @property
+    def whole(self) -> bool:
+        return isinstance(self.low, int) and isinstance(self.high, int) and isinstance(self.step, int | None)
+
+    def value(self, label: Scalar) -> Any:
+        """What params get where a trial has this label."""
+        return self.choices[str(label)] if isinstance(self.choices, dict) else label
+
+
+class Goal(Strict):
+    """How much worse than the teacher a student may hear on the validation part."""
+
+    relative: float | None = Field(None, ge=0, description="as a share of the teacher's error: 0.1 for 10 %")
+    points: float | None = Field(None, ge=0, description="percentage points")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.relative is None) == (self.points is None):
+            raise ValueError("give either relative or points, and not both")
+        return self
+
+    def limit(self, teacher_error: float) -> float:
+        """The largest validation error that is good enough."""
+        if self.relative is not None:
+            return teacher_error * (1 + self.relative)
+        return teacher_error + (self.points or 0.0) / 100
+
+    def __str__(self) -> str:
+        more = f"{self.relative:g} of it" if self.relative is not None else f"{self.points:g} points"
+        return f"at most the teacher's error and {more}"
+
+
+class Search(Strict):
+    """`params` is a whole params.yaml, or the path of one; `overrides` are set in it first, by dotted key."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9_-]+$", max_length=100, description="names its folder, its table and its runs"
+    )
+    params: dict[str, Any] | str
+    overrides: dict[str, Any] = Field({})
+    student: str = Field(description="the one that is tried: a key of students")
+    space: dict[str, Knob] = Field(min_length=1, description="by dotted key of params, list items by number")
+    measure: Literal["params", "size_bytes", "macs_per_audio_second", "latency_ms"] = "params"
+    minimise: Literal["both", "error", "measure"] = Field("both", description="both: the front; measure: needs a goal")
+    goal: Goal | None = None
+    at_most: float | None = Field(
+        None,
+        gt=0,
+        description="of the measure; larger students are refused: before training, or after it where they shrink",
+    )
+    trials: int = Field(ge=1, description="finished ones; what is invalid or too large does not count")
+    seed: int = Field(1, ge=0)
+    stop_early: bool = Field(False, description="end what errs more than the median did; for minimise: error")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.minimise == "measure" and self.goal is None:
+            raise ValueError("minimise: measure alone ends at a student that hears nothing: add a goal")
+        if self.stop_early and self.minimise != "error":
+            raise ValueError(f"stop_early is for minimise: error, but minimise is {self.minimise}: remove stop_early")
+        if isinstance(self.params, dict) and self.student not in self.params.get("students", {}):
+            raise ValueError(f"student: params has no student '{self.student}'")
+        return self
+
+    @model_validator(mode="after")
+    def _conditions_come_first(self) -> Self:
+        known: dict[str, Knob] = {}
+        for key, knob in self.space.items():
+            for other, wanted in knob.when.items():
+                if other not in known or known[other].choices is None:
+                    raise ValueError(f"space.{key}.when: {other} is no choice that stands above it in space")
+                if missing := [label for label in wanted if label not in known[other].labels]:
+                    raise ValueError(f"space.{key}.when: {other} has no choice {missing[0]!r}")
+            known[key] = knob
+        return self
+
+    @property
+    def digest(self) -> str:
+        """Of the file's words that trials depend on: with another one, none of the old are taken over.
+
+        Files of the corpus, weights of adopted teachers and code are not in it: give a search another name when they
+        change.
+        """
+        values = self.model_dump(mode="json", exclude={"trials", "goal", "stop_early"})
+        values["overrides"] = {}  # they are in params
+        return blake2b(json.dumps(in_old_words(values), sort_keys=True).encode(), digest_size=4).hexdigest()
+
+
+def load_search(file: Path) -> Search:
+    """Read and check a search; raises ParamsError with one line for each mistake.
+
+    A path in `params` is read from the project's folder, from which the command is called.
+    """
+    data = read_yaml(file)
+    if isinstance(data, dict) and isinstance(data.get("params"), str):
+        data["params"] = read_yaml(Path(data["params"]))
+    return _with_overrides(data)
+
+
+def _with_overrides(data: Any) -> Search:
+    from tasks.params.dotted import put
+
+    try:
+        if isinstance(data, dict) and isinstance(data.get("params"), dict):
+            overrides = data.get("overrides", {})
+            for key, value in overrides.items() if isinstance(overrides, dict) else ():
+                put(data["params"], key, value)
+            require_shape(data["params"])
+        elif isinstance(data, dict) and "params" in data:
+            raise ParamsError([f"params: should be a mapping, or the path of one, found {shown(data['params'])}"])
+        return Search.model_validate(data)
+    except ValidationError as error:
+        raise ParamsError(explain(error, Search)) from None
+    except KeyError as error:
+        raise ParamsError([f"overrides.{error.args[0]}"]) from None
+
+
+def check_jobs(search: Search, jobs: int) -> None:
+    """Raises ParamsError where trials side by side would spoil what is measured."""
+    if search.measure == "latency_ms" and jobs > 1:
+        raise ParamsError(
+            [f"measure: latency_ms would be timed beside other trainings: --jobs {jobs} must be 1, or measure another"]
+        )
+
+
+def active(knob: Knob, point: Point) -> bool:
+    """Whether a key belongs to a point, given the keys above it."""
+    return all(key in point and point[key] in wanted for key, wanted in knob.when.items())
+
+
+def random_points(search: Search, count: int = SAMPLES) -> Iterator[dict[str, Scalar]]:
+    """Points of the space, to see before any trial whether it makes sense."""
+    generator = Random(search.seed)
+    for _ in range(count):
+        point: dict[str, Scalar] = {}
+        for key, knob in search.space.items():
+            if active(knob, point):
+                point[key] = generator.choice(knob.labels) if knob.choices is not None else _between(knob, generator)
+        yield point
+
+
+def _between(knob: Knob, generator: Random) -> int | float:
+    assert knob.low is not None
+    assert knob.high is not None
+    if knob.step is not None:
+        return knob.low + knob.step * generator.randint(0, int((knob.high - knob.low) / knob.step))
+    return generator.randint(int(knob.low), int(knob.high)) if knob.whole else generator.uniform(knob.low, knob.high)

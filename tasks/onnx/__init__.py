@@ -1,0 +1,1 @@
+"""ONNX files: exported, quantised, opened, and what they cost."""

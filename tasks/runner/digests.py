@@ -1,0 +1,107 @@
+"""Digests of code: of every module that a result depends on.
+
+A module's digest is that of its syntax tree without docstrings, comments and descriptions of settings, so that prose
+makes nothing stale. Which modules count is what is imported, directly or not, and wherever in a module the import
+stands (grimp).
+"""
+
+import ast
+import json
+from collections.abc import Sequence
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import grimp
+
+import tasks
+
+ROOT = Path(tasks.__file__).parents[1]
+PACKAGES = ("kd", "tasks")
+LEFT_OUT = {
+    "tasks.runner.digests": "compares code, and computes nothing else",
+    "tasks.runner.paths": "says where files lie, not what is in them",
+    "tasks.runner.reporter": "an interface",
+    "tasks.params.errors": "the wording of errors",
+    "kd.runtime.terminal": "the wording of errors",
+    "tasks.params.strict_yaml": "refuses files, and gives what PyYAML gives",
+    "tasks.params.pipeline": "holds settings: DVC compares those that the file gives, and the digest has the defaults",
+    "tasks.params.checks": "refuses parameters, changes none",
+    "tasks.params.frames": "refuses parameters, changes none",
+    "tasks.params.operators": "refuses parameters, changes none",
+    "tasks.params.shrinking": "refuses parameters, changes none",
+    "tasks.params.states": "refuses parameters, changes none",
+    "tasks.params.teaching": "refuses parameters, changes none",
+}
+"""What a digest leaves out, with all that is imported through it alone; each for a reason."""
+
+PROSE = ("description", "title")
+"""Arguments of pydantic's Field that change no value."""
+
+
+def code_of(modules: Sequence[str]) -> dict[str, str]:
+    """Digest of each module that these import, themselves included, and of the data that lies beside them."""
+    graph = _graph()
+    found, waiting = set[str](), list(modules)
+    while waiting:
+        module = waiting.pop()
+        if module not in found and module not in LEFT_OUT:
+            found.add(module)
+            waiting.extend(graph.find_modules_directly_imported_by(module))
+    files = {_source(module) for module in found}
+    data = {file for folder in {file.parent for file in files} for file in folder.iterdir() if _is_data(file)}
+    return {str(file.relative_to(ROOT)): _digest_of(file) for file in sorted(files | data)}
+
+
+def digest_of(modules: Sequence[str]) -> str:
+    """16 hex digits that change with the code that these modules' results depend on."""
+    return _short(json.dumps(code_of(modules), sort_keys=True).encode())
+
+
+def fingerprint(source: str) -> str:
+    """16 hex digits of Python source; the same for any Python that reads it, and whatever its prose says."""
+    return _short(_canonical(ast.parse(source)).encode())
+
+
+def _canonical(node: Any) -> str:
+    """A syntax tree as text: only fields that are filled, so that what a later Python adds changes nothing."""
+    if isinstance(node, ast.AST):
+        inside = ((name, getattr(node, name, None)) for name in node._fields if name not in ("ctx", "kind"))
+        text = ",".join(f"{name}={_canonical(value)}" for name, value in inside if value not in (None, []))
+        return f"{type(node).__name__}({text})"
+    if isinstance(node, list):
+        return f"[{','.join(_canonical(item) for item in node if not _is_prose(item))}]"
+    return repr(node)
+
+
+def _is_prose(node: Any) -> bool:
+    """A docstring, anywhere, or what describes a setting."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return isinstance(node.value.value, str)
+    return isinstance(node, ast.keyword) and node.arg in PROSE
+
+
+@cache
+def _graph() -> grimp.ImportGraph:
+    return grimp.build_graph(*PACKAGES, exclude_type_checking_imports=True, cache_dir=None)
+
+
+@cache
+def _source(module: str) -> Path:
+    place = ROOT.joinpath(*module.split("."))
+    return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+
+
+@cache
+def _digest_of(file: Path) -> str:
+    content = file.read_bytes()
+    return fingerprint(content.decode("utf-8")) if file.suffix == ".py" else _short(content)
+
+
+def _is_data(file: Path) -> bool:
+    return file.is_file() and file.suffix not in (".py", ".pyc") and not file.name.startswith(".")
+
+
+def _short(content: bytes) -> str:
+    return blake2b(content, digest_size=8).hexdigest()

@@ -1,1 +1,0 @@
-"""`kd search`: trials of one student, chosen by Optuna and judged on the validation part alone."""

@@ -1,0 +1,23 @@
+"""Recognisers that give text: each kind of teacher by its `source`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tasks.teachers.transcribers.bundle import Bundle
+from tasks.teachers.transcribers.checkpoint import Own
+from tasks.teachers.transcribers.command import Command
+from tasks.teachers.transcribers.table import Table
+from tasks.teachers.transcribers.transcriber import Clip, Transcriber, TranscriberOutput
+from tasks.teachers.transcribers.whisper import Whisper
+
+__all__ = ["TRANSCRIBERS", "Clip", "Transcriber", "TranscriberOutput"]
+
+# source -> (its parameters, the project's folder) -> a recogniser
+TRANSCRIBERS: dict[str, Callable[[Any, Path], Transcriber]] = {
+    "whisper": Whisper,
+    "torchaudio": Bundle,
+    "table": Table,
+    "command": Command,
+    "model": Own,
+}

@@ -1,0 +1,70 @@
+"""Transcripts from a table: CSV, TSV, JSONL or Parquet, by id or by path."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tasks.data.tables import Columns, Row, read_table
+from tasks.data.tables.cells import shown
+from tasks.params.teachers import TableTeacher
+from tasks.runner.reporter import Reporter
+from tasks.teachers.transcribers.transcriber import Clip, TranscriberOutput
+
+COLUMNS = Columns(
+    texts=("id", "path", "hypothesis"), numbers=("confidence", "weight"), needed=("hypothesis",), either=("id", "path")
+)
+EXPECTED = "expected id or path, hypothesis, and optionally confidence and weight"
+
+
+class Table:
+    """The user's table. Several rows of one utterance are its n-best, best first by weight."""
+
+    identity = None
+
+    def __init__(self, settings: TableTeacher, root: Path) -> None:
+        self.file = root / settings.path
+
+    def listen(self, clips: Sequence[Clip], reporter: Reporter) -> Iterator[tuple[str, TranscriberOutput]]:
+        return transcriptions(self.file, clips)
+
+
+def transcriptions(file: Path, clips: Sequence[Clip]) -> Iterator[tuple[str, TranscriberOutput]]:
+    """What the table says of each clip. Raises ValueError where it cannot be read or knows none of them."""
+    if not file.is_file():
+        raise ValueError(f"{file}: no such table; {EXPECTED}")
+    rows: dict[str, list[Row]] = {}
+    key = ""
+    for row in read_table(file, COLUMNS):
+        key = key or ("id" if "id" in row.cells else "path")
+        if (name := row.text(key)) is None:
+            raise ValueError(f"{row.where}: {key} is empty: say which utterance the row is of")
+        rows.setdefault(name, []).append(row)
+    known = [clip for clip in clips if _name(clip, key) in rows]
+    if not known:
+        raise ValueError(
+            f"{file} names none of the {len(clips)} utterances by its column {key}: it holds such as "
+            f"{shown(next(iter(rows), ''))}, the utterances are such as {shown(_name(clips[0], key))}"
+        )
+    for clip in clips:
+        found = rows.get(_name(clip, key))
+        if found is None:
+            yield clip.id, TranscriberOutput((), refused="the table has no row of it")
+        else:
+            yield clip.id, _transcription(found, f"{file}, {key} {shown(_name(clip, key))}")
+
+
+def _name(clip: Clip, key: str) -> str:
+    return clip.id if key == "id" else clip.source
+
+
+def _transcription(rows: Sequence[Row], where: str) -> TranscriberOutput:
+    weights = [row.number("weight") for row in rows]
+    if len(rows) > 1 and any(w is None or w <= 0 for w in weights):
+        raise ValueError(f"{where}: {len(rows)} rows need a weight above 0 each, found {shown(weights)}")
+    texts = [(row.text("hypothesis") or "", w or 1.0) for row, w in zip(rows, weights, strict=True)]
+    order = sorted(range(len(rows)), key=lambda i: -texts[i][1])
+    confidence = rows[order[0]].number("confidence")
+    if confidence is not None and not 0 <= confidence <= 1:
+        raise ValueError(
+            f"{rows[order[0]].where}: confidence {confidence:g} is no probability: give it between 0 and 1"
+        )
+    return TranscriberOutput(tuple(texts[i] for i in order), confidence)

@@ -1,0 +1,1 @@
+"""Training as stages do it: batches, cached features, validation, history, resume states."""

@@ -1,0 +1,103 @@
+"""Stage `ensembles`: two teachers as one for whoever learns from them, whether they give posteriors or text."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from tiny_stages import LEARNS, TRAINING, run_student, same, weights
+from workspace import ENCODERS, make_params, make_workspace
+
+from tasks.data.prepared import PreparedData
+from tasks.params.pipeline import Params
+from tasks.runner.paths import Paths
+from tasks.stages import adopt_teacher as teachers
+from tasks.stages import ensembles
+from tasks.stages.ensembles import surest
+from tasks.teachers.frame_teacher import load_frame_teacher
+from tasks.teachers.pseudo_label_table import Hypothesis, PseudoLabel, read_pseudo_labels
+
+SMALL = {"init": "random", "model": ENCODERS["baseline"]}
+FROM_TEXT = {"label_weight": 0.0, "beta": 1.0, "distill": {"name": "hypotheses"}}
+
+
+def params(joined: dict[str, Any], problem: str = "transcription", **changes: Any) -> Params:
+    learns = {**SMALL, "teacher": "both", "objective": LEARNS}
+    students = {"baseline": {**SMALL, "teacher": "none"}, "distilled": {**SMALL, "teacher": "none"}, "taught": learns}
+    values = {"ensembles": joined, "students": students, "student_training": TRAINING, **changes}
+    return make_params(problem, **values)
+
+
+def outputs(paths: Paths, name: str) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    waveform_BN = torch.rand(2, 8_000, generator=generator) - 0.5
+    return load_frame_teacher(paths, name).posteriors(waveform_BN, torch.tensor([8_000, 6_000]))[0]
+
+
+@pytest.mark.parametrize("problem", ["transcription", "keyword"])
+def test_a_mean_of_models_teaches_as_one(problem: str, tmp_path: Path) -> None:
+    paths = make_workspace(tmp_path, problem)
+    settings = params({"both": {"first": "teacher", "second": "distilled", "weight": 0.7}}, problem)
+    ensembles.run(settings, paths, "both")
+    expected = 0.7 * outputs(paths, "teacher").exp() + 0.3 * outputs(paths, "distilled").exp()
+    torch.testing.assert_close(outputs(paths, "both").exp(), expected)
+    run_student(settings, paths, "taught")
+    assert not same(weights(paths.model("taught")), weights(paths.initial("taught")))
+
+
+def test_an_ensemble_of_an_ensemble_and_the_surer_of_two(tmp_path: Path) -> None:
+    paths = make_workspace(tmp_path)
+    joined = {
+        "inner": {"first": "teacher", "second": "distilled"},
+        "both": {"first": "inner", "second": "baseline", "combine": "max_confidence"},
+    }
+    settings = params(joined)
+    for name in joined:
+        ensembles.run(settings, paths, name)
+    found, inner, other = (outputs(paths, name) for name in ("both", "inner", "baseline"))
+    assert all(torch.equal(found[i], inner[i]) or torch.equal(found[i], other[i]) for i in range(2))
+    assert len({load_frame_teacher(paths, name).key for name in ("both", "inner", "teacher")}) == 3
+
+
+def test_a_model_gives_a_recogniser_that_gives_text_its_second_opinion(tmp_path: Path) -> None:
+    paths = make_workspace(tmp_path)
+    train = PreparedData.load(paths.prepared).split("train")
+    rows = [{"id": u.id, "hypothesis": u.text, "confidence": 0.99 - 0.98 * (i % 2)} for i, u in enumerate(train)]
+    pd.DataFrame(rows).to_csv(tmp_path / "said.csv", index=False)
+    learns = {
+        **SMALL,
+        "teacher": "both",
+        "objective": FROM_TEXT,
+        "filter": {"max_disagreement": 1.0, "min_range_db": None},
+    }
+    settings = params(
+        {"both": {"first": "crowd", "second": "teacher", "combine": "max_confidence"}},
+        teachers={"crowd": {"source": "table", "path": "said.csv"}},
+        students={"taught": learns},
+    )
+    teachers.run(settings, paths, "crowd")
+    ensembles.run(settings, paths, "both")
+    answers = read_pseudo_labels(paths.model("both"))
+    for i, utterance in enumerate(train):
+        answer = answers[utterance.id]
+        assert answer.best is not None
+        heard_by_crowd = answer.best.text == utterance.text and answer.confidence == pytest.approx(0.99)
+        assert heard_by_crowd == (i % 2 == 0)
+        assert len(answer.opinions) == 1
+        assert (answer.opinions[0] == utterance.text) == (i % 2 == 1)
+    run_student(settings, paths, "taught")
+    assert (paths.model("taught") / "labels.parquet").is_file()
+
+
+def test_who_is_surer_must_be_known() -> None:
+    one = {"u": PseudoLabel("u", (Hypothesis("A", "a", 1.0),), confidence=0.4, opinions=("x",))}
+    other = {"u": PseudoLabel("u", (Hypothesis("B.", "b", 1.0),), confidence=0.6)}
+    assert surest("u", one, other) == PseudoLabel("u", (Hypothesis("B.", "b", 1.0),), confidence=0.6, opinions=("a",))
+    silent = {"u": PseudoLabel("u", (), refused="too short")}
+    assert surest("u", silent, one) == one["u"]
+    assert surest("u", silent, {}) == silent["u"]
+    unsure = {"u": PseudoLabel("u", (Hypothesis("C", "c", 1.0),))}
+    assert surest("u", unsure, {}) == unsure["u"]
+    with pytest.raises(ValueError, match="utterance u one teacher does not say how sure it is"):
+        surest("u", one, unsure)
