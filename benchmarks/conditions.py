@@ -19,7 +19,7 @@ from rich.table import Table
 from tasks.checkpoint import load_checkpoint
 from tasks.data.prepared import PreparedData
 from tasks.evaluation.conditions import condition_errors, condition_table
-from tasks.evaluation.onnx_decoder import OnnxDecoder
+from tasks.onnx.onnx_decoder import OnnxDecoder
 from tasks.params.evaluation import EvaluationParams
 from tasks.runner.paths import Paths
 from tasks.runner.reporter import NullReporter

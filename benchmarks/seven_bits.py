@@ -17,8 +17,8 @@ import pandas as pd
 
 from tasks.checkpoint import load_checkpoint
 from tasks.data.prepared import PreparedData, spread_over_lengths
-from tasks.evaluation.forms_table import REFERENCE, closeness, decoded, error, make_table
-from tasks.evaluation.onnx_decoder import OnnxDecoder
+from tasks.onnx.forms_table import REFERENCE, closeness, decoded, error, make_table
+from tasks.onnx.onnx_decoder import OnnxDecoder
 from tasks.onnx.onnx_session import open_session
 from tasks.onnx.quantise.convert import Quantiser
 from tasks.params.pipeline import Params, load_params
@@ -36,7 +36,7 @@ def exact_session(path: Path) -> onnxruntime.InferenceSession:
 
 
 def heard(params: Params, paths: Paths, name: str, folder: Path) -> pd.DataFrame:
-    """Rows of tasks.evaluation.forms_table; a form is named FORM BITS KERNELS."""
+    """Rows of tasks.onnx.forms_table; a form is named FORM BITS KERNELS."""
     data = PreparedData.load(paths.prepared)
     ear = OnnxDecoder.of(data, load_checkpoint(paths.model(name)), params.export.frontend_included)
     source, valid = paths.export(name) / "model.onnx", data.split("valid")

@@ -28,7 +28,7 @@ from kd.runtime.transcribe import words_of
 from kd.stats import error_interval
 from tasks.checkpoint import load_checkpoint
 from tasks.data.prepared import PreparedData, Utterance
-from tasks.evaluation.onnx_decoder import OnnxDecoder
+from tasks.onnx.onnx_decoder import OnnxDecoder
 from tasks.runner.paths import Paths
 from tasks.stages.export import write_float32
 

@@ -22,6 +22,7 @@ def main(arguments: list[str]) -> int:
 def run(arguments: list[str]) -> int:
     """Exit code of the stage that the arguments name, run here."""
     from tasks.runner.harness import STAGES, Killed, run_stage
+    from tasks.tracking.runs import follow
 
     if arguments == ["digests"]:
         from tasks.runner.stage_digests import write_digests
@@ -34,7 +35,7 @@ def run(arguments: list[str]) -> int:
         print(usage, file=sys.stdout if asked else sys.stderr)
         return 0 if asked else 2
     try:
-        return run_stage(arguments[0], "".join(arguments[1:]))
+        return run_stage(arguments[0], "".join(arguments[1:]), follow=follow)
     except Killed:
         return 143
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""Diagnostics of a few batches of an epoch, summed so that several processes add up. See kd/teachers/diagnostics.py.
+"""Diagnostics of a few batches of an epoch, summed so that several processes add up. See kd/training/diagnostics.py.
 
 What is compared is what the loss compares: the student's view as it was masked, with dropout on.
 """
@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from kd.teachers import diagnostics
+from kd.training import diagnostics
 from kd.training.inputs import Inputs
 from kd.training.objective import Objective, Pair, Term, weighted
 from kd.training.student_with_heads import Outputs

@@ -10,8 +10,8 @@ from kd.audio.conditions import degrade
 from kd.config.conditions import Condition, Noise
 from kd.runtime.recogniser import Recogniser
 from tasks.data.prepared import PreparedData, Utterance
-from tasks.evaluation.forms_table import REFERENCE
-from tasks.evaluation.onnx_decoder import OnnxDecoder
+from tasks.onnx.forms_table import REFERENCE
+from tasks.onnx.onnx_decoder import OnnxDecoder
 from tasks.onnx.quantise.files import FILES
 from tasks.params.evaluation import EvaluationParams
 from tasks.runner.reporter import Reporter

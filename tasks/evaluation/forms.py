@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from kd.stats import error_interval
-from tasks.evaluation.forms_table import REFERENCE, closeness, decoded, error, make_table, rise
-from tasks.evaluation.onnx_decoder import OnnxDecoder
+from tasks.onnx.forms_table import REFERENCE, closeness, decoded, error, make_table, rise
+from tasks.onnx.onnx_decoder import OnnxDecoder
 from tasks.onnx.quantise.files import files_of, read_released
 from tasks.runner.atomic_io import write_parquet, write_whole
 from tasks.runner.reporter import Reporter

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from kd.config.losses import NEEDS_BLANK
 from kd.config.models import ModelSettings
 from kd.config.self_distillation import inner_layers
-from tasks.data.preparation.writing import Writing, lower, shown
+from kd.text.writing import Writing, lower, shown
 from tasks.params.frames import frame_problems
 from tasks.params.graph import gives_text, way_back
 from tasks.params.operators import operator_problems
@@ -17,6 +17,7 @@ from tasks.params.shrinking import shrink_problems
 from tasks.params.states import state_problems
 from tasks.params.teachers import CheckpointTeacher
 from tasks.params.teaching import teaching_problems
+from tasks.params.writing import writing_of
 
 if TYPE_CHECKING:
     from tasks.params.pipeline import Params
@@ -95,7 +96,7 @@ def _text_problems(params: "Params") -> Iterator[str]:
         )
     if params.problem.kind != "transcription":
         return
-    yield from _alphabet_problems(params.problem.units.alphabet, Writing.of(params))
+    yield from _alphabet_problems(params.problem.units.alphabet, writing_of(params))
     if params.preprocess.too_long != "quarantine":
         yield (
             f"preprocess.too_long: {params.preprocess.too_long} would part transcripts from their audio; "

@@ -9,10 +9,10 @@ import pandas as pd
 
 from kd.stats import error_interval
 from kd.text.metrics import EDITS, char_edits
-from tasks.data.preparation.writing import Writing
 from tasks.data.tables import Columns, read_table
 from tasks.params.evaluation import OtherTable
 from tasks.params.pipeline import Params
+from tasks.params.writing import writing_of
 from tasks.reporting.results import COLUMNS as RESULT_COLUMNS
 from tasks.reporting.results import Model
 from tasks.runner.paths import Paths
@@ -85,4 +85,4 @@ def _other(name: str, source: OtherTable, params: Params, root: Path, reference:
 
 def _plain(text: str, params: Params) -> str:
     """Normalised as transcripts are; what holds no word is nothing heard."""
-    return Writing.of(params, any_character=True).plain(text)
+    return writing_of(params, any_character=True).plain(text)

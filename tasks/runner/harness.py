@@ -11,7 +11,7 @@ from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import tasks.runner.progress as progress_display
 from tasks.params.errors import LINE_CHARACTERS, ParamsError, shown
@@ -24,7 +24,6 @@ from tasks.runner.paths import Paths
 from tasks.runner.resume import note_begun, open_scratch, scratch_key
 from tasks.runner.stage_durations import Timing, add_timing
 from tasks.runner.telemetry import stay_offline
-from tasks.tracking.runs import follow
 
 T = TypeVar("T")
 
@@ -48,6 +47,16 @@ EVENTS_VARIABLE = "KD_EVENTS"
 
 FLOW_VARIABLE = "KD_FLOW_PID"
 """Set by the flow: its process; a stage ends when that is gone, so that `kill -9` leaves no orphan."""
+
+
+class Follower(Protocol):
+    """Passes a stage's events on, until `finish`."""
+
+    def finish(self) -> None: ...
+
+
+Follow = Callable[[Path, Path], Follower]
+"""Starts to follow a file of events of the project under the second path."""
 
 
 class Killed(BaseException):
@@ -76,8 +85,11 @@ class StageReporter:
         print(message, flush=True)
 
 
-def run_stage(command: str, name: str = "", root: Path = Path()) -> int:
-    """Run one stage under `root`; gives the exit code: 0 done, 2 wrong parameters. Other failures raise."""
+def run_stage(command: str, name: str = "", root: Path = Path(), follow: Follow | None = None) -> int:
+    """Run one stage under `root`; gives the exit code: 0 done, 2 wrong parameters. Other failures raise.
+
+    follow: what passes the stage's events on while no flow does it; None: they stay in their file.
+    """
     if command not in STAGES:
         print(f"no stage {shown(command)}; there are {', '.join(STAGES)}", file=sys.stderr)
         return 2
@@ -103,7 +115,7 @@ def run_stage(command: str, name: str = "", root: Path = Path()) -> int:
         end_with(int(os.environ[FLOW_VARIABLE]))
     if is_first_process():
         note_begun(root, stage)
-        _run_recorded(command, name, params, used, root, make_scratch)
+        _run_recorded(command, name, params, used, root, make_scratch, follow)
     elif divides_work(command, params):
         _fix_threads(_threads(params, command, name))
         import_module(STAGES[command]).run(params, Paths(root), name, Along(make_scratch()))
@@ -111,7 +123,13 @@ def run_stage(command: str, name: str = "", root: Path = Path()) -> int:
 
 
 def _run_recorded(
-    command: str, name: str, params: Params, used: dict[str, Any], root: Path, make_scratch: Callable[[], Path]
+    command: str,
+    name: str,
+    params: Params,
+    used: dict[str, Any],
+    root: Path,
+    make_scratch: Callable[[], Path],
+    follow: Follow | None,
 ) -> None:
     """Run the stage, telling the spool how it begins and ends, whatever ends it."""
     given = os.environ.get(EVENTS_VARIABLE)
@@ -119,7 +137,7 @@ def _run_recorded(
     event_log = EventWriter(events)
     stage = f"{command}/{name}" if name else command
     event_log.write("start", stage=stage, experiment=params.name, params=used, pid=os.getpid())
-    follower = None if given else follow(events, root)
+    follower = None if given or follow is None else follow(events, root)
     status = "FAILED"
     try:
         _fix_threads(_threads(params, command, name))

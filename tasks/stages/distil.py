@@ -22,7 +22,6 @@ from tasks.runner.paths import Paths
 from tasks.runner.reporter import NullReporter, Reporter
 from tasks.teachers.filtered_labels import Labels, choose_labels, write_labels
 from tasks.teachers.frame_teacher import load_frame_teacher
-from tasks.teachers.hypothesis_table import HypothesisTable
 from tasks.teachers.logit_cache import LogitCache
 from tasks.teachers.logits import open_stored
 from tasks.teachers.pseudo_label_table import has_pseudo_labels, read_pseudo_labels
@@ -31,6 +30,7 @@ from tasks.teachers.teacher_states import LiveStates
 from tasks.training.batches import TeacherOutputs
 from tasks.training.calibration import calibrator
 from tasks.training.history import best_metrics, write_history
+from tasks.training.hypothesis_table import HypothesisTable
 from tasks.training.train import Run, Trained, train
 
 

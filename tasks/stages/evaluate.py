@@ -20,7 +20,7 @@ from tasks.checkpoint import Checkpoint, load_checkpoint
 from tasks.data.prepared import PreparedData, Utterance
 from tasks.evaluation.conditions import condition_errors, condition_table
 from tasks.evaluation.forms import evaluate_forms
-from tasks.evaluation.onnx_decoder import OnnxDecoder
+from tasks.onnx.onnx_decoder import OnnxDecoder
 from tasks.params.pipeline import Params
 from tasks.runner.atomic_io import write_parquet, write_whole
 from tasks.runner.paths import Paths

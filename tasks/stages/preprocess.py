@@ -22,8 +22,8 @@ from tasks.data.preparation.splits import SplitPlan, plan_splits
 from tasks.data.preparation.store import Draft, StoredUtterance, finish, read_stored
 from tasks.data.preparation.text import check_alignable
 from tasks.data.preparation.vocabulary import build_vocabulary
-from tasks.data.preparation.writing import Writing
 from tasks.params.pipeline import Params
+from tasks.params.writing import writing_of
 from tasks.runner.atomic_io import fresh_folder, write_whole
 from tasks.runner.parallel import cores, ordered_map
 from tasks.runner.paths import Paths
@@ -50,7 +50,7 @@ def run(params: Params, paths: Paths, name: str = "", reporter: Reporter = NullR
     most = params.preprocess.max_quarantined_share
     with fresh_folder(paths.prepared) as out:
         with _kept_where_refused(out / "quarantine.csv", kept_at) as file:
-            account = Account(Quarantine(file), Card(keyword), Classes(Writing.of(params)) if keyword else None)
+            account = Account(Quarantine(file), Card(keyword), Classes(writing_of(params)) if keyword else None)
             _first_pass(params, paths, raw, plan, out, account, reporter)
             account.check(count_raw(raw), most, kept_at)
             vocabulary = _second_pass(params, out, account)

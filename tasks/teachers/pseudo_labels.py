@@ -10,12 +10,13 @@ import soxr
 
 from kd.text.metrics import EDITS, error_rate
 from kd.text.vocabulary import Vocabulary
+from kd.text.writing import replaced
 from tasks.data.preparation.quarantine import RejectedError
 from tasks.data.preparation.text import normalise
-from tasks.data.preparation.writing import Writing, replaced
 from tasks.data.prepared import PreparedData, Utterance
 from tasks.params.pipeline import Params
 from tasks.params.teachers import AnyTextTeacher, TranscribingTeacher
+from tasks.params.writing import writing_of
 from tasks.runner.paths import Paths
 from tasks.runner.reporter import Reporter
 from tasks.teachers.pseudo_label_table import Hypothesis, PseudoLabel
@@ -87,7 +88,7 @@ def at_speed(waveform_N: npt.NDArray[np.float32], speed: float) -> npt.NDArray[n
 def in_units(text: str, params: Params, vocabulary: Vocabulary) -> str | None:
     """A foreign transcript as this pipeline writes its own; None where its units cannot."""
     try:
-        plain = normalise(text, Writing.of(params))
+        plain = normalise(text, writing_of(params))
         vocabulary.encode(plain)
     except (RejectedError, ValueError):
         return None

@@ -22,8 +22,8 @@ from kd.text.vocabulary import frames_needed
 from kd.training import Inputs
 from kd.training.states import States
 from tasks.data.prepared import Batch, PreparedData, Utterance
-from tasks.teachers.hypothesis_table import HypothesisTable
 from tasks.training.feature_cache import FeatureCache, cache_key
+from tasks.training.hypothesis_table import HypothesisTable
 
 COPY_SECONDS = 60.0
 """Audio of a batch in which features of a copy are computed: part of what is drawn, so the same for every training."""

@@ -23,9 +23,9 @@ from kd.training import Batches, Epoch, Objective, TrainingTask, fit
 from tasks.data.prepared import Batch, PreparedData, Utterance
 from tasks.runner.atomic_io import put_aside, whole_file
 from tasks.runner.reporter import Reporter
-from tasks.teachers.hypothesis_table import HypothesisTable, search
 from tasks.training.batches import Share, TeacherBatch, TeacherOutputs, TrainingInputs
 from tasks.training.feature_cache import FeatureCache, copies_of
+from tasks.training.hypothesis_table import HypothesisTable, search
 from tasks.training.validation import Validation
 
 RESUME_FILE = "resume.pt"

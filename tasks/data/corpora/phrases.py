@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.data.preparation.writing import JOINERS, is_invisible
+from kd.text.writing import JOINERS, is_invisible
 from tasks.data.tables.encoding import read_lines
 from tasks.params.corpora import CommandPhrases, DigitPhrases, ListedPhrases, Phrases
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kd.text.writing import Writing
 from tasks.data.preparation.quarantine import Quarantined
 from tasks.data.preparation.text import spelled_out
-from tasks.data.preparation.writing import Writing
 
 _NAMED = 5  # classes, or spellings of one, in a line of the log; the card has all
 _LONGEST = 40  # characters of a label in such a line

@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kd.runtime.decoder import Remark
+from kd.text.writing import Writing
 from tasks.data.corpora.raw import RawUtterance, Split
 from tasks.data.preparation.audio import Samples, check_sound, decode, level, listen, locate, to_int16, to_rate, trim
 from tasks.data.preparation.quarantine import Quarantined, Reason, RejectedError
 from tasks.data.preparation.text import normalise, reference, spelled_out
-from tasks.data.preparation.writing import Writing
 from tasks.params.pipeline import Params, PreprocessParams
+from tasks.params.writing import writing_of
 
 _JOINT_S = 0.025  # windows in which the background of two joined recordings is measured
 
@@ -35,7 +36,7 @@ class Plan:
 
     @classmethod
     def of(cls, params: Params, project: Path) -> "Plan":
-        return cls(project, params.preprocess, params.frontend.sample_rate_hz, Writing.of(params))
+        return cls(project, params.preprocess, params.frontend.sample_rate_hz, writing_of(params))
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from kd.config.frontend import FrontEndSettings
 from kd.text.vocabulary import Vocabulary, frames_needed
+from kd.text.writing import Writing, is_spoken, shown
 from tasks.data.preparation.quarantine import Reason, RejectedError
-from tasks.data.preparation.writing import Writing, is_spoken, shown
 
 
 def normalise(text: str | None, writing: Writing) -> str:

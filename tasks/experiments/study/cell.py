@@ -19,10 +19,10 @@ from filelock import FileLock
 from kd.models.macs import count_params, macs_per_audio_second
 from tasks.checkpoint import load_checkpoint
 from tasks.data.prepared import PreparedData
-from tasks.evaluation.onnx_decoder import OnnxDecoder
 from tasks.experiments.chain import Chain
 from tasks.experiments.study.design import Cell, commit, load_study, make_cell, models_in_order
 from tasks.experiments.study.sharing import SHARED_STAGES, link_corpus_and_teacher
+from tasks.onnx.onnx_decoder import OnnxDecoder
 from tasks.runner.atomic_io import write_whole
 from tasks.runner.kept_files import read_whole_json
 from tasks.runner.orphan_guard import end_with

@@ -20,7 +20,7 @@ import yaml
 from pydantic import ValidationError
 
 from tasks.experiments.study.page_tables import TableSpec, table
-from tasks.runner.generated import write_or_check
+from tasks.pages.generated import write_or_check
 
 COMMAND = "python -m tasks.experiments.study.pages"
 TABLE = re.compile(r"(<!-- table: (?P<files>[^\n]*)\n(?P<spec>.*?)\n-->\n)(?P<body>.*?)(?P<end><!-- end -->)", re.S)

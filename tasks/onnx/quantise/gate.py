@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from kd.stats import Interval
-from tasks.evaluation.forms_table import REFERENCE, error, rise
+from tasks.onnx.forms_table import REFERENCE, error, rise
 from tasks.params.evaluation import EvaluationParams
 
 
@@ -50,6 +50,6 @@ class GateResult:
 
 
 def check_form(table: pd.DataFrame, form: str, settings: EvaluationParams, fault: str = "") -> GateResult:
-    """Hold one form against float32; table: `tasks.evaluation.forms_table` rows of both."""
+    """Hold one form against float32; table: `tasks.onnx.forms_table` rows of both."""
     allowed = settings.margin.of(error(table, REFERENCE))
     return GateResult(form, error(table, form), rise(table, form, settings.confidence), allowed, fault)

@@ -13,8 +13,8 @@ import pandas as pd
 
 from kd.runtime.bundle import Bundle
 from tasks.data.prepared import PreparedData, Utterance, spread_over_lengths
-from tasks.evaluation.forms_table import REFERENCE, closeness, decoded, make_table
-from tasks.evaluation.onnx_decoder import OnnxDecoder
+from tasks.onnx.forms_table import REFERENCE, closeness, decoded, make_table
+from tasks.onnx.onnx_decoder import OnnxDecoder
 from tasks.onnx.quantise.convert import Quantiser, write_half
 from tasks.onnx.quantise.files import BEST_INT8, FILES, REFUSED, RELEASED
 from tasks.onnx.quantise.gate import GateResult, check_form

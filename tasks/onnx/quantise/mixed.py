@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from tasks.data.prepared import Utterance
-from tasks.evaluation.forms_table import divergence
-from tasks.evaluation.onnx_decoder import OnnxDecoder
+from tasks.onnx.forms_table import divergence
+from tasks.onnx.onnx_decoder import OnnxDecoder
 from tasks.onnx.quantise.convert import Quantiser
 
 

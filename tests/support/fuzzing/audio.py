@@ -14,10 +14,10 @@ from fuzzing.trials import runtime
 from fuzzing.watching import Attempt
 from kd.runtime import audio
 from kd.runtime.decoder import Recording
+from kd.text.writing import Writing
 from tasks.data.corpora.raw import RawUtterance
 from tasks.data.preparation.audio import decode, listen
 from tasks.data.preparation.prepare import Plan, prepare
-from tasks.data.preparation.writing import Writing
 from tasks.params.pipeline import parse_params
 
 REPO = Path(__file__).parents[3]

@@ -94,7 +94,9 @@ def _stage(arguments: list[str], given: bytes) -> str:
         harness.run_stage = real
 
 
-def _checked_alone(run_stage: Callable[..., int], command: str, name: str = "", root: Path = Path()) -> int:
+def _checked_alone(
+    run_stage: Callable[..., int], command: str, name: str = "", root: Path = Path(), follow: object = None
+) -> int:
     with patch.object(harness, "_run_recorded"), patch.object(harness.signal, "signal"):
         return run_stage(command, name, root)
 

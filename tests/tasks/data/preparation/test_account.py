@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.data.preparation.writing import Writing
+from kd.text.writing import Writing
 
 RATE = 16_000
 MODEL = {"family": "rnn", "cell": "gru", "bidirectional": True, "stem": 8, "width": 8, "layers": 1, "hidden": 8}

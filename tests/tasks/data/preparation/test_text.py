@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from kd.config.frontend import FrontEndSettings
 from kd.text.vocabulary import Vocabulary
+from kd.text.writing import Writing, is_invisible
 from tasks.data.preparation.quarantine import RejectedError
 from tasks.data.preparation.text import check_alignable, normalise, output_frames
-from tasks.data.preparation.writing import Writing, is_invisible
 from tasks.params.pipeline import CharacterUnits
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz' "

@@ -9,7 +9,7 @@ import pytest
 
 from tasks.experiments.study.page_tables import TableSpec, table
 from tasks.experiments.study.pages import COMMAND, page, pages
-from tasks.runner.generated import stale
+from tasks.pages.generated import stale
 
 REPO = Path(__file__).parents[4]
 LONGEST = 150

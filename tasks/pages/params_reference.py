@@ -1,6 +1,6 @@
 """docs/params.md: every key of params.yaml with its type, default and limits, from the models that read it.
 
-`python -m tasks.params.reference` writes the page; `--check` only says whether it is up to date.
+`python -m tasks.pages.params_reference` writes the page; `--check` only says whether it is up to date.
 """
 
 import re
@@ -12,11 +12,11 @@ from typing import Any
 
 import yaml
 
+from tasks.pages.generated import write_or_check
 from tasks.params.json_schema import plain_schema
-from tasks.runner.generated import write_or_check
 
 PAGE = Path("docs/params.md")
-COMMAND = "python -m tasks.params.reference"
+COMMAND = "python -m tasks.pages.params_reference"
 INTRODUCTION = f"""# What params.yaml may hold
 
 Written by `{COMMAND}` from the models in `kd/config/` and `tasks/params/`; a test holds it to them.

@@ -9,7 +9,7 @@ import pandas as pd
 from kd.runtime.recogniser import LogProbs, Recogniser
 from kd.stats import Interval, paired_interval
 from tasks.data.prepared import Utterance
-from tasks.evaluation.onnx_decoder import OnnxDecoder
+from tasks.onnx.onnx_decoder import OnnxDecoder
 
 REFERENCE = "float32"
 

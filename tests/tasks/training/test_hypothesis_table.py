@@ -10,7 +10,7 @@ from workspace import make_workspace
 from kd.config.losses import FromHypotheses
 from tasks.data.prepared import Batch, PreparedData
 from tasks.runner.reporter import NullReporter
-from tasks.teachers.hypothesis_table import HypothesisTable, search
+from tasks.training.hypothesis_table import HypothesisTable, search
 
 
 def test_a_batch_has_its_rows_in_order_and_nothing_for_the_unknown() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kd.teachers.diagnostics import Spike, delays, divergence_by_kind, entropy, gradient_norm, middle, spikes
+from kd.training.diagnostics import Spike, delays, divergence_by_kind, entropy, gradient_norm, middle, spikes
 
 SPOKEN, SILENT, HALF = (0.2, 0.8), (0.9, 0.1), (0.5, 0.5)
 

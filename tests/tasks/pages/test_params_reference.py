@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
+from tasks.pages.generated import stale, write_or_check
+from tasks.pages.params_reference import COMMAND, PAGE, page
 from tasks.params.json_schema import plain_schema
-from tasks.params.reference import COMMAND, PAGE, page
-from tasks.runner.generated import stale, write_or_check
 
 REPO = Path(__file__).parents[3]
 TEXT = page()

@@ -4,10 +4,6 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
-
-if TYPE_CHECKING:
-    from tasks.params.pipeline import Params
 
 _APOSTROPHES = {"’": "'", "‘": "'", "ʼ": "'", "`": "'", "´": "'"}
 
@@ -39,19 +35,6 @@ class Writing:
     strip_punctuation: bool = True
     language: str | None = None
     replace: Mapping[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, params: "Params", *, any_character: bool = False) -> Self:
-        """As the parameters say. any_character: the alphabet, too, is left out of it, as it is of keywords."""
-        alphabet = None if params.problem.kind == "keyword" else params.problem.units.alphabet
-        settings = params.preprocess
-        return cls(
-            None if any_character else alphabet,
-            settings.lowercase,
-            settings.strip_punctuation,
-            settings.language,
-            settings.replace,
-        )
 
     def plain(self, text: str) -> str:
         """The text in its normal form, with all that the alphabet has not left in it; empty where no word is left."""
