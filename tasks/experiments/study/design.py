@@ -15,22 +15,26 @@ from kd.config.renamed import in_old_words
 from tasks.params.dotted import put
 from tasks.params.errors import ParamsError, explain
 from tasks.params.graph import MODELS, names, needs
+from tasks.params.overrides import read_with_overrides
 from tasks.params.pipeline import Params, parse_params
 from tasks.params.shape import require_shape
-from tasks.params.strict_yaml import read_yaml
 
 MOST_CELLS = 300
 """Each is checked before the first is begun."""
 
 
 class Study(Strict):
-    """A full design: every fold with every seed. `params` is a whole params.yaml."""
+    """A full design: every fold with every seed.
+
+    `params` is a whole params.yaml, or the path of one; `overrides` are set in it first, by dotted key.
+    """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=100, description="names its folder and its tables")
     fold_key: str = Field(description="dotted key of params that the folds set, such as corpus.test_speaker")
     folds: tuple[Annotated[str, Field(pattern=r"^[^/\\s][^/]*$", max_length=60)], ...] = Field(min_length=1)
     seeds: tuple[int, ...] = Field(min_length=1)
     params: dict[str, Any]
+    overrides: dict[str, Any] = Field({}, description="set in params already when a study is loaded")
 
     @model_validator(mode="after")
     def _can_be_done(self) -> Self:
@@ -58,9 +62,12 @@ class Cell:
 
 
 def load_study(file: Path) -> Study:
-    """Read and check a study; raises ParamsError with one line for each mistake."""
+    """Read and check a study; raises ParamsError with one line for each mistake.
+
+    A path in `params` is read from the project's folder, from which the command is called.
+    """
     try:
-        return Study.model_validate(read_yaml(file))
+        return Study.model_validate(read_with_overrides(file))
     except ValidationError as error:
         raise ParamsError(explain(error, Study)) from None
 

@@ -12,9 +12,8 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from kd.config.base import Strict
 from kd.config.renamed import in_old_words
-from tasks.params.errors import ParamsError, explain, shown
-from tasks.params.shape import require_shape
-from tasks.params.strict_yaml import read_yaml
+from tasks.params.errors import ParamsError, explain
+from tasks.params.overrides import read_with_overrides
 
 Scalar = bool | int | float | str | None
 Point = Mapping[str, Scalar]
@@ -156,28 +155,10 @@ def load_search(file: Path) -> Search:
 
     A path in `params` is read from the project's folder, from which the command is called.
     """
-    data = read_yaml(file)
-    if isinstance(data, dict) and isinstance(data.get("params"), str):
-        data["params"] = read_yaml(Path(data["params"]))
-    return _with_overrides(data)
-
-
-def _with_overrides(data: Any) -> Search:
-    from tasks.params.dotted import put
-
     try:
-        if isinstance(data, dict) and isinstance(data.get("params"), dict):
-            overrides = data.get("overrides", {})
-            for key, value in overrides.items() if isinstance(overrides, dict) else ():
-                put(data["params"], key, value)
-            require_shape(data["params"])
-        elif isinstance(data, dict) and "params" in data:
-            raise ParamsError([f"params: should be a mapping, or the path of one, found {shown(data['params'])}"])
-        return Search.model_validate(data)
+        return Search.model_validate(read_with_overrides(file))
     except ValidationError as error:
         raise ParamsError(explain(error, Search)) from None
-    except KeyError as error:
-        raise ParamsError([f"overrides.{error.args[0]}"]) from None
 
 
 def check_jobs(search: Search, jobs: int) -> None:

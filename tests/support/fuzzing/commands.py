@@ -56,7 +56,7 @@ STAGES = (["corpus"], ["preprocess"], ["teacher"], ["distil", "small"], ["export
 
 def prepared(shared: Path, room: Path) -> Attempt:
     (room / "reports").mkdir(exist_ok=True)
-    for name in ("dvc.yaml", "corpora", "models"):
+    for name in ("dvc.yaml", "corpora", "models", "studies"):
         if not (room / name).exists():
             (room / name).symlink_to(REPO / name)
 

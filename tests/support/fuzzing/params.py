@@ -37,7 +37,7 @@ Place = tuple[Any, Any]
 
 def prepared(shared: Path, room: Path) -> Attempt:
     os.chdir(room)
-    for name in ("dvc.yaml", "params.yaml", "corpora", "models"):
+    for name in ("dvc.yaml", "params.yaml", "corpora", "models", "studies"):
         link = room / name
         if not link.exists():
             link.symlink_to(REPO / name)

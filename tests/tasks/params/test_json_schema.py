@@ -8,6 +8,7 @@ from given_params import GOOD, REMOVE, changed, prune_units
 from jsonschema import Draft202012Validator
 
 from tasks.params.json_schema import FILE, params_schema, schema_text
+from tasks.params.overrides import read_with_overrides
 from tasks.params.strict_yaml import read_yaml
 
 REPO = Path(__file__).parents[3]
@@ -36,7 +37,7 @@ def test_our_own_parameters_are_right_and_name_it(file: Path) -> None:
 
 def test_parameters_of_studies_are_right() -> None:
     for file in (REPO / "studies").glob("*.yaml"):
-        params = read_yaml(file)["params"]
+        params = read_with_overrides(file)["params"]
         params["logit_cache"] = params.get("logit_cache", {})
         params["teacher"] = {"path": "models/none", **params["teacher"]}
         assert mistakes(params) == []

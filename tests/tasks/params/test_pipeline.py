@@ -8,6 +8,7 @@ import pytest
 import yaml
 from given_params import CONFORMER, GOOD, REMOVE, RNN, TRAINING, changed, keep, lines, prune_units
 
+from tasks.experiments.study.design import load_study
 from tasks.params.errors import ParamsError
 from tasks.params.pipeline import Params, load_params, parse_params
 
@@ -38,7 +39,7 @@ def test_the_studies_own_params_are_right() -> None:
     files = sorted((REPO / "studies").glob("*.yaml"))
     assert files
     for file in files:
-        parse_params(yaml.safe_load(file.read_text(encoding="utf-8"))["params"])
+        parse_params(load_study(file).params)
 
 
 def test_the_projects_own_params_are_right() -> None:

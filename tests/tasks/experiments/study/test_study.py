@@ -214,3 +214,15 @@ def test_what_names_folders_is_no_longer_than_their_names_may_be(
     (tmp_path / "s.yaml").write_text(yaml.safe_dump(design.model_dump(mode="json") | changes))
     with pytest.raises(ParamsError, match=f"{next(iter(changes))}.*: string should have at most"):
         load_study(tmp_path / "s.yaml")
+
+
+def test_a_study_takes_params_from_a_file_and_overrides_them(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(json.dumps(yaml.safe_load((REPO / "params.yaml").read_text())))
+    small = {"name": "small", "fold_key": "name", "folds": ["a"], "seeds": [1]}
+    written = {**small, "params": str(tmp_path / "params.yaml"), "overrides": {"student_training.steps": 7}}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(written))
+    (cell,) = cells(load_study(tmp_path / "study.yaml"), tmp_path)
+    assert cell.params.student_training.steps == 7
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump({**written, "overrides": {"name.of": 1}}))
+    with pytest.raises(ParamsError, match=r"overrides\.name\.of: 'of' lies in 'default', which has no keys"):
+        load_study(tmp_path / "study.yaml")
