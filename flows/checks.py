@@ -47,13 +47,17 @@ def require_inputs(root: Path, params: "Params") -> None:
 
 @contextmanager
 def dvc_in_one_line(root: Path) -> Iterator[None]:
-    """What DVC cannot read of the project under `root` ends in one line and exit code 2."""
+    """What DVC cannot read of the project under `root`, or Python of its code, ends in a few lines and exit code 2."""
     from dvc.exceptions import DvcException, NotDvcRepoError
 
+    from flows.graph import DigestsError
     from tasks.params.errors import LINE_CHARACTERS, shown
 
     try:
         yield
+    except DigestsError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
     except DvcException as error:
         line = str(error)
         if isinstance(error, NotDvcRepoError):

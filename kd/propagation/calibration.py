@@ -1,7 +1,7 @@
-"""What calibration batches say of every weight, for the importances that are driven by data.
+"""Statistics of every weight on calibration batches, for the importances that are driven by data.
 
-Each entry of `EVIDENCE` gives tensors by parameter name that broadcast to the parameter's shape. The model's
-weights, gradients and mode stay as they were.
+Each entry of `CALIBRATION_STATISTICS` gives tensors by parameter name that broadcast to the parameter's shape. The
+model's weights, gradients and mode stay as they were.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -14,7 +14,7 @@ from torch.utils.hooks import RemovableHandle
 from kd.config.propagation import DataDriven, Movement
 from kd.models import Recogniser
 
-Evidence = Mapping[str, Tensor]
+CalibrationStatistics = Mapping[str, Tensor]
 Loss = Callable[[Recogniser], Tensor]
 """The loss of a model on one calibration batch."""
 
@@ -25,7 +25,7 @@ def gather(model: Recogniser, importance: DataDriven, losses: Iterable[Loss]) ->
     """What an importance needs to know; raises ValueError where there is no calibration batch."""
     if isinstance(importance, Movement):
         return movement(model, losses, importance.lr)
-    return EVIDENCE[importance.by](model, losses)
+    return CALIBRATION_STATISTICS[importance.by](model, losses)
 
 
 def mean_gradients(model: Recogniser, losses: Iterable[Loss]) -> dict[str, Tensor]:
@@ -90,7 +90,7 @@ def input_sizes(model: Recogniser, losses: Iterable[Loss]) -> dict[str, Tensor]:
     return {name: _fitted(sizes[name], p) if name in sizes else torch.ones(1) for name, p in model.named_parameters()}
 
 
-EVIDENCE: dict[str, Callable[[Recogniser, Iterable[Loss]], dict[str, Tensor]]] = {
+CALIBRATION_STATISTICS: dict[str, Callable[[Recogniser, Iterable[Loss]], dict[str, Tensor]]] = {
     "gradient": mean_gradients,
     "taylor": mean_gradients,
     "fisher": mean_squared_gradients,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from kd.config.propagation import DataDriven, GeometricMedian, Importance, Magnitude, NormScale, Random
 from kd.models import Dimension, Recogniser
 from kd.models.dimensions import Axis
-from kd.propagation.calibration import Evidence
+from kd.propagation.calibration import CalibrationStatistics
 from kd.propagation.select import LAYER_PREFIX
 
 
@@ -47,23 +47,27 @@ CRITERIA: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def score_units(
-    model: Recogniser, dimensions: Iterable[Dimension], importance: Importance, evidence: Evidence | None
+    model: Recogniser, dimensions: Iterable[Dimension], importance: Importance, statistics: CalibrationStatistics | None
 ) -> dict[str, Tensor]:
     """(size,) importance of each unit, by dimension; errors as of `weight_scores` and `unit_scores`."""
     if isinstance(importance, GeometricMedian):
         weights = {name: p.detach().cpu() for name, p in model.named_parameters()}
         return {d.name: remoteness(d, weights) for d in dimensions}
-    scores = weight_scores(model, importance, evidence)
+    scores = weight_scores(model, importance, statistics)
     return {d.name: unit_scores(d, scores) for d in dimensions}
 
 
-def weight_worth(model: Recogniser, importance: Importance, evidence: Evidence | None) -> dict[str, Tensor]:
+def weight_worth(
+    model: Recogniser, importance: Importance, statistics: CalibrationStatistics | None
+) -> dict[str, Tensor]:
     """Importance of every weight, as `weight_scores`; the square of each where only whole units have one."""
     by_weight = Magnitude(by="l2") if isinstance(importance, GeometricMedian) else importance
-    return weight_scores(model, by_weight, evidence)
+    return weight_scores(model, by_weight, statistics)
 
 
-def weight_scores(model: Recogniser, importance: Importance, evidence: Evidence | None) -> dict[str, Tensor]:
+def weight_scores(
+    model: Recogniser, importance: Importance, statistics: CalibrationStatistics | None
+) -> dict[str, Tensor]:
     """Importance of every weight, by parameter name: at least 0, but for movement, which has a sign.
 
     `norm` gives the scales of norms alone.
@@ -76,9 +80,9 @@ def weight_scores(model: Recogniser, importance: Importance, evidence: Evidence 
         return {name: torch.rand(w.shape, generator=generator) for name, w in weights.items()}
     if isinstance(importance, NormScale):
         return {name: weights[name].abs() for name in norm_scales(model)}
-    if isinstance(importance, DataDriven) and evidence is None:
+    if isinstance(importance, DataDriven) and statistics is None:
         raise ValueError(f"importance '{importance.by}' needs calibration batches; none were given")
-    score, given = CRITERIA[importance.by], evidence or {}
+    score, given = CRITERIA[importance.by], statistics or {}
     return {name: score(w, given.get(name, w)) for name, w in weights.items()}
 
 

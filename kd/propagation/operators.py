@@ -11,7 +11,7 @@ from kd.config.propagation import DataDriven, Operator, PruneUnits, PruneWeights
 from kd.models import Recogniser
 from kd.models.masks import apply_masks
 from kd.propagation.budget import Cost, Costs, choose_within, cost_within
-from kd.propagation.calibration import Evidence
+from kd.propagation.calibration import CalibrationStatistics
 from kd.propagation.choice import comparable, with_worth_of_kinds
 from kd.propagation.compose import NEW
 from kd.propagation.importance import score_units, weight_worth
@@ -41,7 +41,7 @@ class Propagated:
 
 
 # Gives what an importance needs to know of a model's weights from calibration batches; see `evidence.gather`.
-Calibrate = Callable[[Recogniser, DataDriven], Evidence]
+Calibrate = Callable[[Recogniser, DataDriven], CalibrationStatistics]
 
 
 def propagate(
@@ -57,52 +57,54 @@ def propagate(
     """
     _require_patterns_last(operators)
     for operator in operators:
-        evidence = evidence_for(source.model, operator, calibrate)
+        statistics = evidence_for(source.model, operator, calibrate)
         if isinstance(operator, PruneUnits) and operator.budget is not None:
-            source = _within_budget(source, operator, evidence, costs)
+            source = _within_budget(source, operator, statistics, costs)
         else:
-            source = APPLY[type(operator)](source, operator, evidence)
+            source = APPLY[type(operator)](source, operator, statistics)
     return source
 
 
-def _slice(source: Propagated, operator: Slice, evidence: Evidence | None) -> Propagated:
+def _slice(source: Propagated, operator: Slice, statistics: CalibrationStatistics | None) -> Propagated:
     _require_kinds(source.model, tuple(operator.keep))
-    choice = choose_slice(source.model, operator, evidence)
+    choice = choose_slice(source.model, operator, statistics)
     _require_removal(source.model, choice, f"slice: keep fewer {' or '.join(operator.keep)}")
     how = f"by {operator.importance.by}" if operator.choose == "importance" else operator.choose
     return keep_units(source, choice, f"slice {how}")
 
 
-def _prune_units(source: Propagated, operator: PruneUnits, evidence: Evidence | None) -> Propagated:
+def _prune_units(source: Propagated, operator: PruneUnits, statistics: CalibrationStatistics | None) -> Propagated:
     _require_kinds(source.model, operator.dims)
-    choice = choose_units(source.model, operator, evidence)
+    choice = choose_units(source.model, operator, statistics)
     _require_removal(source.model, choice, f"prune_units: {_remedy(operator)}")
     return keep_units(source, choice, f"prune units by {operator.importance.by}")
 
 
 def _within_budget(
-    source: Propagated, operator: PruneUnits, evidence: Evidence | None, costs: Costs | None
+    source: Propagated, operator: PruneUnits, statistics: CalibrationStatistics | None, costs: Costs | None
 ) -> Propagated:
     assert operator.budget is not None
     _require_kinds(source.model, operator.dims)
     cost = cost_within(costs, source.model.settings, operator.dims, operator.budget)
-    choice = choice_within(source.model, operator, evidence, cost)
+    choice = choice_within(source.model, operator, statistics, cost)
     return keep_units(source, choice, f"prune units by {operator.importance.by} to {operator.budget}")
 
 
-def choice_within(model: Recogniser, operator: PruneUnits, evidence: Evidence | None, cost: Cost) -> dict[str, Tensor]:
+def choice_within(
+    model: Recogniser, operator: PruneUnits, statistics: CalibrationStatistics | None, cost: Cost
+) -> dict[str, Tensor]:
     """Units kept by dimension, where an operator has a budget; ValueError as `choose_within` raises it."""
     assert operator.budget is not None
     dimensions, importance = [d for d in model.dimensions() if d.kind in operator.dims], operator.importance
-    raw = score_units(model, dimensions, importance, evidence)
+    raw = score_units(model, dimensions, importance, statistics)
     scores = {name: comparable(units) for name, units in raw.items()}
     if operator.cross_dim == "loss":
         scores = with_worth_of_kinds(dimensions, raw, scores)
-    return choose_within(model, scores, weight_worth(model, importance, evidence), cost, operator.budget)
+    return choose_within(model, scores, weight_worth(model, importance, statistics), cost, operator.budget)
 
 
-def _prune_weights(source: Propagated, operator: PruneWeights, evidence: Evidence | None) -> Propagated:
-    masks = weight_masks(source.model, operator, evidence, alive=source.masks)
+def _prune_weights(source: Propagated, operator: PruneWeights, statistics: CalibrationStatistics | None) -> Propagated:
+    masks = weight_masks(source.model, operator, statistics, alive=source.masks)
     alive = sum(int(mask.sum()) for mask in masks.values())
     if alive == sum(int(source.masks.get(name, torch.ones_like(mask)).sum()) for name, mask in masks.items()):
         raise ValueError(f"prune_weights zeroed nothing: {_remedy(operator)}")
@@ -112,7 +114,7 @@ def _prune_weights(source: Propagated, operator: PruneWeights, evidence: Evidenc
     return Propagated(model, masks, (*source.lineage, line), (*source.kept, {}))
 
 
-def _renew(source: Propagated, operator: Renew, evidence: Evidence | None) -> Propagated:
+def _renew(source: Propagated, operator: Renew, statistics: CalibrationStatistics | None) -> Propagated:
     """What is new is dense: masks of its weights are dropped."""
     parts = parts_to_renew(source.model, operator)
     model, new = renewed(source.model, parts, operator.seed)
@@ -123,7 +125,7 @@ def _renew(source: Propagated, operator: Renew, evidence: Evidence | None) -> Pr
 
 
 # The one table of operators; each is (source, its settings, evidence or None) -> Propagated.
-APPLY: dict[type[Any], Callable[[Propagated, Any, Evidence | None], Propagated]] = {
+APPLY: dict[type[Any], Callable[[Propagated, Any, CalibrationStatistics | None], Propagated]] = {
     Slice: _slice,
     PruneUnits: _prune_units,
     PruneWeights: _prune_weights,
@@ -174,7 +176,7 @@ def _require_kinds(model: Recogniser, kinds: Sequence[str]) -> None:
             raise ValueError(f"{family} has no dimension of kind '{kind}'; it has {', '.join(have)}")
 
 
-def evidence_for(model: Recogniser, operator: Operator, calibrate: Calibrate | None) -> Evidence | None:
+def evidence_for(model: Recogniser, operator: Operator, calibrate: Calibrate | None) -> CalibrationStatistics | None:
     """What an operator's importance needs to know; None where it needs nothing, or nobody can tell."""
     importance = None if isinstance(operator, Renew) else operator.importance
     if not isinstance(importance, DataDriven) or calibrate is None:

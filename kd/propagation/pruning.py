@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kd.config.propagation import PruneUnits, PruneWeights
 from kd.models import Recogniser
-from kd.propagation.calibration import Evidence
+from kd.propagation.calibration import CalibrationStatistics
 from kd.propagation.choice import keep_by_scope
 from kd.propagation.importance import score_units, weight_scores
 
@@ -16,7 +16,7 @@ from kd.propagation.importance import score_units, weight_scores
 def weight_masks(
     model: Recogniser,
     settings: PruneWeights,
-    evidence: Evidence | None = None,
+    statistics: CalibrationStatistics | None = None,
     *,
     alive: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
@@ -28,7 +28,7 @@ def weight_masks(
     comes back.
     """
     alive = alive or {}
-    everything = weight_scores(model, settings.importance, evidence)
+    everything = weight_scores(model, settings.importance, statistics)
     scores = {name: s for name, s in everything.items() if s.ndim > 1}
     scores = {name: s.masked_fill(~alive[name], -torch.inf) if name in alive else s for name, s in scores.items()}
     if settings.threshold is not None:
@@ -65,14 +65,16 @@ def n_of_m(scores: Tensor, n: int, m: int) -> Tensor:
     return mask.flatten(-2)[..., :inputs].movedim(-1, 1)
 
 
-def choose_units(model: Recogniser, settings: PruneUnits, evidence: Evidence | None = None) -> dict[str, Tensor]:
+def choose_units(
+    model: Recogniser, settings: PruneUnits, statistics: CalibrationStatistics | None = None
+) -> dict[str, Tensor]:
     """The units that structured pruning keeps, by dimension; each dimension keeps at least its best one.
 
     With a sparsity, exactly round(sparsity * units) go, of all, of each kind or of each dimension, as the scope says;
     ValueError where they cannot.
     """
     dimensions = [d for d in model.dimensions() if d.kind in settings.dims]
-    scores = score_units(model, dimensions, settings.importance, evidence)
+    scores = score_units(model, dimensions, settings.importance, statistics)
     if settings.threshold is not None:
         return _above(scores, settings.threshold)
 

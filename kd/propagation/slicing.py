@@ -7,7 +7,7 @@ from torch import Tensor
 
 from kd.config.propagation import Slice
 from kd.models import Dimension, Recogniser
-from kd.propagation.calibration import Evidence
+from kd.propagation.calibration import CalibrationStatistics
 from kd.propagation.importance import score_units
 
 # (units there are, units to keep, generator) -> indices kept, in order.
@@ -24,13 +24,15 @@ def spaced(size: int, keep: int) -> Tensor:
     return torch.linspace(0, size - 1, keep).round().long()
 
 
-def choose_slice(model: Recogniser, settings: Slice, evidence: Evidence | None = None) -> dict[str, Tensor]:
+def choose_slice(
+    model: Recogniser, settings: Slice, statistics: CalibrationStatistics | None = None
+) -> dict[str, Tensor]:
     """The indices that a slice keeps, by dimension; ValueError where it asks for more than there is."""
     generator = torch.Generator().manual_seed(settings.seed)
     dimensions = [d for d in model.dimensions() if d.kind in settings.keep]
     counts = {d.name: count_to_keep(d, settings) for d in dimensions}
     if settings.choose == "importance":
-        scores = score_units(model, dimensions, settings.importance, evidence)
+        scores = score_units(model, dimensions, settings.importance, statistics)
         return {name: s.topk(counts[name]).indices.sort().values for name, s in scores.items()}
     choose = POSITIONS[settings.choose]
     return {d.name: choose(d.size, counts[d.name], generator) for d in dimensions}

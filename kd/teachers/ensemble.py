@@ -12,7 +12,7 @@ def mean_posteriors(first_BTV: Tensor, second_BTV: Tensor, weight: float) -> Ten
     return torch.logaddexp(first_BTV + math.log(weight), second_BTV + math.log1p(-weight))
 
 
-def surest_posteriors(
+def most_confident_posteriors(
     first_BTV: Tensor, second_BTV: Tensor, first_sure: Sequence[float], second_sure: Sequence[float]
 ) -> Tensor:
     """For each utterance the log-probabilities of the surer teacher; the first's where both are as sure."""

@@ -38,7 +38,7 @@ def write_float32(checkpoint: Checkpoint, file: Path) -> Path:
 
 
 def latency_ms(file: Path, checkpoint: Checkpoint, data: PreparedData) -> float:
-    """Median time for one validation utterance in ONNX Runtime with one thread, as the stage measure takes it."""
+    """Median time for one validation utterance in ONNX Runtime with one thread, as the stage profile takes it."""
     frontend = write_frontend(file.with_name("frontend.onnx"), checkpoint.frontend)
     samples = [data.waveform(u) for u in spread_over_lengths(data.split("valid"), TIMED_UTTERANCES)]
     seconds = time_interleaved({"": Deployed.load(file, frontend)}, samples, REPEATS, NullReporter())[""]

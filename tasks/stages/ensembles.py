@@ -24,12 +24,12 @@ def run(params: Params, paths: Paths, name: str = "", reporter: Reporter = NullR
         return _join(ensemble, paths, name)
     utterances = chosen(data, None)
     first, second = (_heard(params, paths, data, member, reporter) for member in (ensemble.first, ensemble.second))
-    answers = [surest(u.id, first, second) for u in utterances if u.id in {**first, **second}]
+    answers = [most_confident(u.id, first, second) for u in utterances if u.id in {**first, **second}]
     write_pseudo_labels(paths.model(name), answers, ensemble.model_dump(mode="json"))
     return pseudo_label_metrics(params.problem.kind, utterances, answers, data.sample_rate_hz)
 
 
-def surest(name: str, first: Mapping[str, PseudoLabel], second: Mapping[str, PseudoLabel]) -> PseudoLabel:
+def most_confident(name: str, first: Mapping[str, PseudoLabel], second: Mapping[str, PseudoLabel]) -> PseudoLabel:
     """The surer teacher's answer, with the other's as a second opinion; the first's where both are as sure.
 
     Raises ValueError where one has no confidence.

@@ -21,7 +21,7 @@ from tasks.teachers.transcribers import TRANSCRIBERS
 from tasks.teachers.transcribers.cache import transcribe_once
 
 
-def write_heard(params: Params, settings: WhisperTeacher, paths: Paths, file: Path, reporter: Reporter) -> int:
+def write_hypotheses(params: Params, settings: WhisperTeacher, paths: Paths, file: Path, reporter: Reporter) -> int:
     """Let a recogniser hear every test utterance; writes `id,text` and returns the number of rows.
 
     What it heard before is kept under scratch/heard/, so a stopped pass goes on.
@@ -45,7 +45,7 @@ def main(out: str, settings: str) -> int:
     """Exit code: 0 done, 1 with a line on standard error where the recogniser cannot be used."""
     paths = Paths()
     try:
-        rows = write_heard(
+        rows = write_hypotheses(
             load_params(paths.params),
             WhisperTeacher.model_validate_json(settings),
             paths,

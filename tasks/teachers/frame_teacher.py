@@ -15,7 +15,7 @@ from torch import Tensor
 from kd.audio.frontend import LogMel
 from kd.config.renamed import in_new_words
 from kd.teachers.confidence import CONFIDENCES
-from kd.teachers.ensemble import mean_posteriors, surest_posteriors
+from kd.teachers.ensemble import mean_posteriors, most_confident_posteriors
 from tasks.checkpoint import Checkpoint, load_checkpoint
 from tasks.params.teachers import Ensemble
 from tasks.runner.digests import digest_of
@@ -101,7 +101,9 @@ class EnsembleTeacher:
         if self.settings.combine == "mean":
             return mean_posteriors(first_BTV, second_BTV, self.settings.first_share), frames_B
         sure = CONFIDENCES[self.problem]
-        return surest_posteriors(first_BTV, second_BTV, sure(first_BTV, frames_B), sure(second_BTV, frames_B)), frames_B
+        return most_confident_posteriors(
+            first_BTV, second_BTV, sure(first_BTV, frames_B), sure(second_BTV, frames_B)
+        ), frames_B
 
 
 def load_frame_teacher(paths: Paths, name: str) -> FrameTeacher:

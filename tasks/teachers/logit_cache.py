@@ -42,7 +42,7 @@ class LogitCache:
     def __init__(self, folder: Path) -> None:
         """Open a store. Raises ValueError where there is none, or where it was cut short."""
         if not (folder / FORM_FILE).is_file():
-            raise ValueError(f"{folder} holds no teacher's outputs: {FORM_FILE} is missing. Run the stage outputs")
+            raise ValueError(f"{folder} holds no teacher's outputs: {FORM_FILE} is missing. Run the stage cache_logits")
         self.folder = folder
         self.codec = Codec(**json.loads((folder / FORM_FILE).read_text(encoding="utf-8")))
         self.places: dict[Key, tuple[int, int]] = {}
@@ -97,7 +97,7 @@ class LogitCache:
         if missing := [key for key in keys if key not in self.places]:
             raise ValueError(
                 f"{self.folder} lacks the outputs of {len(missing)} of {len(keys)} utterances, first {missing[0]}. "
-                "Run the stage outputs again: it adds what is missing"
+                "Run the stage cache_logits again: it adds what is missing"
             )
         lengths = [self.places[key][1] for key in keys]
         records_BT = np.zeros((len(keys), max(lengths)), self.codec.dtype)

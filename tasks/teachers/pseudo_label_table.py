@@ -70,7 +70,7 @@ def read_pseudo_labels(folder: Path) -> dict[str, PseudoLabel]:
     """By id. Raises ValueError where the folder holds none."""
     file = folder / HYPOTHESES_FILE
     if not file.is_file():
-        raise ValueError(f"{folder} holds no {HYPOTHESES_FILE}: run the stage teachers or ensembles for it first")
+        raise ValueError(f"{folder} holds no {HYPOTHESES_FILE}: run the stage adopt_teacher or ensembles for it first")
     return {row.id: row for row in _rows(pq.read_table(file).to_pylist())}
 
 

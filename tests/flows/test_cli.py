@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -194,3 +195,13 @@ def test_a_command_by_its_old_name_says_the_new_one(old, new):
     result = CliRunner().invoke(app, [old, "anything", "--option"])
     assert result.exit_code == 2
     assert result.stderr == f"kd {old} is renamed to `kd {new}`\n"
+
+
+def test_code_that_python_cannot_read_is_named_before_anything_runs(monkeypatch, capsys):
+    from flows.checks import dvc_in_one_line
+    from flows.graph import DigestsError
+
+    with pytest.raises(typer.Exit) as ended, dvc_in_one_line(Path()):
+        raise DigestsError("the digests of the code cannot be made:\nkd/losses/dist.py, line 3")
+    assert ended.value.exit_code == 2
+    assert capsys.readouterr().err.endswith("kd/losses/dist.py, line 3\n")

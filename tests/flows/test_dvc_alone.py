@@ -21,6 +21,6 @@ def test_an_experiment_in_a_copy_logs_to_the_same_database(finished):
     before = len(finished.runs())
     finished.dvc("exp", "run", "--temp", "-S", "evaluation.condition_utterances=7")
     new = {run.data.tags["kd.stage"]: run for run in finished.runs()[before:]}
-    assert {"measure", "report"} <= set(new)
+    assert {"profile", "report"} <= set(new)
     assert {run.info.status for run in new.values()} == {"FINISHED"}
-    assert new["measure"].data.params["evaluation.condition_utterances"] == "7"
+    assert new["profile"].data.params["evaluation.condition_utterances"] == "7"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from project import PATIENCE_S, TRAINING, Project, kill_family, make_tiny_project, wait_for
 
-from flows.graph import look
+from flows.graph import DigestsError, look
 from tasks.runner.event_log import EventReader
 
 KINDS = (
@@ -88,6 +88,27 @@ def test_stages_that_the_flow_forked_left_what_plain_ones_leave(tmp_path, undist
     stages = ("preprocess", "teacher", "cache_logits", "propagate@sliced", "distil@sliced", "export@sliced")
     project.dvc("repro", "-q", "--force", "--single-item", *stages)
     assert {stage: project.lock()[stage] for stage in stages} == {stage: undisturbed.lock()[stage] for stage in stages}
+
+
+@pytest.mark.slow
+def test_prose_makes_nothing_stale_and_an_importance_no_teacher(tmp_path, undisturbed):
+    project = Project(tmp_path / "project")
+    shutil.copytree(undisturbed.root, project.root, symlinks=True)
+    assert look(project.root).stale == set()
+    loss = project.root / "kd" / "losses" / "soft_targets.py"
+    loss.write_text(loss.read_text().replace('"""', '"""Edited. ', 1) + "# and remarked upon\n")
+    assert look(project.root).stale == set()
+    importance = project.root / "kd" / "propagation" / "importance.py"
+    importance.write_text(importance.read_text() + "EDITED = 1\n")
+    assert look(project.root).stale == {
+        f"{stage}@{student}"
+        for stage in ("propagate", "distil", "export", "evaluate")
+        for student in ("baseline", "sliced")
+    } | {"profile", "report"}
+    loss.write_text("def (:\n")
+    with pytest.raises(DigestsError, match="the digests of the code cannot be made") as failure:
+        look(project.root)
+    assert "soft_targets.py" in str(failure.value)
 
 
 def killed_in(project: Project, kind: str, server: str) -> bool:

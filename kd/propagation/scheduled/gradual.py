@@ -11,7 +11,7 @@ from kd.config.propagation import PruneUnits, PruneWeights
 from kd.config.scheduled import Gradual
 from kd.models import Recogniser
 from kd.propagation.budget import rank, require_within_reach
-from kd.propagation.calibration import Evidence
+from kd.propagation.calibration import CalibrationStatistics
 from kd.propagation.choice import keep_by_scope
 from kd.propagation.importance import score_units
 from kd.propagation.operators import Propagated, choice_within, evidence_for, keep_units, propagate
@@ -73,12 +73,12 @@ class OfUnits:
         self.prune, self.calibrate = prune, knows.calibrate
         self.start, self.end = 0.0, prune.sparsity
         self.sizes = {d.name: d.size for d in learnt_dimensions(start.model, prune.dims)}
-        nothing: Evidence = {name: torch.ones(p.shape) for name, p in start.model.named_parameters()}
+        nothing: CalibrationStatistics = {name: torch.ones(p.shape) for name, p in start.model.named_parameters()}
         units_left(start.model, prune, nothing, self.sizes, prune.sparsity)
 
     def step(self, source: Propagated, amount: float, step: str) -> Propagated:
-        evidence = evidence_for(source.model, self.prune, self.calibrate)
-        choice = units_left(source.model, self.prune, evidence, self.sizes, amount)
+        statistics = evidence_for(source.model, self.prune, self.calibrate)
+        choice = units_left(source.model, self.prune, statistics, self.sizes, amount)
         return keep_units(source, choice, f"prune units by {self.prune.importance.by}{step}")
 
 
@@ -100,8 +100,8 @@ class WithinBudgets:
         if self.cost.of(source.model.settings) <= amount:
             line = f"prune units by {prune.importance.by} to {prune.budget}{step}: it is met already"
             return replace(source, lineage=(*source.lineage, line), kept=(*source.kept, {}))
-        evidence = evidence_for(source.model, prune, self.calibrate)
-        choice = choice_within(source.model, prune, evidence, self.cost)
+        statistics = evidence_for(source.model, prune, self.calibrate)
+        choice = choice_within(source.model, prune, statistics, self.cost)
         return keep_units(source, choice, f"prune units by {prune.importance.by} to {prune.budget}{step}")
 
 
@@ -139,7 +139,11 @@ def require_more_zeros(start: Propagated, sparsity: float) -> float:
 
 
 def units_left(
-    model: Recogniser, settings: PruneUnits, evidence: Evidence | None, sizes: Mapping[str, int], sparsity: float
+    model: Recogniser,
+    settings: PruneUnits,
+    statistics: CalibrationStatistics | None,
+    sizes: Mapping[str, int],
+    sparsity: float,
 ) -> dict[str, Tensor]:
     """Indices kept by dimension, such that exactly round(sparsity * units) of those that there were have gone.
 
@@ -148,7 +152,7 @@ def units_left(
     sizes: units of each dimension before the first step.
     """
     dimensions = [d for d in model.dimensions() if d.kind in settings.dims]
-    scores = score_units(model, dimensions, settings.importance, evidence)
+    scores = score_units(model, dimensions, settings.importance, statistics)
 
     def still_to_go(names: Sequence[str]) -> int:
         before, now = sum(sizes[name] for name in names), sum(len(scores[name]) for name in names)

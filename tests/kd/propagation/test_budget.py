@@ -187,7 +187,7 @@ def test_the_kind_that_does_least_for_the_loss_goes_first(by: Literal["taylor", 
     model = make_model("conformer", "keyword")
     within = {a.tensor for d in model.dimensions() if d.kind == "feed_forward" for a in d.axes}
     parameters = dict(model.named_parameters())
-    evidence = {
+    statistics = {
         name: (1e-3 if name in within else 1.0) * torch.ones_like(p) / p.detach().abs().clamp(min=1e-6)
         for name, p in parameters.items()
     }
@@ -196,12 +196,12 @@ def test_the_kind_that_does_least_for_the_loss_goes_first(by: Literal["taylor", 
     importance = Calibrated(by=by, batches=1)
     kinds = tuple(kind for kind in kinds_of(model) if kind != "layers")
     operator = PruneUnits(op="prune_units", dims=kinds, importance=importance, budget=budget, cross_dim="loss")
-    found = propagate(Propagated(model), [operator], lambda *_: evidence, lambda *_: Cost(params))
+    found = propagate(Propagated(model), [operator], lambda *_: statistics, lambda *_: Cost(params))
     sizes = {d.name: d.size for d in model.dimensions()}
     left = {name: len(kept) for name, kept in found.kept[0].items()}
     assert left == {name: 1 if name in bare else sizes[name] for name in left}
     thinned = operator.model_copy(update={"cross_dim": "equal"})
-    alike = propagate(Propagated(model), [thinned], lambda *_: evidence, lambda *_: Cost(params)).kept[0]
+    alike = propagate(Propagated(model), [thinned], lambda *_: statistics, lambda *_: Cost(params)).kept[0]
     assert all(len(alike[name]) > 1 for name in bare), "where kinds are alike none is known to be worth less"
 
 

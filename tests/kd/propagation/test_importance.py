@@ -36,7 +36,7 @@ BY_HAND = {
     "activation": [[3.0, 1.0], [0.0, 0.5]],
     "movement": [[-3.0, 0.5], [4.0, -1.0]],
 }
-EVIDENCE = {"activation": [[3.0, 0.5], [4.0, 1.0]], "fisher": [[9.0, 0.25], [16.0, 1.0]]}
+CALIBRATION_STATISTICS = {"activation": [[3.0, 0.5], [4.0, 1.0]], "fisher": [[9.0, 0.25], [16.0, 1.0]]}
 
 
 def importance(by: str) -> Importance:
@@ -56,7 +56,7 @@ def test_weights_by_hand(by: str) -> None:
     name = "encoder.layers.1.ahead.weight_ih_l0"
     with torch.no_grad():
         model.get_parameter(name)[:2, :2] = WEIGHT
-    gradients[name][:2, :2] = torch.tensor(EVIDENCE[by]) if by in EVIDENCE else GRADIENT
+    gradients[name][:2, :2] = torch.tensor(CALIBRATION_STATISTICS[by]) if by in CALIBRATION_STATISTICS else GRADIENT
     scores = weight_scores(model, importance(by), gradients)
     assert scores[name][:2, :2].tolist() == BY_HAND[by]
     assert scores.keys() == dict(model.named_parameters()).keys()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from kd.teachers.ensemble import mean_posteriors, surest_posteriors
+from kd.teachers.ensemble import mean_posteriors, most_confident_posteriors
 
 FIRST = torch.tensor([[[0.7, 0.2, 0.1], [0.1, 0.8, 0.1]], [[0.5, 0.3, 0.2], [0.2, 0.2, 0.6]]])
 SECOND = torch.tensor([[[0.1, 0.1, 0.8], [0.3, 0.4, 0.3]], [[0.9, 0.05, 0.05], [0.1, 0.1, 0.8]]])
@@ -23,6 +23,6 @@ def test_a_unit_that_one_teacher_excludes_keeps_the_others_share() -> None:
 
 
 def test_the_surer_one_is_taken_utterance_by_utterance() -> None:
-    found = surest_posteriors(FIRST.log(), SECOND.log(), [0.7, 0.5], [0.7, 0.8])
+    found = most_confident_posteriors(FIRST.log(), SECOND.log(), [0.7, 0.5], [0.7, 0.8])
     assert torch.equal(found[0], FIRST[0].log())
     assert torch.equal(found[1], SECOND[1].log())

@@ -136,7 +136,7 @@ def test_a_stage_of_a_run_is_forked_and_its_client_loads_nothing_slow(tmp_path):
 def test_few_stages_and_those_that_measure_times_start_none(tmp_path):
     with warm_process(tmp_path, [Node("corpus", frozenset()), Node("preprocess", frozenset())]) as name:
         assert name is None
-    with warm_process(tmp_path, [Node(f"measure@{i}", frozenset(), exclusive=True) for i in range(9)]) as name:
+    with warm_process(tmp_path, [Node(f"profile@{i}", frozenset(), exclusive=True) for i in range(9)]) as name:
         assert name is None
 
 

@@ -1,4 +1,4 @@
-"""Stage `outputs`: one pass, taken up where it stopped, of nothing but what is missing."""
+"""Stage `cache_logits`: one pass, taken up where it stopped, of nothing but what is missing."""
 
 import json
 from pathlib import Path

@@ -14,7 +14,7 @@ from tasks.params.pipeline import Params
 from tasks.runner.paths import Paths
 from tasks.stages import adopt_teacher as teachers
 from tasks.stages import ensembles
-from tasks.stages.ensembles import surest
+from tasks.stages.ensembles import most_confident
 from tasks.teachers.frame_teacher import load_frame_teacher
 from tasks.teachers.pseudo_label_table import Hypothesis, PseudoLabel, read_pseudo_labels
 
@@ -93,11 +93,13 @@ def test_a_model_gives_a_recogniser_that_gives_text_its_second_opinion(tmp_path:
 def test_who_is_surer_must_be_known() -> None:
     one = {"u": PseudoLabel("u", (Hypothesis("A", "a", 1.0),), confidence=0.4, opinions=("x",))}
     other = {"u": PseudoLabel("u", (Hypothesis("B.", "b", 1.0),), confidence=0.6)}
-    assert surest("u", one, other) == PseudoLabel("u", (Hypothesis("B.", "b", 1.0),), confidence=0.6, opinions=("a",))
+    assert most_confident("u", one, other) == PseudoLabel(
+        "u", (Hypothesis("B.", "b", 1.0),), confidence=0.6, opinions=("a",)
+    )
     silent = {"u": PseudoLabel("u", (), refused="too short")}
-    assert surest("u", silent, one) == one["u"]
-    assert surest("u", silent, {}) == silent["u"]
+    assert most_confident("u", silent, one) == one["u"]
+    assert most_confident("u", silent, {}) == silent["u"]
     unsure = {"u": PseudoLabel("u", (Hypothesis("C", "c", 1.0),))}
-    assert surest("u", unsure, {}) == unsure["u"]
+    assert most_confident("u", unsure, {}) == unsure["u"]
     with pytest.raises(ValueError, match="utterance u one teacher does not say how sure it is"):
-        surest("u", one, unsure)
+        most_confident("u", one, unsure)

@@ -11,7 +11,7 @@ from tasks.params.teachers import WhisperTeacher
 from tasks.reporting.extras import read_hypotheses
 from tasks.runner.reporter import NullReporter, Reporter
 from tasks.teachers import external_hypotheses as others
-from tasks.teachers.external_hypotheses import write_heard
+from tasks.teachers.external_hypotheses import write_hypotheses
 from tasks.teachers.transcribers import Clip, TranscriberOutput
 
 SETTINGS = WhisperTeacher(source="whisper", path=Path("any"), min_seconds=0.0)
@@ -39,7 +39,7 @@ def test_each_test_utterance_has_a_row_and_is_asked_once(tmp_path: Path, monkeyp
     test = PreparedData.load(paths.prepared).split("test")
     file = tmp_path / "others" / "parrot.csv"
     for _ in range(2):
-        assert write_heard(make_params(), SETTINGS, paths, file, NullReporter()) == len(test)
+        assert write_hypotheses(make_params(), SETTINGS, paths, file, NullReporter()) == len(test)
     texts = read_hypotheses(file, [u.id for u in test])
     expected = [f"{u.id}, {u.num_samples}" for u in test]
     expected[1] = ""
