@@ -190,7 +190,7 @@ def tune(
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=MOST, help="Trials at a time, one thread each.")] = 1,
     background: Annotated[bool, typer.Option("--detach", help="Go on after this terminal is closed.")] = False,
 ) -> None:
-    """Search operators, amounts and training for a student, on the validation part alone; the test part is not heard.
+    """Search operators, amounts and training for a student, on the validation part alone; the test part is not used.
 
     Stop it at any time; the next call goes on. Its front is drawn as it grows, and the winner's recipe printed.
     """
@@ -214,7 +214,7 @@ def tune(
 def transcribe_testset(
     model: Annotated[str, typer.Argument(help="Folder of a Whisper in CTranslate2's form, or its name on the hub.")],
     out: Annotated[Path, typer.Option(help="The table to write, in the folder others.")] = Path("others/whisper.csv"),
-    prompt: Annotated[str | None, typer.Option(help="Words of the kind that it will hear.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="Words of the kind that occur in the audio.")] = None,
     language: Annotated[str, typer.Option(help="What is spoken.")] = "en",
 ) -> None:
     """Transcribe the test part with Whisper, to be judged beside our models: name the table in evaluation.external."""

@@ -1,4 +1,4 @@
-"""CTC posteriors where the teacher says something: blank-dominated frames are left out.
+"""CTC posteriors at the teacher's non-blank frames: blank-dominated frames are left out.
 
 Legend: B utterances, T padded frames, V units (0 = blank), N valid frames.
 """
@@ -19,7 +19,7 @@ def blank_selected(student_BTV: Tensor, teacher_BTV: Tensor, lengths_B: Tensor, 
 
     Selected are the frames whose likeliest unit is not the blank, and `dilation` frames on both sides
     (Hilmes et al. 2025, with its k = 2). We divide by all valid frames rather than by the selected ones, so that
-    utterances and processes add up; a batch in which the teacher says nothing gives 0.
+    utterances and processes add up; a batch in which the teacher has no non-blank frame gives 0.
     Differentiable in student_BTV only.
     """
     require_valid(student_BTV, lengths_B)

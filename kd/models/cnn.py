@@ -79,7 +79,7 @@ class CNNEncoder(nn.Module):
         return {**self.stem.memory(), **layers}
 
     def reach(self) -> tuple[int, int]:
-        """Feature frames that an output frame hears before and after its own."""
+        """Feature frames that an output frame depends on before and after its own."""
         stem_before, stem_after = self.stem.reach()
         sides = (self.settings.kernel - 1) * self.settings.layers * self.settings.subsampling
         before, after = (sides, 0) if self.settings.causal else (sides // 2, sides // 2)

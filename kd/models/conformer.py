@@ -190,7 +190,7 @@ class ConformerEncoder(nn.Module):
         return shapes
 
     def reach(self) -> tuple[int, int] | None:
-        """Feature frames that an output frame hears before and after its own, at most; None where it hears all."""
+        """Feature frames that an output frame depends on before and after its own, at most; None: on all."""
         settings = self.settings
         if settings.chunk_frames is None:
             return None

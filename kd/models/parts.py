@@ -32,7 +32,7 @@ def halved(lengths_B: Tensor, stride: int) -> Tensor:
 class Stem(nn.Module):
     """Two convolutions over time, (B, T, F) -> (B, ceil(T / subsampling), D), padding kept at zero.
 
-    Centred, or causal: then output frame i hears features up to i * subsampling, and none behind.
+    Centred, or causal: then output frame i depends on features up to i * subsampling, and none behind.
     """
 
     def __init__(self, num_features: int, stem: int, width: int, subsampling: int, causal: bool = False) -> None:
@@ -67,7 +67,7 @@ class Stem(nn.Module):
         return {"stem.conv1": (self.conv1.in_channels, first), "stem.conv2": (self.conv2.in_channels, second)}
 
     def reach(self) -> tuple[int, int]:
-        """Feature frames that an output frame hears before and after its own."""
+        """Feature frames that an output frame depends on before and after its own."""
         side = 1 + self.strides[0]
         return (2 * side, 0) if self.causal else (side, side)
 

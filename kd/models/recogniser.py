@@ -59,7 +59,7 @@ class Recogniser(nn.Module):
         return level.relative(features_BTF, F.pad(counted_B2T, self.settings.level_sides))
 
     def reach(self) -> tuple[int, int] | None:
-        """Feature frames that an output frame hears before and after its own, at most; None where it hears all."""
+        """Feature frames that an output frame depends on before and after its own, at most; None: on all."""
         reached: tuple[int, int] | None = self.encoder.reach()  # type: ignore[operator]
         if reached is None:
             return None

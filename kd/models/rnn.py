@@ -1,4 +1,4 @@
-"""Residual LSTM or GRU layers, one- or two-way.
+"""Residual LSTM or GRU layers, unidirectional or bidirectional.
 
 One layer: x + W [forward(norm(x)); backward(norm(x))]. The backward direction runs over each utterance
 reversed within its own length, so padding stays behind the last frame and cannot reach a valid one;
@@ -90,7 +90,7 @@ class RNNEncoder(nn.Module):
         return {**self.stem.memory(), **layers}
 
     def reach(self) -> None:
-        """A recurrent layer hears all that was before."""
+        """A recurrent layer depends on all that was before."""
         return
 
     def output_lengths(self, lengths_B: Tensor) -> Tensor:

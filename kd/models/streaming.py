@@ -34,7 +34,7 @@ class Streaming(nn.Module):
             self.shapes["level"] = 2, frames - 1
 
     def start(self, streams: int = 1) -> tuple[Tensor, ...]:
-        """The position and the memory of streams that have heard nothing."""
+        """The position and the memory of streams without any input so far."""
         position_B = torch.zeros(streams, dtype=torch.int64)
         return position_B, *(torch.zeros(streams, *shape) for shape in self.shapes.values())
 
@@ -62,7 +62,7 @@ def why_not(model: Recogniser) -> str:
     if model.settings.problem != "transcription":
         return "its problem is keyword, whose one answer is about the whole utterance"
     if not getattr(model.settings.encoder, "causal", False):
-        return "its frames hear what comes later. Set causal: true in its model and train it"
+        return "its frames depend on what comes later. Set causal: true in its model and train it"
     return ""
 
 

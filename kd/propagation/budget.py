@@ -97,7 +97,7 @@ def choose_least_within(
 
 
 def importance_kept(model: Recogniser, worth: Mapping[str, Tensor], choice: Mapping[str, Tensor]) -> float:
-    """Sum of the worth of all weights that are left, in means of their tensors, since scales differ between layers."""
+    """Sum of the importance of all weights that are left, by their tensors' means, as scales differ between layers."""
     relative = {name: comparable(scores) for name, scores in worth.items()}
     return sum(float(left.double().sum()) for left in apply_to_tensors(relative, model.dimensions(), choice).values())
 
@@ -149,7 +149,7 @@ def require_within_reach(ranking: Ranking, cost: Cost, budget: Budget) -> None:
         kinds = ", ".join(dict.fromkeys(d.kind for d in ranking.dimensions.values()))
         raise ValueError(
             f"{budget} cannot be met by removing {kinds}: the smallest reachable is {least:,.6g}. "
-            "Raise it, or name more kinds"
+            "Raise it, or name more dims"
         )
 
 

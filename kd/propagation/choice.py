@@ -57,7 +57,7 @@ def without_the_least(scores: Scores, count: int) -> dict[str, Tensor]:
 def with_worth_of_kinds(dimensions: Iterable[Dimension], scores: Scores, relative: Scores) -> dict[str, Tensor]:
     """Relative scores, times the mean score of their kind's units, be it large in one layer and small in the next.
 
-    So kinds of unit compare as the scores say, and within a kind layers are worth the same.
+    So dimensions compare as the scores say, and within a kind of dimension layers are worth the same.
     """
     kinds = {dimension.name: dimension.kind for dimension in dimensions}
     means = {kind: torch.cat([scores[name] for name in kinds if kinds[name] == kind]).mean() for kind in kinds.values()}

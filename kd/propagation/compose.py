@@ -25,7 +25,7 @@ def survivors(dimensions: Sequence[Dimension], steps: Sequence[Mapping[str, Sequ
     """The steps of `Propagated.kept`, composed; each names dimensions as the model that it met has them.
 
     dimensions: the source's, before the first step. Of a removed layer nothing is left. Raises ValueError where a
-    step speaks of what the source does not have.
+    step names what the source does not have.
     """
     kept = {d.name: list(range(d.size)) for d in dimensions}
     renewed: set[str] = set()

@@ -1,4 +1,4 @@
-"""Partly handed over: parts of a model get fresh weights, the rest stays as it came from the source."""
+"""Partly transferred: parts of a model get fresh weights, the rest stays as it came from the source."""
 
 from collections.abc import Mapping, Sequence
 

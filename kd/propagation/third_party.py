@@ -1,8 +1,8 @@
 """Pruning of models that are not ours, by Torch-Pruning's dependency graph (Fang et al. 2023, arXiv:2301.12900).
 
 Only what can be proven is removed: a unit goes where nothing but linear layers, convolutions and batch norms hold
-it, and afterwards the smaller module must say what its source says with those units unread. All else is left whole,
-with a reason, or refused. Needs the extra `foreign`.
+it, and afterwards the smaller module must compute what its source computes with those units unread. All else is
+left whole, with a reason, or refused. Needs the extra `foreign`.
 """
 
 import warnings
@@ -69,8 +69,8 @@ def prune(
 def remove(module: nn.Module, example_inputs: tuple[Any, ...], removed: Removed) -> nn.Module:
     """A copy without these units of these layers, and all that is coupled to them: for a reload, of the source's class.
 
-    Raises ValueError where the copy does not run, changes the shape of its output, is not smaller, or does not say
-    what the source says when nothing reads those units.
+    Raises ValueError where the copy does not run, changes the shape of its output, is not smaller, or does not compute
+    what the source computes when nothing reads those units.
     """
     source = deepcopy(module).eval()
     smaller = deepcopy(source)

@@ -1,7 +1,7 @@
-"""Audio as models hear it: mono float32 in [-1, 1] at the model's rate, from files and raw streams.
+"""Audio as models take it: mono float32 in [-1, 1] at the model's rate, from files and raw streams.
 
 Samples are those that 16 bits hold, as in training: where a telephone's recording is brought to a higher rate, the
-bands above it are not silent but filled by the noise of rounding, and a model has heard no other.
+bands above it are not silent but filled by the noise of rounding, and models are trained on no other.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ SILENT_POWER = 1e-12  # -120 dB of full scale
 
 
 def read(file: str | Path, rate_hz: int, start_s: float | None = None, end_s: float | None = None) -> Samples:
-    """A file's samples, or those of a stretch of it, as `transcribe` hears them. Raises AudioError."""
+    """A file's samples, or those of a stretch of it, as `transcribe` decodes them. Raises AudioError."""
     return np.concatenate([np.zeros(0, np.float32), *blocks(Recording.open(file, start_s, end_s), rate_hz)])
 
 

@@ -21,8 +21,8 @@ class Bundle:
     """What all forms of an export share.
 
     subsampling: feature frames for an output frame. block_frames: output frames that depend on one another and must
-    not be cut apart. reach_frames: feature frames that an output frame hears before and after its
-    own, None where it hears all. digests: SHA-256 of the folder's files, as far as they are known.
+    not be cut apart. reach_frames: feature frames that an output frame depends on before and after its
+    own, None where it depends on all. digests: SHA-256 of the folder's files, as far as they are known.
     """
 
     folder: Path

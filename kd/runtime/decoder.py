@@ -27,7 +27,7 @@ SLACK_S = 0.05  # tables round their times
 
 
 class Remark(NamedTuple):
-    """What was done to a recording so that it can be heard; text: in words, of this one."""
+    """What was done to a recording so that it can be transcribed; text: in words, of this one."""
 
     kind: Literal["header", "channels", "offset"]
     text: str

@@ -45,7 +45,7 @@ def check_whole(file: Path, digest: str | None) -> None:
         found = hashlib.file_digest(source, "sha256").hexdigest() if digest is not None else None
     if found != digest:
         raise RefusedError(
-            f"{file} of {file.stat().st_size} bytes is not the file that export.json speaks of: it is cut off, damaged "
+            f"{file} of {file.stat().st_size} bytes is not the file that export.json describes: it is cut off, damaged "
             "or of another export. Copy the whole folder again"
         )
 

@@ -81,7 +81,7 @@ class LogMel:
         return features_TF
 
     def _complete(self) -> int:
-        """Frames that lie wholly within what was heard."""
+        """Frames that lie wholly within the audio so far."""
         return max(0, (self._heard + self.settings.before - self.settings.frame) // self.settings.shift + 1)
 
     def _features(self, count: int) -> Features:

@@ -66,7 +66,9 @@ class Lexicon:
                 "Write words as the training transcripts are written"
             )
         if never:
-            say(f"{file}: {len(never)} of its {len(given)} words can never be heard, for no tokens spell them: {shown}")
+            say(
+                f"{file}: {len(never)} of its {len(given)} words can never be recognised: no tokens spell them: {shown}"
+            )
         return fitting
 
     def _cased(self, word: str) -> Iterable[str]:

@@ -2,7 +2,7 @@
 
 A state emits one unit. Letters stand between numbered places; a token is an arc from place to place, and at each
 inner place there is a state for the blank. Where ▁ is a token of its own, a phrase begins and ends with it, so
-that `ten` is not heard within `attention`.
+that `ten` is not found within `attention`.
 """
 
 from collections.abc import Sequence

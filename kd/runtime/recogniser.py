@@ -33,7 +33,7 @@ def inputs_of(bundle: Bundle, samples_N: Samples) -> Inputs:
 class Recogniser:
     """One form of an exported model.
 
-    chunk_s: audio that is taken at a time; context_s: what is heard of it on both sides beyond that, where the
+    chunk_s: audio that is taken at a time; context_s: the context on both sides beyond that, where the
     model's own reach is not known to be less. A model of finite reach gives the same numbers for any chunk_s.
     """
 
@@ -113,7 +113,7 @@ class Recogniser:
             yield self._chunk(held, start, count, before, end if end < num_frames else None)
 
     def _chunk(self, held: "_Held", first: int, count: int, before: int, end: int | None) -> LogProbs:
-        """`count` output frames from the first on, heard with those before them and up to a feature frame."""
+        """`count` output frames from the first on, computed with those before them and up to a feature frame."""
         begin = max(0, first - before)
         skip = first - begin
         return self._run(held.between(begin * self.bundle.subsampling, end))[skip : skip + count]
@@ -133,7 +133,7 @@ class Recogniser:
         return log_probs if self.bundle.problem == "keyword" else log_probs[0]
 
     def _sizes(self) -> tuple[int, int, int]:
-        """Output frames of a chunk, and what is heard before and after it."""
+        """Output frames of a chunk, and its context before and after."""
         bundle = self.bundle
         step, block, shift_s = bundle.subsampling, bundle.block_frames, bundle.step_s / bundle.subsampling
         unknown = round(self.context_s / shift_s)

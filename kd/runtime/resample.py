@@ -59,7 +59,7 @@ class Resampler:
         return (self._heard * self.up + self.down // 2) // self.down
 
     def _complete(self) -> int:
-        """Outputs whose weights end within what was heard: input positions up to heard - half - 1."""
+        """Outputs whose weights end within the input so far: input positions up to heard - half - 1."""
         return max(0, ((self._heard - self._half) * self.up - 1) // self.down + 1)
 
     def _outputs(self, first: int, until: int) -> Samples:

@@ -34,4 +34,4 @@ class Source:
 
     def _short(self, file: str, short: str | None) -> None:
         if short is not None and self._tally is not None:
-            self._tally.fail(f"{file}: {short} What is there was heard")
+            self._tally.fail(f"{file}: {short} What is there was transcribed")

@@ -47,7 +47,7 @@ def run(options: Namespace) -> int:
     _check(options)
     recogniser = load(options)
     if recogniser.bundle.problem != "transcription":
-        raise RefusedError(f"{options.model} tells its own keywords apart; phrases are found by a transcriber")
+        raise RefusedError(f"{options.model} is a keyword model; phrases are found by a transcription model")
     spotter = Spotter(read_phrases(options.keywords, recogniser.bundle.tokens), recogniser.bundle.tokens)
     thresholds = _thresholds(options, recogniser, spotter)
     lowest, found = min(thresholds.values()), find(options.audio)
@@ -87,7 +87,7 @@ def _thresholds(options: Namespace, recogniser: Recogniser, spotter: Spotter) ->
 
 
 def score_audio(options: Namespace, recogniser: Recogniser, spotter: Spotter, found: Found) -> tuple[list[Hit], float]:
-    """All hits in files, and their hours. Raises RefusedError where a file cannot be heard whole."""
+    """All hits in files, and their hours. Raises RefusedError where a file cannot be decoded whole."""
     hits: list[Hit] = []
     samples = 0
     if found.failures:

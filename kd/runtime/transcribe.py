@@ -74,7 +74,7 @@ def add_model_options(parser: ArgumentParser) -> None:
         "--chunk-s", type=number(0, 3_600, above=True), default=CHUNK_S, help="seconds of long audio taken at a time"
     )
     parser.add_argument(
-        "--context-s", type=number(0, 600), default=CONTEXT_S, help="seconds heard on both sides of a chunk"
+        "--context-s", type=number(0, 600), default=CONTEXT_S, help="seconds of context on both sides of a chunk"
     )
 
 

@@ -1,4 +1,4 @@
-"""How much more one model errs than another on the same utterances, and how far that may be off for new speakers.
+"""The difference of two models' error rates on the same utterances, and how far it may be off for new speakers.
 
 Legend: N utterances, S speakers (or other independent blocks), R seeds, K sets of speakers.
 """

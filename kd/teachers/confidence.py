@@ -7,7 +7,7 @@ from kd.text.decoding import BLANK_INDEX
 
 
 def best_path_confidence(log_probs_BTV: Tensor, lengths_B: Tensor) -> list[float]:
-    """Geometric mean of the probabilities of the units emitted on CTC's best path, each at its surest frame.
+    """Geometric mean of the probabilities of the units on CTC's best path, each at its frame of highest confidence.
 
     Where nothing is emitted, it is that of the blanks; without frames, 0. Frames from lengths_B on are never looked at.
     """

@@ -15,6 +15,6 @@ def mean_posteriors(first_BTV: Tensor, second_BTV: Tensor, weight: float) -> Ten
 def most_confident_posteriors(
     first_BTV: Tensor, second_BTV: Tensor, first_sure: Sequence[float], second_sure: Sequence[float]
 ) -> Tensor:
-    """For each utterance the log-probabilities of the surer teacher; the first's where both are as sure."""
+    """The log-probabilities of the teacher of higher confidence in each utterance; the first's where both are equal."""
     of_first_B = torch.tensor(first_sure) >= torch.tensor(second_sure)
     return torch.where(of_first_B.to(first_BTV.device)[:, None, None], first_BTV, second_BTV)

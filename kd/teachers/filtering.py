@@ -24,8 +24,8 @@ class FilterInput:
     """A hypothesis with all that is known of it but the truth.
 
     text: in the student's alphabet, None where it cannot be written there; raw: as the recogniser wrote it.
-    confidence, no_speech: probabilities, None where the recogniser gives none. opinions: what it heard in
-    other views of the audio, or what other recognisers heard. frames, frames_needed: of the student, and
+    confidence, no_speech: probabilities, None where the recogniser gives none. opinions: its transcripts of
+    other views of the audio, or those of other recognisers. frames, frames_needed: of the student, and
     those that CTC needs for the text. refused: why the recogniser was not asked, None where it was.
     """
 
@@ -50,7 +50,7 @@ class Drop:
 
 
 def filter_hypothesis(candidate: FilterInput, settings: FilterSettings | None) -> Drop | None:
-    """The first rule that speaks against a hypothesis, in the table's order; None keeps it.
+    """The first rule that rejects a hypothesis, in the table's order; None keeps it.
 
     Without settings only what cannot be learnt at all is dropped. Raises ValueError where a rule asks for
     what the recogniser does not give.

@@ -75,7 +75,7 @@ def _best_units(logits_BTV: Tensor, lengths_B: Tensor) -> Tensor:
     if broken_B.any():
         raise NotANumberError(
             f"logits of utterances {broken_B.nonzero().flatten().tolist()} of this batch hold NaN: "
-            "the model has diverged. Train it again with a lower rate or max_grad_norm"
+            "the model has diverged. Train it again with a lower lr or max_grad_norm"
         )
     return logits_BTV.argmax(dim=2).cpu()
 

@@ -1,4 +1,4 @@
-"""A moving average of the weights over the steps of training, which errs less than the last of them.
+"""A moving average of the weights over the steps of training, which has a lower error rate than the last of them.
 
 After step n (from 0) it is d m + (1 - d) w, m the average so far and w the weights, d = min(decay, (1 + n) / (10 + n)):
 at first it forgets fast, since the first weights are of no use. The first step's weights begin it. Batch statistics are

@@ -11,7 +11,7 @@ from kd.training.states import States
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """Features of the student's view, its labels, and what its teachers say of the same utterances.
+    """Features of the student's view, its labels, and its teachers' logits, hypotheses or states of them.
 
     target_lengths_B: 0 marks an utterance without a label.
     teacher_BTV: a teacher's logits over the student's units; None without one that gives any.

@@ -33,7 +33,7 @@ def make_schedule(optimiser: Optimizer, settings: Schedule, total_steps: int, fi
 
 
 def rate_factor(settings: Schedule, step: int, total_steps: int) -> float:
-    """The rate at a step (from 0) as a share of its peak: linear warm-up, then the schedule's shape."""
+    """The learning rate at a step (from 0) as a share of its peak: linear warm-up, then the schedule's shape."""
     warmup = round(settings.warmup_share * total_steps)
     if step < warmup:
         return (step + 1) / warmup

@@ -1,4 +1,4 @@
-"""Which training utterances a model hears, and of which of them it sees the transcript."""
+"""Which utterances a model is trained on, and of which of them it sees the transcript."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -6,15 +6,16 @@ from dataclasses import replace
 from tasks.data.prepared import PreparedData, Utterance
 
 
-def select_utterances(data: PreparedData, hears: Mapping[str, str] | None) -> tuple[Utterance, ...]:
-    """The training part as `hears` says (null: all of it, as it is); an unseen transcript is empty."""
+def select_utterances(data: PreparedData, supervision: Mapping[str, str] | None) -> tuple[Utterance, ...]:
+    """The training part as `supervision` says (null: all of it, as it is); an unseen transcript is empty."""
     utterances = data.split("train")
-    if hears is None:
+    if supervision is None:
         return utterances
-    chosen = [u for u in utterances if u.part in hears]
+    chosen = [u for u in utterances if u.part in supervision]
     if not chosen:
-        raise ValueError(f"no training utterance is of {', '.join(hears)}. Run the stages corpus and preprocess again")
-    return tuple(u if hears[u.part] == "labelled" else replace(u, text="", units=()) for u in chosen)
+        none = f"no training utterance is of {', '.join(supervision)}"
+        raise ValueError(f"{none}. Run the stages corpus and preprocess again")
+    return tuple(u if supervision[u.part] == "labelled" else replace(u, text="", units=()) for u in chosen)
 
 
 def labelled(utterances: Sequence[Utterance], why: str) -> tuple[Utterance, ...]:

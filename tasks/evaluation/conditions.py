@@ -1,4 +1,4 @@
-"""The test part under other conditions: noise, echoes, another rate, another level, a telephone."""
+"""The test part under other conditions: noise, echoes, another speaking rate, another level, a telephone."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -18,7 +18,7 @@ from tasks.runner.reporter import Reporter
 
 
 def condition_table(decoder: OnnxDecoder, params: EvaluationParams, reporter: Reporter) -> pd.DataFrame:
-    """One row for each condition and utterance tried: id, speaker, condition, kind, snr_db, what was heard, errors.
+    """One row for each condition and utterance tried: id, speaker, condition, kind, snr_db, hypothesis, errors.
 
     The same audio for every model, through the exported float32 file. Without conditions the table is empty.
     """

@@ -1,4 +1,4 @@
-"""The error of every form of a model, heard through ONNX Runtime: for stage evaluate."""
+"""The error rate of every form of a model, run in ONNX Runtime: for stage evaluate."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A fresh process that loads an exported model and hears one utterance: how soon, and in how much memory.
+"""A fresh process that loads an exported model and transcribes one utterance: how soon, and in how much memory.
 
 `python -m tasks.onnx.cold_start THREADS SAMPLES.npy MODEL.onnx [FRONTEND.onnx]` prints, as JSON, the peak once
 Python, NumPy and ONNX Runtime are loaded, the peak after the run, and the time from opening the files to the

@@ -1,4 +1,4 @@
-"""Utterances as each form of a model hears them: one row a form and utterance, errors and closeness to float32."""
+"""Utterances as each form of a model transcribes them: a row a form and utterance, errors, closeness to float32."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -60,7 +60,7 @@ def error(table: pd.DataFrame, form: str) -> float:
 
 
 def rise(table: pd.DataFrame, form: str, confidence: float) -> Interval:
-    """How much more than float32 a form errs on the same utterances, with its interval over speakers."""
+    """How far a form's error rate is above float32's on the same utterances, with its interval over speakers."""
     ours, theirs = (table[table["form"] == which].reset_index(drop=True) for which in (form, REFERENCE))
     speakers = [None if pd.isna(speaker) else str(speaker) for speaker in ours["speaker"]]
     return paired_interval(

@@ -25,7 +25,7 @@ def time_interleaved(
 ) -> dict[Key, npt.NDArray[np.float64]]:
     """Seconds of each model for each utterance: the median over repeats, shape (utterances,).
 
-    All models hear one utterance before the next one is taken, in an order that turns, so that whatever
+    All models transcribe one utterance before the next one is taken, in an order that turns, so that whatever
     slows the machine down hits all of them alike.
     """
     names = list(models)

@@ -39,7 +39,7 @@ class OnnxDecoder:
         return dict(zip(names, (x[None], np.array([len(x)], np.int64)), strict=True))
 
     def text(self, log_probs_TV: npt.NDArray[np.float32]) -> str:
-        """Greedy transcript, or keyword. What gives no numbers has heard nothing."""
+        """Greedy transcript, or keyword. What gives no numbers has an empty transcript."""
         if np.isnan(log_probs_TV).any():
             return ""
         return " ".join(word.text for word in words_of(self.bundle, Greedy(), log_probs_TV, 0.0))

@@ -188,5 +188,5 @@ CorpusParams = Annotated[
 
 
 def part_names(corpus: CorpusParams) -> tuple[str, ...]:
-    """Names by which teachers and students say what they hear: of the parts, or the kind of the one corpus."""
+    """Names by which teachers and students say what audio they use: of the parts, or the kind of the one corpus."""
     return tuple(corpus.parts) if isinstance(corpus, SeveralCorpora) else (corpus.kind,)

@@ -37,7 +37,7 @@ Margin = Annotated[AbsoluteMargin | RelativeMargin, Field(discriminator="kind")]
 
 
 class OtherTable(Strict):
-    """Somebody else's recogniser, by a table of what it heard in every test utterance: columns id and text."""
+    """An external recogniser, by a table of its transcript of every test utterance: columns id and text."""
 
     source: Literal["table"]
     path: Path = Field(description="a .csv, .tsv, .jsonl or .parquet file in the folder others, which DVC watches")
@@ -71,12 +71,12 @@ class EvaluationParams(Strict):
     margin: Margin = Field(
         AbsoluteMargin(kind="absolute", value=0.01), description="how many more errors still count as not worse"
     )
-    external: dict[str, OtherTable] = Field({}, description="further recognisers to be judged in the same table")
+    external: dict[str, OtherTable] = Field({}, description="external recognisers to be judged in the same table")
     conditions: tuple[Condition, ...] = Field(CONDITIONS, description="what every model is tried under; []: nothing")
     condition_utterances: int = Field(120, ge=1, description="test utterances, evenly spread, under each condition")
     condition_seed: int = Field(1, ge=0, description="of noise and echoes")
     timing_utterances: int = Field(40, ge=5, description="test utterances that are timed")
-    timing_repeats: int = Field(3, ge=1, description="times that each of them is heard by each model")
+    timing_repeats: int = Field(3, ge=1, description="times that each of them is transcribed by each model")
     threads: int = Field(1, ge=1, description="of torch and ONNX Runtime in stages that train nothing")
 
     @model_validator(mode="after")

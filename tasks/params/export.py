@@ -19,7 +19,7 @@ class ExportParams(Strict):
     calibration_utterances: int = Field(
         64, ge=1, description="validation utterances that fix the ranges of int8_static"
     )
-    mixed: bool = Field(True, description="where every 8-bit form is refused: try with the touchiest layers in float")
+    mixed: bool = Field(True, description="where every 8-bit form is refused: try with sensitive layers in float")
 
     @model_validator(mode="after")
     def _forms_fit(self) -> Self:

@@ -206,7 +206,7 @@ StudentName = Annotated[str, AfterValidator(_usable_name)]
 
 
 class LogitCacheParams(Strict):
-    """How a teacher's outputs are stored for its students."""
+    """How a teacher's logits are stored for its students."""
 
     top_k: int | None = Field(
         64, ge=1, description="likeliest units of a frame, beside the mass of the rest; null, or where smaller: all"
@@ -229,7 +229,7 @@ class Params(Strict):
     student_training: TrainingSettings = Field(description="of students whose recipe names no training")
     student_augment: AugmentSettings = Field(description="what is done to the training audio of all students")
     logit_cache: LogitCacheParams = Field(
-        LogitCacheParams(), description="how teachers' outputs are stored; must be written: DVC reads it"
+        LogitCacheParams(), description="how teachers' logits are stored; must be written: DVC reads it"
     )
     students: dict[StudentName, Recipe] = Field(min_length=1, description="recipes by name")
     export: ExportParams = Field(description="the ONNX files")

@@ -28,7 +28,7 @@ def shrink_problems(params: "Params") -> Iterator[str]:
             yield f"{key}: phases of training do not share the scale of precision fp16: use precision bf16 or no"
         looks_inside = recipe.objective.reads_states or recipe.objective.intermediate is not None
         if looks_inside and _removes_layers(recipe.shrink):
-            yield f"{key}.prune.dims: layers would go that the objective looks at: shrink other kinds"
+            yield f"{key}.prune.dims: layers would go that the objective looks at: shrink other dims"
 
 
 def _removes_layers(shrink: Shrink) -> bool:

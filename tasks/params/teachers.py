@@ -1,4 +1,4 @@
-"""Parameters of further teachers: outside recognisers, tables, models of ours, and ensembles."""
+"""Parameters of further teachers: external recognisers, tables, models of ours, and ensembles."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -12,10 +12,10 @@ NOTHING = "models/none"
 
 Speeds = Annotated[
     tuple[Annotated[float, Field(gt=0.5, lt=2.0)], ...],
-    Field(description="other speeds at which it hears the audio too: second opinions for a filter"),
+    Field(description="other speeds at which it transcribes the audio too: second opinions for a filter"),
 ]
 Parts = Annotated[
-    tuple[str, ...] | None, Field(min_length=1, description="parts of the corpus that it hears; null: all")
+    tuple[str, ...] | None, Field(min_length=1, description="parts of the corpus that it transcribes; null: all")
 ]
 
 
@@ -42,7 +42,7 @@ class TextTeacher(Strict):
 
 
 class TranscribingTeacher(TextTeacher):
-    """One that this pipeline runs itself, and can so let hear the audio at other speeds."""
+    """One that this pipeline runs itself, and can so run on the audio at other speeds."""
 
     speeds: Speeds = ()
 
@@ -72,7 +72,7 @@ class WhisperTeacher(TranscribingTeacher):
     source: Literal["whisper"]
     path: Path = Field(description=f"folder in CTranslate2's form, which DVC watches; {NOTHING} with hub")
     hub: str | None = Field(None, description="name such as tiny.en or distil-large-v3, downloaded where missing")
-    initial_prompt: str | None = Field(None, description="words of the kind that it will hear")
+    initial_prompt: str | None = Field(None, description="words of the kind that occur in the audio")
     language: str = Field("en", description="what is spoken, by its code")
     beam: int = Field(5, ge=1, description="hypotheses kept in its beam search")
     compute_type: Literal["int8", "float32", "float16", "int8_float16"] = Field(
@@ -91,7 +91,7 @@ class WhisperTeacher(TranscribingTeacher):
 
 
 class BundleTeacher(PosteriorTeacher):
-    """A CTC model of torchaudio.pipelines by its name (wav2vec 2.0, HuBERT): its transcripts, or its frames."""
+    """A CTC model of torchaudio.pipelines by its name (wav2vec 2.0, HuBERT): its transcripts, or its posteriors."""
 
     source: Literal["torchaudio"]
     bundle: str = Field(description="such as WAV2VEC2_ASR_BASE_960H or HUBERT_ASR_LARGE")
@@ -124,8 +124,8 @@ class CommandTeacher(TextTeacher):
 
 
 class PipelineModelTeacher(PosteriorTeacher):
-    """A model of this pipeline, `path: models/teacher` or a student's: what it hears, as text; or, as a teaching
-    assistant, its frames, which are stored once for all who learn from it."""
+    """A model of this pipeline, `path: models/teacher` or a student's: its transcripts; or, as a teaching
+    assistant, its posteriors, which are stored once for all who learn from it."""
 
     source: Literal["model"]
     path: Path = Field(description="folder of a model; one under models/ is made before")
@@ -143,12 +143,12 @@ def gives_frames(teacher: CheckpointTeacher | AnyTextTeacher) -> bool:
 
 
 class Ensemble(Strict):
-    """Two teachers as one; an ensemble may be a member of another. Outside recognisers can only be chosen between."""
+    """Two teachers as one; an ensemble may be a member of another. Of external recognisers only max_confidence."""
 
     first: str = Field(description="teacher, a student, one of teachers or ensembles")
     second: str = Field(description="the other, named likewise")
     combine: Literal["mean", "max_confidence"] = Field(
-        "mean", description="mean of their posteriors; or, for each utterance, the one that is surer"
+        "mean", description="mean of their posteriors; or, for each utterance, the one of higher confidence"
     )
     weight: float | None = Field(None, gt=0, lt=1, description="of the first, where their mean is taken; null: a half")
 
@@ -157,7 +157,7 @@ class Ensemble(Strict):
         if self.first == self.second:
             raise ValueError(f"first and second are both '{self.first}': name two")
         if self.combine == "max_confidence" and self.weight is not None:
-            raise ValueError("weight belongs to combine: mean; the surer of two has none: remove it")
+            raise ValueError("weight belongs to combine: mean; max_confidence has none: remove it")
         return self
 
     @property

@@ -97,7 +97,7 @@ def _text_problems(params: "Params", name: str, recipe: "Recipe") -> Iterator[st
         if recipe.filter is not None:
             yield (
                 f"students.{name}.filter: {recipe.teacher} gives posteriors, not transcripts; remove filter, or let "
-                "teachers: {…: {source: model, path: models/…}} write down what it hears"
+                "teachers: {…: {source: model, path: models/…}} transcribe instead"
             )
         return
     for match in recipe.objective.matches:

@@ -1,4 +1,4 @@
-"""Where each model errs: by speaker, by length, by noise; and the words it loses most often."""
+"""Where each model's errors are: by speaker, by length, by noise; and the words it loses most often."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Model cards: what each model is, where it comes from, how well it hears, and where it will not."""
+"""Model cards: what each model is, where it comes from, its error rates, and where it will fail."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -57,7 +57,7 @@ def limits(params: Params, card: Mapping[str, Any], forms: Sequence[FormRow]) ->
     if params.problem.kind == "transcription":
         yield f"It writes these characters and no others: `{params.problem.units.alphabet}`."
     else:
-        yield "It names one of its keywords whatever it hears: it has no answer for none of them."
+        yield "It names one of its keywords whatever is said: it has no answer for none of them."
     shared, tested = card["speakers_in_more_than_one_split"], card["splits"]["test"]["speakers"]
     new = f"{shared} speakers are in more than one part, so that new ones may fare worse" if shared else "all new to it"
     yield f"Its errors were counted on {tested} speakers, {new}."

@@ -1,4 +1,4 @@
-"""Test utterances to listen to in the page: FLAC in data URIs, the same bytes for the same audio."""
+"""Test utterances to play in the page: FLAC in data URIs, the same bytes for the same audio."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""How distilling went: a sentence for each model that had a teacher, and curves. From its history and its objective."""
+"""How distillation went: a sentence for each model that had a teacher, and curves. From history and objective."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,15 +12,15 @@ from tasks.reporting.wording import compact, percent
 DROWNS = 10.0
 """Ratio of the gradients of teacher and labels from which one drowns the other."""
 FLAT = 0.9
-"""Share of the greatest entropy, log V of V units, from which a teacher's outputs say next to nothing."""
+"""Share of the greatest entropy, log V of V units, from which a teacher's posteriors tell next to nothing."""
 SILENT = 0.9
 """Share of the divergence, summed over frames, that lies in the teacher's blanks when these dominate."""
 CHARTS = (
     ("Agreement of spikes with the teacher's", "spike_f1", "spikes that both have, in %", 100.0),
     ("Delay behind the teacher", "delay_ms", "ms, median over common spikes", 1.0),
     ("Entropy of the teacher", "teacher_entropy", "nats a frame", 1.0),
-    ("Divergence where the teacher speaks", "nonblank_kl", "nats a frame", 1.0),
-    ("Divergence where the teacher is silent", "blank_kl", "nats a frame", 1.0),
+    ("Divergence in the teacher's non-blank frames", "nonblank_kl", "nats a frame", 1.0),
+    ("Divergence in the teacher's blank frames", "blank_kl", "nats a frame", 1.0),
     ("Distance from the teacher's inner states", "features_loss", "loss a frame", 1.0),
     ("Distance from the teacher's relations", "relational_loss", "loss", 1.0),
     ("Teacher's gradient by the labels'", "gradient_ratio", "ratio of norms", 1.0),
@@ -86,7 +86,7 @@ def _spikes(figures: dict[str, float], allowed: int) -> list[str]:
     if "blank_kl" not in figures:
         return [f"{shared}answers in training agree"]
     if "delay_frames" not in figures:
-        return ["student and teacher have no spike in common: the student may still be silent"]
+        return ["student and teacher have no spike in common: the student may still emit blanks only"]
     frames, ms = figures["delay_frames"], figures["delay_ms"]
     if abs(frames) < 1:
         return [f"the student's spikes come when the teacher's do; {shared}spikes are common"]
@@ -106,9 +106,9 @@ def _flatness(figures: dict[str, float], num_units: int | None) -> list[str]:
 
 def _blanks(figures: dict[str, float]) -> list[str]:
     share = figures.get("blank_share", 0.0)
-    if share < SILENT or "nonblank_kl" not in figures:  # a teacher that never speaks has nothing else to teach
+    if share < SILENT or "nonblank_kl" not in figures:  # a teacher of blanks only has nothing else to teach
         return []
-    return [f"{percent(share)} of the divergence lies where the teacher is silent: blank_selected leaves it out"]
+    return [f"{percent(share)} of the divergence lies in the teacher's blank frames: blank_selected leaves it out"]
 
 
 def _gradients(figures: dict[str, float]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What makes a teacher a doubtful one: a training that ended too early, or a baseline that errs as little."""
+"""What makes a teacher a doubtful one: a training that ended too early, or a baseline whose error rate is as low."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ def _doubts(teacher: Model, models: Sequence[Model]) -> Iterator[Doubt]:
     if least is not None and teacher.row["test_error"] >= least.row["test_error"]:
         yield Doubt(
             f"no better than {least.name}",
-            f"The {teacher.name} errs no less than {least.name}, which had no teacher: "
+            f"The {teacher.name} has no lower error rate than {least.name}, which had no teacher: "
             f"{percent(teacher.row['test_error'])} against {percent(least.row['test_error'])} on the test part. "
             "Its students learn from a model that has little to teach: mend its training first.",
         )

@@ -1,4 +1,4 @@
-"""What is judged beside the trained models: the teacher merely quantised, and somebody else's recognisers."""
+"""What is judged beside the trained models: the teacher merely quantised, and external recognisers."""
 
 import json
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ COLUMNS = Columns(texts=("id", "text"), needed=("id", "text"))
 
 
 def quantised_teacher(paths: Paths, teacher: Model) -> Model | None:
-    """The teacher's 8-bit form that errs least on the validation part; None where it has none."""
+    """The teacher's 8-bit form of the lowest error rate on the validation part; None where it has none."""
     folder = paths.evaluation(teacher.name)
     file = folder / "forms.json"
     forms: Mapping[str, Mapping[str, float]] = json.loads(file.read_text(encoding="utf-8"))["forms"]
@@ -40,7 +40,7 @@ def quantised_teacher(paths: Paths, teacher: Model) -> Model | None:
 
 
 def other_recognisers(params: Params, root: Path, reference: Model) -> list[Model]:
-    """Models of role `other` from tables of what they heard, on the utterances of `reference`."""
+    """Models of role `external` from tables of their transcripts, on the utterances of `reference`."""
     return [_other(name, source, params, root, reference) for name, source in params.evaluation.external.items()]
 
 
@@ -58,7 +58,7 @@ def read_hypotheses(file: Path, ids: list[str]) -> list[str]:
     if absent := [i for i in ids if i not in texts]:
         raise ValueError(
             f"{file} lacks {len(absent)} of {len(ids)} test utterances, {absent[0]} first. "
-            "Give a row for each; an empty text where nothing was heard"
+            "Give a row for each; an empty text where nothing was recognised"
         )
     return [texts[i] for i in ids]
 
@@ -75,7 +75,7 @@ def _other(name: str, source: OtherTable, params: Params, root: Path, reference:
     )
     row = {
         **dict.fromkeys(RESULT_COLUMNS),
-        "model": name, "role": "other", "init": "elsewhere", "objective": "unknown",
+        "model": name, "role": "external", "init": "elsewhere", "objective": "unknown",
         "error_kind": reference.row["error_kind"], "test_error": interval.estimate,
         "test_error_low": interval.low, "test_error_high": interval.high, "cer": chars / sum(len(r) for r, _ in pairs),
     }  # fmt: skip
@@ -84,5 +84,5 @@ def _other(name: str, source: OtherTable, params: Params, root: Path, reference:
 
 
 def _plain(text: str, params: Params) -> str:
-    """Normalised as transcripts are; what holds no word is nothing heard."""
+    """Normalised as transcripts are; what holds no word is empty."""
     return writing_of(params, any_character=True).plain(text)

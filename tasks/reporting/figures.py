@@ -57,7 +57,7 @@ def error_chart(models: Sequence[Model], column: str, label: str, scale: float =
         axes.set_xscale("log")
         margin = max(values.max() / values.min(), 3.0) ** 0.12
         axes.set_xlim(values.min() / margin, values.max() * margin)
-        for i, (model, x) in enumerate(zip(models, _side_by_side(values, axes), strict=True)):
+        for i, (model, x) in enumerate(zip(models, side_by_side(values, axes), strict=True)):
             low, error, high = (100 * model.row[k] for k in ("test_error_low", "test_error", "test_error_high"))
             axes.errorbar(
                 [x], [error], [[error - low], [high - error]],
@@ -65,7 +65,7 @@ def error_chart(models: Sequence[Model], column: str, label: str, scale: float =
             )  # fmt: skip
         axes.set_ylim(bottom=0)
         axes.set(xlabel=label, ylabel="test error in %")
-        _plain_log_ticks(axes)
+        plain_log_ticks(axes)
         return finish(figure, column)
 
 
@@ -150,7 +150,7 @@ def finish(figure: Figure, prefix: str) -> str:
     return re.sub(r"#1000(\d\d)", lambda match: f"var(--model-{int(match[1])})", svg)
 
 
-def _side_by_side(values: Any, axes: Axes) -> list[float]:
+def side_by_side(values: Any, axes: Axes) -> list[float]:
     """Places on the log axis; those that nearly coincide are moved apart by a fiftieth of its width."""
     low, high = axes.get_xlim()
     width = np.log(high / low)
@@ -164,7 +164,7 @@ def _side_by_side(values: Any, axes: Axes) -> list[float]:
     return [float(x) for x in low * np.exp(moved * width)]
 
 
-def _plain_log_ticks(axes: Axes) -> None:
+def plain_log_ticks(axes: Axes) -> None:
     """0.2, 0.5, 1, 2, 5, 10 instead of powers of ten; evenly spaced numbers where the axis is short."""
     low, high = axes.get_xlim()
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)) if high / low > 5 else MaxNLocator(5))

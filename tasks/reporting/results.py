@@ -26,8 +26,8 @@ class Model:
     """All that the report says of one model.
 
     row: COLUMNS to values; curve: its history, one row an epoch; utterances: its evaluation's table;
-    encoder: the settings of its shape; conditions: what it hears under each; num_units: its outputs, where known;
-    unfinished: what speaks for a training that ended too early.
+    encoder: the settings of its shape; conditions: its hypotheses under each; num_units: its outputs, where known;
+    unfinished: the sign of a training that ended too early.
     """
 
     name: str

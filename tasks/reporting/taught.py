@@ -1,4 +1,4 @@
-"""What became of the transcripts that teachers gave: how much was kept, and samples of what was dropped, by reason."""
+"""What became of teachers' pseudo-labels: how much was kept, and samples of what was dropped, by reason."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ SAMPLES = 3
 
 @dataclass(frozen=True)
 class Sample:
-    """One hypothesis that was dropped: what was heard, for how long, and what spoke against it."""
+    """One hypothesis that was dropped: the transcript, its seconds, and why it was dropped."""
 
     id: str
     seconds: float

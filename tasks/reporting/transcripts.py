@@ -21,7 +21,7 @@ class Word:
 
 @dataclass(frozen=True)
 class Transcript:
-    """One utterance: its reference, and what each model heard."""
+    """One utterance: its reference, and each model's transcript."""
 
     id: str
     speaker: str

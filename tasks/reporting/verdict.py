@@ -28,9 +28,9 @@ def conclude(models: Sequence[Model], comparisons: Sequence[Comparison], confide
     best = next(m for m in models if m.name == name)
     teacher = next((m for m in models if m.row["role"] == "teacher" and m is not best), None)
     what = ERROR_WORDS[best.row["error_kind"]]
-    headline = f"{best.name} makes {percent(best.row['test_error'])} {what}"
+    headline = f"{best.name} has a {what} of {percent(best.row['test_error'])}"
     if teacher is not None:
-        headline += f" where the teacher makes {percent(teacher.row['test_error'])}, with {costs(best, teacher)}"
+        headline += f" where the teacher has {percent(teacher.row['test_error'])}, with {costs(best, teacher)}"
     chosen = (
         f"It was chosen by its validation error, {percent(best.row['valid_error'])}. "
         f"On the test part the {100 * confidence:.0f}{NARROW}% interval reaches from "
@@ -50,8 +50,8 @@ def sentence(comparison: Comparison) -> str:
     margin = points_of(judgement.margin).removeprefix("+")
     if judgement.claim == "too little data to tell":
         return (
-            f"There is too little data to tell whether it errs more than {name}, by more than the margin of {margin}: "
-            f"{bounds}; {comparison.needed}."
+            f"There is too little data to tell whether its error rate is above that of {name}, "
+            f"by more than the margin of {margin}: {bounds}; {comparison.needed}."
         )
     within = f", with a margin of {margin}" if judgement.claim != "better" else ""
     return f"It is {judgement.claim} than {name}: {bounds}{within}."

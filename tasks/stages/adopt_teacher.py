@@ -1,4 +1,4 @@
-"""Stage `teachers NAME`: adopt a further teacher of frames, or let one that gives text hear the training part."""
+"""Stage `adopt_teacher NAME`: adopt a further teacher of frames; one that gives text transcribes the training part."""
 
 from tasks.data.prepared import PreparedData
 from tasks.params.pipeline import Params

@@ -1,4 +1,4 @@
-"""Stage `outputs [NAME]`: one pass of a teacher over the training part, kept for all who learn from it."""
+"""Stage `cache_logits [NAME]`: a teacher's logits of the training part, kept for all who learn from it."""
 
 from kd.teachers.codec import Codec
 from tasks.data.prepared import PreparedData

@@ -30,7 +30,7 @@ def run(params: Params, paths: Paths, name: str = "", reporter: Reporter = NullR
 
 
 def most_confident(name: str, first: Mapping[str, PseudoLabel], second: Mapping[str, PseudoLabel]) -> PseudoLabel:
-    """The surer teacher's answer, with the other's as a second opinion; the first's where both are as sure.
+    """The answer of higher confidence, with the other as a second opinion; the first's where both are equal.
 
     Raises ValueError where one has no confidence.
     """
@@ -38,14 +38,14 @@ def most_confident(name: str, first: Mapping[str, PseudoLabel], second: Mapping[
     if not answers:
         return first.get(name) or second[name]
     if len(answers) == 2 and any(answer.confidence is None for answer in answers):
-        raise ValueError(f"of utterance {name} one teacher does not say how sure it is: who is surer cannot be known")
+        raise ValueError(f"of utterance {name} one teacher gives no confidence: which is higher cannot be known")
     best, *others = sorted(answers, key=lambda answer: -(answer.confidence or 0.0))
     heard = [other.best.text or other.best.raw for other in others if other.best is not None]
     return replace(best, opinions=(*best.opinions, *heard))
 
 
 def _heard(params: Params, paths: Paths, data: PreparedData, member: str, reporter: Reporter) -> dict[str, PseudoLabel]:
-    """What a member says of the training part; a model is heard now."""
+    """A member's pseudo-labels of the training part; those of a model are made now."""
     if has_pseudo_labels(paths.model(member)):
         return read_pseudo_labels(paths.model(member))
     settings = PipelineModelTeacher(source="model", path=Path("models", member))

@@ -1,4 +1,4 @@
-"""Stage `evaluate NAME`: what exports/NAME makes of the validation and test utterances, and how often it errs.
+"""Stage `evaluate NAME`: what exports/NAME makes of the validation and test utterances, and its error rates.
 
 Through kd.runtime, which is what users run, on test audio as it was recorded: the errors are those of
 `kd transcribe` on the same files. Nothing is timed here, so the outputs are the same, run after run. Decoding is
@@ -84,7 +84,7 @@ def size_metrics(checkpoint: Checkpoint, onnx_file: Path) -> dict[str, float]:
 
 
 def run(params: Params, paths: Paths, name: str = "", reporter: Reporter = NullReporter()) -> dict[str, float]:
-    """Write evaluation/NAME/: what was heard, as recorded, under conditions and by each form; metrics.json."""
+    """Write evaluation/NAME/: hypotheses of audio as recorded, under conditions and by each form; metrics.json."""
     checkpoint = load_checkpoint(paths.model(name))
     data = PreparedData.load(paths.prepared, sample_rate_hz=checkpoint.frontend.sample_rate_hz)
     if data.vocabulary != checkpoint.vocabulary:

@@ -1,1 +1,1 @@
-"""What teachers say, however they say it: adopted, asked once, stored, and read back batch by batch."""
+"""Teachers' logits and pseudo-labels: teachers are adopted, run once, and read back batch by batch."""

@@ -41,7 +41,7 @@ def adopt_checkpoint(
 def _require_fit(
     params: Params, teacher: CheckpointTeacher, checkpoint: Checkpoint, data: PreparedData, key: str
 ) -> None:
-    """A checkpoint that hears or speaks otherwise than this pipeline is refused."""
+    """A checkpoint of another front end or other units than this pipeline's is refused."""
     pairs = [
         ("problem", checkpoint.model.settings.problem, params.problem.kind),
         ("front end", checkpoint.frontend, params.frontend),

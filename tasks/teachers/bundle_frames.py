@@ -1,6 +1,6 @@
 """torchaudio's CTC models as teachers of frames: every 20 ms, how likely each of our units is.
 
-One utterance at a time: some bundles normalise over the whole batch, so neighbours would change what is heard.
+One utterance at a time: some bundles normalise over the whole batch, so neighbours would change its frames.
 Legend: B utterances, N samples, T frames, V units of ours, W of the bundle.
 """
 

@@ -1,4 +1,4 @@
-"""What somebody else's recogniser hears in the test part, as the table that evaluation.external names.
+"""An external recogniser's transcripts of the test part, as the table that evaluation.external names.
 
 `python -m tasks.teachers.external_hypotheses OUT SETTINGS`, the second a WhisperTeacher as JSON.
 """
@@ -22,9 +22,9 @@ from tasks.teachers.transcribers.cache import transcribe_once
 
 
 def write_hypotheses(params: Params, settings: WhisperTeacher, paths: Paths, file: Path, reporter: Reporter) -> int:
-    """Let a recogniser hear every test utterance; writes `id,text` and returns the number of rows.
+    """Transcribe every test utterance; writes `id,text` and returns the number of rows.
 
-    What it heard before is kept under scratch/heard/, so a stopped pass goes on.
+    Transcripts made before are kept under scratch/heard/, so a stopped pass goes on.
     """
     data = PreparedData.load(paths.prepared, sample_rate_hz=params.frontend.sample_rate_hz)
     utterances = data.split("test")
@@ -37,7 +37,7 @@ def write_hypotheses(params: Params, settings: WhisperTeacher, paths: Paths, fil
 
 
 def _one_line(texts: Sequence[tuple[str, float]]) -> str:
-    """The best text on one line; empty where nothing was heard."""
+    """The best text on one line; empty where nothing was recognised."""
     return " ".join(texts[0][0].split()) if texts else ""
 
 

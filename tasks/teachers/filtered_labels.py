@@ -45,7 +45,7 @@ def choose_labels(
     settings: FilterSettings | None,
     output_lengths: Callable[[Tensor], Tensor],
 ) -> Labels:
-    """Judge what the teacher said of each utterance that it was asked about.
+    """Judge the teacher's pseudo-label of each utterance that it transcribed.
 
     output_lengths: from samples to the student's frames. Raises ValueError where it was asked about none.
     """

@@ -78,7 +78,7 @@ class CheckpointFrameTeacher:
 
 
 class EnsembleTeacher:
-    """Two teachers as one: the mean of their posteriors, or for each utterance those of the surer one."""
+    """Two teachers as one: the mean of their posteriors, or for each utterance those of higher confidence."""
 
     def __init__(self, first: FrameTeacher, second: FrameTeacher, settings: Ensemble, problem: Problem) -> None:
         self.first, self.second, self.settings, self.problem = first, second, settings, problem

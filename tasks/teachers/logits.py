@@ -1,4 +1,4 @@
-"""What a teacher says of a batch: read from a store, or computed as the batch comes."""
+"""A teacher's logits of a batch: read from a store, or computed as the batch comes."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress

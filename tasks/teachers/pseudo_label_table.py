@@ -1,4 +1,4 @@
-"""models/NAME/hypotheses.parquet: what a teacher that gives text heard in each utterance."""
+"""models/NAME/hypotheses.parquet: pseudo-labels, the transcripts of a teacher that gives text."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -25,10 +25,10 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class PseudoLabel:
-    """All that a teacher says of one utterance.
+    """A teacher's pseudo-label of one utterance.
 
     hypotheses: best first, none where it was not asked. confidence, no_speech: probabilities or None.
-    opinions: what it heard at other speeds, or what another teacher heard. refused: why it was not asked.
+    opinions: its transcripts at other speeds, or another teacher's. refused: why it was not asked.
     """
 
     id: str

@@ -58,7 +58,7 @@ def pseudo_labels_of(
     utterances: Sequence[Utterance],
     reporter: Reporter,
 ) -> list[PseudoLabel]:
-    """One answer an utterance, with what is heard at other speeds as second opinions."""
+    """One answer an utterance, with transcripts at other speeds as second opinions."""
     transcriber = TRANSCRIBERS[settings.source](settings, paths.root)
     speeds = settings.speeds if isinstance(settings, TranscribingTeacher) else ()
     views = []

@@ -52,7 +52,7 @@ def fill(
     }
 
     def compute() -> Iterator[tuple[Key, Tensor]]:
-        for key, (utterance, speed) in reporter.progress(missing.items(), len(missing), "teacher's outputs"):
+        for key, (utterance, speed) in reporter.progress(missing.items(), len(missing), "teacher's logits"):
             waveform_1N = torch.from_numpy(data.waveform(utterance))[None]
             moved_1N, length_1 = at_speeds(waveform_1N, torch.tensor([utterance.num_samples]), [speed])
             log_probs_1TV, frames_1 = teacher.posteriors(moved_1N, length_1)

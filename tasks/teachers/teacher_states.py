@@ -24,7 +24,7 @@ class LiveStates:
         if not isinstance(teacher, CheckpointFrameTeacher):
             raise ValueError(
                 "the objective compares inner states, which only a model of this pipeline shows: "
-                "name one as the teacher (a member in place of an ensemble), or match its outputs"
+                "name one as the teacher (a member in place of an ensemble), or match its logits"
             )
         self.teacher, self.encoder = teacher, teacher.model.settings.encoder
         widths = state_widths(student), state_widths(self.encoder)

@@ -39,7 +39,7 @@ def wanted(root: Path) -> list[Entry]:
 
 
 def smallest_passed(export: Path) -> tuple[str, Path] | None:
-    """Of the forms that passed the gate, the one of fewest bytes, and of equals that which errs less.
+    """Of the forms that passed the gate, the one of fewest bytes, and of equals that of the lower error rate.
 
     float32 passes no gate: it is what the others are held against.
     """

@@ -1,6 +1,6 @@
 """What a training loop takes in: features of augmented audio, targets, and the teacher's outputs.
 
-The student hears the augmented view, the teacher the clean one, moved in time (speed) where the student's is.
+The student gets the augmented view, the teacher the clean one, moved in time (speed) where the student's is.
 Legend: B utterances, N samples, T frames, V units.
 """
 
@@ -39,7 +39,7 @@ class Share:
 
 @dataclass(frozen=True, eq=False)
 class TeacherBatch:
-    """A batch as a teacher hears it: at the student's speeds, so that frames stay together, but without its noise."""
+    """A batch as a teacher gets it: at the student's speeds, so that frames stay together, but without its noise."""
 
     batch: Batch
     utterances: Sequence[Utterance]
@@ -58,7 +58,7 @@ class TeacherBatch:
 
 
 class TeacherTargets(NamedTuple):
-    """What a teacher says of a batch: lengths_B are frames; states: its inner ones, None where it shows none."""
+    """A teacher's posteriors of a batch: lengths_B are frames; states: its inner ones, None where it shows none."""
 
     log_probs_BTV: Tensor
     lengths_B: Tensor
@@ -78,7 +78,7 @@ class TeacherOutputs(Protocol):
 
 
 class TrainingInputs:
-    """Batches of one split, epoch by epoch; `teacher` gives what a teacher says of them, or is None.
+    """Batches of one split, epoch by epoch; `teacher` gives a teacher's posteriors of them, or is None.
 
     hypotheses: what a teacher believes was said, for losses that ask for it; speed does not change it.
     two_views: each batch is masked twice, as these settings say; None: once.

@@ -1,4 +1,4 @@
-"""What teachers believe was said, by utterance: found in a CTC teacher's outputs, or brought from outside."""
+"""Teachers' hypotheses, by utterance: found in a CTC teacher's outputs, or brought from outside."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence

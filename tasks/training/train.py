@@ -35,9 +35,9 @@ RESUME_FILE = "resume.pt"
 class Run:
     """What is trained, on what, and how.
 
-    teacher: opens what its teacher says of the training part; hypotheses: those of a teacher that gives text alone.
-    utterances: what is heard; None: the whole training part. features: a folder in which trainings share the features
-    of perturbed copies; None: each computes its own. fit: the loop, or one of its signature around it.
+    teacher: opens its teacher's logits of the training part; hypotheses: those of a teacher that gives text alone.
+    utterances: what it is trained on; None: the whole training part. features: a folder in which trainings share the
+    features of perturbed copies; None: each computes its own. fit: the loop, or one of its signature around it.
     """
 
     model: Recogniser

@@ -117,7 +117,7 @@ def test_audio(tmp_path, model, capsys, what):
         assert main(["transcribe", str(model), str(file)]) == int(prompt[-1])
         captured = capsys.readouterr()
         assert captured.err.count("\n") == 1
-        assert bool(captured.out) == prompt.startswith("heard")
+        assert bool(captured.out) == prompt.startswith("transcribed")
         sound(tmp_path / "b.wav")
         assert main(["transcribe", str(model), str(file), str(tmp_path / "b.wav")]) == 1
 

@@ -28,7 +28,7 @@ def chosen(sizes: Sizes, scores: Scores, sparsity: float, of: Literal["params", 
     if left(sizes, scores, high) > (1 - sparsity) * sizes.total:
         raise ValueError(
             f"sparsity {sparsity:g} of {sizes.total} parameters cannot be reached: with one unit of each "
-            f"dimension {left(sizes, scores, high)} are left. Lower it, or let more kinds shrink"
+            f"dimension {left(sizes, scores, high)} are left. Lower it, or let more dimensions shrink"
         )
     while low < high:  # the fewest units that must go
         middle = (low + high) // 2

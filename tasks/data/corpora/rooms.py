@@ -21,7 +21,7 @@ _NOISE_SLOPES = (0.0, 2.0)  # power falls as 1 / f**slope: from white to brown
 def in_room(
     speech_N: Samples, sample_rate_hz: int, room: RoomParams, rng: np.random.Generator
 ) -> tuple[Samples, float | None]:
-    """Speech as a far microphone hears it, within [-PEAK, PEAK]; and its SNR in dB, or None without noise."""
+    """Speech as a far microphone records it, within [-PEAK, PEAK]; and its SNR in dB, or None without noise."""
     before, after = (int(s * sample_rate_hz) for s in rng.uniform(*_PAUSE_S, size=2))
     heard_N = np.pad(speech_N, (before, after))
     if rng.random() < room.reverb_share:

@@ -23,7 +23,7 @@ _DONE: Mapping[str, str] = {
 
 @dataclass
 class Treated:
-    """Recordings that could be heard only after something was done to them, by kind, with the first of each.
+    """Recordings that could be used only after something was done to them, by kind, with the first of each.
 
     An utterance that is put aside later for another reason counts too; pieces of one count once.
     """

@@ -76,7 +76,7 @@ def _open(file: Path, start_s: float | None, end_s: float | None) -> Recording:
 
 
 def check_sound(samples_N: Samples) -> None:
-    """Raises RejectedError where nothing can be heard, or where the recording was overdriven."""
+    """Raises RejectedError where it is silent, or where the recording was overdriven."""
     peak = float(np.abs(samples_N - samples_N.mean()).max())
     if peak < SILENT_PEAK:
         raise RejectedError(Reason.SILENT, f"its peak is {peak:.2g} of full scale, below {SILENT_PEAK:g}")

@@ -54,7 +54,7 @@ class Prepared:
     recorded: str
     """Hash of the audio before it was trimmed or levelled: by it the same recording is found in two parts."""
     remarks: tuple[Remark, ...] = ()
-    """What was done to the recording so that it could be heard; of its pieces the first has them."""
+    """What was done to the recording so that it could be used; of its pieces the first has them."""
 
     @property
     def audio_hash(self) -> str:

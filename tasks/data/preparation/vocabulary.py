@@ -19,7 +19,7 @@ def build_vocabulary(problem: TranscriptionProblem | KeywordProblem, training_te
             )
         if len(labels) == 1:
             raise ValueError(
-                f"the training part has one class alone, {shown(labels[0])}: whatever is heard, that is the answer, "
+                f"the training part has one class alone, {shown(labels[0])}: whatever is said, that is the answer, "
                 "and always right. Expected two or more; spellings that differ in case or punctuation are one class"
             )
         return Vocabulary.labels(labels)

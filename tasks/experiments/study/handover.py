@@ -1,4 +1,4 @@
-"""Knowledge handed over saves training: epochs until a student errs as little as a new model of its size in the end."""
+"""Transferred weights save training: epochs until a student reaches the least error rate of a new model of its size."""
 
 import pandas as pd
 

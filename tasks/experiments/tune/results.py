@@ -41,7 +41,7 @@ def on_front(table: pd.DataFrame, measure: str) -> "pd.Series[bool]":
 
 
 def winner(search: Search, table: pd.DataFrame) -> dict[str, Any] | None:
-    """With a goal the smallest that meets it, else the one that errs least; None where there is none."""
+    """With a goal the smallest that meets it, else the one of the lowest error rate; None where there is none."""
     good = table[table["meets_goal"]]
     order = [ERROR, search.measure] if search.goal is None or search.minimise == "error" else [search.measure, ERROR]
     return None if good.empty else {str(k): v for k, v in good.sort_values(order, kind="stable").iloc[0].items()}

@@ -72,7 +72,7 @@ class Knob(Strict):
 
 
 class Goal(Strict):
-    """How much worse than the teacher a student may hear on the validation part."""
+    """How far a student's error rate may be above the teacher's on the validation part."""
 
     relative: float | None = Field(None, ge=0, description="as a share of the teacher's error: 0.1 for 10 %")
     points: float | None = Field(None, ge=0, description="percentage points")
@@ -114,12 +114,12 @@ class Search(Strict):
     )
     trials: int = Field(ge=1, description="finished ones; what is invalid or too large does not count")
     seed: int = Field(1, ge=0)
-    stop_early: bool = Field(False, description="end what errs more than the median did; for minimise: error")
+    stop_early: bool = Field(False, description="end what has more errors than the median had; for minimise: error")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.minimise == "measure" and self.goal is None:
-            raise ValueError("minimise: measure alone ends at a student that hears nothing: add a goal")
+            raise ValueError("minimise: measure alone ends at a student that recognises nothing: add a goal")
         if self.stop_early and self.minimise != "error":
             raise ValueError(f"stop_early is for minimise: error, but minimise is {self.minimise}: remove stop_early")
         if isinstance(self.params, dict) and self.student not in self.params.get("students", {}):

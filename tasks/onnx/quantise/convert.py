@@ -3,7 +3,7 @@
 Dynamic 8 bits: the range of every layer's input is found anew for each utterance. Static: ranges are fixed
 beforehand from `calibration` audio, so convolutions gain from it too. Weights are signed, symmetric about 0, and take
 7 of their 8 bits (-64 to 64): processors without VNNI instructions add pairs of products with unsigned inputs in 16
-bits and cut off what does not fit there; 2 x 255 x 64 fits. So the same file hears the same everywhere.
+bits and cut off what does not fit there; 2 x 255 x 64 fits. So the same file computes the same everywhere.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -102,7 +102,7 @@ def write_half(source: Path, target: Path) -> None:
     """Weights in 16 bits, each with a cast to 32 that ONNX Runtime folds away when it opens the file.
 
     The arithmetic is that of float32: on the CPU there are next to no 16-bit kernels, and a whole graph in 16 bits
-    (onnxruntime.transformers.float16) was slower, lost count of frames in angles, and crashed on a one-way GRU.
+    (onnxruntime.transformers.float16) was slower, lost count of frames in angles, and crashed on a unidirectional GRU.
     """
     model = onnx.load(source)
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}

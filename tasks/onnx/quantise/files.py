@@ -12,7 +12,7 @@ FILES = {
     "int8_mixed": "model.int8_mixed.onnx",
 }
 BEST_INT8 = "model.int8.onnx"
-"""A copy of the released 8-bit form that errs least: what a user of 8 bits takes."""
+"""A copy of the released 8-bit form of the lowest error rate: what a user of 8 bits takes."""
 REFUSED = "refused"
 """The folder of what the gate refused, so that nobody takes it by mistake."""
 RELEASED = "released.json"

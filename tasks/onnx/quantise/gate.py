@@ -1,4 +1,4 @@
-"""The gate: a form that errs more than float32, beyond the margin, is not released.
+"""The gate: a form whose error rate is above float32's by more than the margin is not released.
 
 It is held on the validation part, which also fixed the ranges of static 8-bit forms and chose mixed ones; the
 test part is not looked at. The estimate of the rise decides; its interval is told beside it.
@@ -35,7 +35,7 @@ class GateResult:
         if self.form == REFERENCE:
             return "the reference"
         how = "within" if self.released else "beyond"
-        return f"errs {100 * self.rise.estimate:+.2f} points, {how} the {100 * self.allowed_rise:.2f} allowed"
+        return f"error rate {100 * self.rise.estimate:+.2f} points, {how} the {100 * self.allowed_rise:.2f} allowed"
 
     def described(self) -> dict[str, Any]:
         """As released.json has it."""

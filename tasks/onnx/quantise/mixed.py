@@ -14,7 +14,7 @@ from tasks.onnx.quantise.convert import Quantiser
 def sensitivity(
     quantiser: Quantiser, form: str, reference: Path, decoder: OnnxDecoder, utterances: Sequence[Utterance]
 ) -> dict[str, float]:
-    """Divergence per frame from float32, in nats, when that layer alone has 8 bits; the touchiest first."""
+    """Divergence per frame from float32, in nats, when that layer alone has 8 bits; the most sensitive first."""
     whole = decoder.open(reference)
     inputs = [decoder.inputs(utterance) for utterance in utterances]
     expected = [whole.of_inputs(x) for x in inputs]

@@ -1,6 +1,6 @@
 """CTC models of torchaudio.pipelines (wav2vec 2.0, HuBERT): the bundle's own model, weights and labels.
 
-One clip at a time: some bundles normalise over the whole batch, so neighbours would change what is heard.
+One clip at a time: some bundles normalise over the whole batch, so neighbours would change the transcript.
 Legend: N samples, T frames of 20 ms, V labels of the bundle.
 """
 

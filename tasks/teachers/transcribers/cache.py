@@ -1,5 +1,5 @@
-"""What a recogniser said before of the same audio, kept under scratch/heard/: a killed pass goes on, a changed
-filter or another study asks nothing again."""
+"""Transcripts of the same audio made before, kept under scratch/heard/: a killed pass goes on, a changed
+filter or another study transcribes nothing again."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ def transcribe_once(
     keys = {clip.id: _key(clip) for clip in clips}
     missing = [clip for clip in clips if keys[clip.id] not in known]
     if len(missing) < len(clips):
-        reporter.say(f"{len(clips) - len(missing)} of {len(clips)} clips were heard before")
+        reporter.say(f"{len(clips) - len(missing)} of {len(clips)} clips were transcribed before")
     if missing:
         folder.mkdir(parents=True, exist_ok=True)
         with file.open("a", encoding="utf-8") as lines:
@@ -41,7 +41,7 @@ def _key(clip: Clip) -> str:
 
 
 def _read(file: Path) -> Iterator[tuple[str, TranscriberOutput]]:
-    """Lines of the cache; one that is cut short or damaged is left out, and heard again."""
+    """Lines of the cache; one that is cut short or damaged is left out, and transcribed again."""
     if not file.is_file():
         return
     for line in filter(None, file.read_bytes().split(b"\n")):

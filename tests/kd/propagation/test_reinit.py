@@ -1,4 +1,4 @@
-"""Partly handed over: what is named is new, by its seed; nothing else changes."""
+"""Partly transferred: what is named is new, by its seed; nothing else changes."""
 
 from typing import Any
 

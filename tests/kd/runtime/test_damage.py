@@ -62,7 +62,7 @@ def test_one_other_byte_is_refused(model: Path, whole: Path, capsys) -> None:
     data = bytearray((model / "model.onnx").read_bytes())
     data[len(data) // 2] ^= 1
     (model / "model.onnx").write_bytes(data)
-    assert "is not the file that export.json speaks of" in refusal(model, whole, capsys)
+    assert "is not the file that export.json describes" in refusal(model, whole, capsys)
 
 
 def test_a_model_without_digests_is_checked_by_onnx_runtime(model: Path, whole: Path, capsys) -> None:
@@ -173,7 +173,7 @@ def test_mixed_case_stays_as_it_is() -> None:
 def test_words_that_no_token_spells_are_counted_or_refused(tmp_path: Path, capsys) -> None:
     (tmp_path / "words").write_text("ten 10 naïve five")
     assert Scorer.read(None, tmp_path / "words", 0.5, 0.0, LOWER).words == {"ten", "five"}
-    assert "2 of its 4 words can never be heard, for no tokens spell them: '10', 'naïve'" in capsys.readouterr().err
+    assert "2 of its 4 words can never be recognised: no tokens spell them: '10', 'naïve'" in capsys.readouterr().err
     (tmp_path / "words").write_text("10 20")
     with pytest.raises(RefusedError, match="not one of its 2 words can be spelled"):
         Scorer.read(None, tmp_path / "words", 0.5, 0.0, LOWER)

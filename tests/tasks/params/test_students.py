@@ -73,7 +73,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
             "students.small.objective": {"self_distillation": [{"name": "intermediate_ctc"}]},
             "students.small.shrink": {**GRADUAL, "prune": prune_units("layers", sparsity=0.5)},
         },
-        "students.small.shrink.prune.dims: layers would go that the objective looks at: shrink other kinds",
+        "students.small.shrink.prune.dims: layers would go that the objective looks at: shrink other dims",
     ),
     "steps by norm without one": (
         {
@@ -182,7 +182,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         {"students.cut.operators": [{"op": "renew", "layers": [0, 2]}]},
         "students.cut.operators.0.layers: (0, 2) of at most 2 layers",
     ),
-    "nothing handed over": (
+    "nothing transferred": (
         {"students.cut.operators": [{"op": "renew", "layers": 2, "stem": True, "head": True}]},
         "students.cut.operators.0: nothing of the source would be left: use init: random",
     ),

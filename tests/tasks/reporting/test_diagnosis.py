@@ -1,4 +1,4 @@
-"""How distilling went, in one sentence a model and in curves."""
+"""How distillation went, in one sentence a model and in curves."""
 
 import math
 import re
@@ -40,7 +40,7 @@ def make_model(name: str, **columns: list[float]) -> Model:
             "The student's spikes come when the teacher's do; 90.0\u202f% of the student's and the teacher's spikes "
             "are common; the gradients of teacher and labels stand 0.50 to 1.",
         ),
-        (SPIKES, "Student and teacher have no spike in common: the student may still be silent."),
+        (SPIKES, "Student and teacher have no spike in common: the student may still emit blanks only."),
         ({"spike_f1": 0.5}, "50.0\u202f% of the student's and the teacher's answers in training agree."),
         (
             {"label_gradient": 0.1, "distill_gradient": 2.3},
@@ -61,7 +61,7 @@ def test_sentences(figures: dict[str, float], expected: str) -> None:
 
 
 FLAT = "the teacher is nearly flat, at 95.0\u202f% of the greatest entropy: it has little to teach"
-BLANKS = "92.0\u202f% of the divergence lies where the teacher is silent: blank_selected leaves it out"
+BLANKS = "92.0\u202f% of the divergence lies in the teacher's blank frames: blank_selected leaves it out"
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_only_the_taught_are_told_of_by_their_last_known_figures() -> None:
         "Agreement of spikes with the teacher's",
         "Delay behind the teacher",
         "Entropy of the teacher",
-        "Divergence where the teacher is silent",
+        "Divergence in the teacher's blank frames",
         "Teacher's gradient by the labels'",
     ]
     for _, svg in found.charts:

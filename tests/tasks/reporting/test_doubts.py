@@ -33,7 +33,9 @@ def test_a_teacher_is_held_against_the_best_baseline(errors: int) -> None:
     teacher, baseline = make_model("teacher", "teacher", [errors] * 24), make_model("small", "baseline", [5] * 24)
     (doubt,) = teacher_doubts([teacher, worse, baseline, STUDENT])
     assert doubt.mark == "no better than small"
-    assert doubt.sentence.startswith(f"The teacher errs no less than small, which had no teacher: {10 * errors}.0")
+    assert doubt.sentence.startswith(
+        f"The teacher has no lower error rate than small, which had no teacher: {10 * errors}.0"
+    )
     assert "against 50.0" in doubt.sentence
     assert marks(make_model("teacher", "teacher", [4] * 24), worse, baseline) == []
 

@@ -45,7 +45,7 @@ def test_errors_are_counted_as_those_of_our_own_models(tmp_path: Path, name: str
     assert by_id.loc["u1", "errors"] == word_edits(by_id.loc["u1", "reference"], "a b c d e f g h i").errors == 1
     assert by_id.loc["u2", "errors"] == 10
     assert other.row["test_error"] == 11 / (10 * len(TEST))
-    assert (other.row["role"], other.row["error_kind"]) == ("other", "wer")
+    assert (other.row["role"], other.row["error_kind"]) == ("external", "wer")
 
 
 def test_it_has_a_verdict_and_a_row(tmp_path: Path) -> None:

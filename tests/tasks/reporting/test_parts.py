@@ -24,8 +24,7 @@ def test_the_verdict_in_numbers() -> None:
     verdict = judge([TEACHER, BASELINE, STUDENT])
     assert verdict.best == "taught"
     assert verdict.headline == (
-        "taught makes 15.0\u202f% word errors where the teacher makes 5.0\u202f%, "
-        "with 1/19 of its bytes and 1/5 of its time."
+        "taught has a WER of 15.0\u202f% where the teacher has 5.0\u202f%, with 1/19 of its bytes and 1/5 of its time."
     )
     chosen, against_teacher, against_baseline = verdict.details
     assert "validation error, 15.0\u202f%" in chosen
@@ -46,7 +45,7 @@ def test_too_little_data_is_called_so_with_what_is_needed() -> None:
     twin = make_model("twin", "baseline", (rng.permutation([1, 2, 1, 2] * 6)).tolist())
     said = judge([TEACHER, twin, STUDENT]).details[2]
     assert said.startswith(
-        "There is too little data to tell whether it errs more than twin, which had no teacher, by more"
+        "There is too little data to tell whether its error rate is above that of twin, which had no teacher, by more"
     )
     assert re.search(r"; (about \d+ more speakers? needed|no number of speakers would settle it)\.$", said)
 

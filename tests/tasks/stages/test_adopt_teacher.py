@@ -1,4 +1,4 @@
-"""Stage `adopt_teacher`: outside recognisers fill a table, students learn from what a filter leaves of it."""
+"""Stage `adopt_teacher`: external recognisers fill a table, students learn from what a filter leaves of it."""
 
 import json
 import sys

@@ -113,12 +113,13 @@ def test_the_page_tells_what_it_should(done: tuple[Params, Paths]) -> None:
     params, paths = done
     text = Page((paths.reports / "report.html").read_text(encoding="utf-8")).text
     table = pd.read_csv(paths.reports / "results.csv").set_index("model")
-    assert f"distilled makes {100 * table.loc['distilled', 'test_error']:.1f} %" in text
+    what = "WER" if params.problem.kind == "transcription" else "keyword error rate"
+    assert f"distilled has a {what} of {100 * table.loc['distilled', 'test_error']:.1f} %" in text
     for name in table.index:
         assert f"{100 * table.loc[name, 'test_error']:.1f} %" in text
     for words in (
         "Error against size", "Error against latency", "Learning curves",
-        "Verdicts", "Against the teacher", "Where they err", "By length", "Words most often lost", "By noise",
+        "Verdicts", "Against the teacher", "Where the errors are", "By length", "Words most often lost", "By noise",
         "sliced 2 layers to 1 by l2", "too long", "torch 2.", "corpus.seed" if "seed" in str(params.corpus) else "seed",
     ):  # fmt: skip
         assert words in text

@@ -37,7 +37,7 @@ def test_every_committed_search_is_valid(file: Path, monkeypatch: pytest.MonkeyP
         ({"space": {"x": {"choices": [[1]]}}}, "space.x: the choice [1] needs a name"),
         ({"space": {"x": {"choices": [1], "when": {"y": [1]}}}}, "space.x.when: y is no choice that stands above"),
         ({"student": "nobody"}, "student: params has no student 'nobody'"),
-        ({"minimise": "measure"}, "minimise: measure alone ends at a student that hears nothing"),
+        ({"minimise": "measure"}, "minimise: measure alone ends at a student that recognises nothing"),
         ({"goal": {"relative": 0.1, "points": 1}}, "goal: give either relative or points"),
         ({"overrides": {"students.candidate.operators.7.op": 1}}, "there is no item 7 in a list of 1"),
         ({"space": {f"{HERE}objektive.beta": {"choices": [1]}}}, "students.candidate.objektive: unknown key"),

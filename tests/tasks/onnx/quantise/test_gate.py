@@ -43,7 +43,7 @@ def test_the_margin_decides(kind: str, value: float, released: bool) -> None:
     assert found.valid_error == pytest.approx(0.175)
     assert found.rise.estimate == pytest.approx(0.025)
     assert found.rise.low < 0.025 < found.rise.high
-    assert found.reason.startswith(f"errs +2.50 points, {'within' if released else 'beyond'} the ")
+    assert found.reason.startswith(f"error rate +2.50 points, {'within' if released else 'beyond'} the ")
 
 
 def test_what_errs_less_passes() -> None:

@@ -92,7 +92,7 @@ def test_what_errs_more_is_put_aside(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "model.int8_dynamic.onnx", "model.int8_static.onnx",
     ]  # fmt: skip
     assert released["forms"]["int8_static"]["file"] == "refused/model.int8_static.onnx"
-    assert released["forms"]["int8_static"]["reason"] == "errs +50.00 points, beyond the 0.00 allowed"
+    assert released["forms"]["int8_static"]["reason"] == "error rate +50.00 points, beyond the 0.00 allowed"
     assert released["tried"] == []
 
 

@@ -1,0 +1,69 @@
+"""README.md and docs/guide.md: their settings are valid, their links lead somewhere, their commands exist."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+from flows.cli import app
+from tasks.params.pipeline import load_params
+
+REPO = Path(__file__).parents[2]
+PAGES = ("README.md", "docs/guide.md")
+NOT_OF_THE_DEFAULT_CORPUS = ("phrases", "utterances", "speakers", "seed")
+
+
+def text_of(page: str) -> str:
+    return (REPO / page).read_text(encoding="utf-8")
+
+
+def blocks(page: str) -> list[str]:
+    return re.findall(r"```yaml\n(.*?)```", text_of(page), re.S)
+
+
+def merged(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Settings with those changes, key by key, as a user would write them into the file."""
+    both = dict(settings)
+    for key, value in changes.items():
+        nested = isinstance(value, dict) and isinstance(both.get(key), dict)
+        both[key] = merged(both[key], value) if nested else value
+    return both
+
+
+@pytest.mark.parametrize("block", [block for page in PAGES for block in blocks(page)])
+def test_settings_are_valid_in_the_default_file(tmp_path, block):
+    settings, changes = yaml.safe_load(text_of("params.yaml")), yaml.safe_load(block)
+    if changes.get("corpus", {}).get("kind") == "manifest":
+        settings["corpus"] = {key: v for key, v in settings["corpus"].items() if key not in NOT_OF_THE_DEFAULT_CORPUS}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(merged(settings, changes), sort_keys=False))
+    load_params(tmp_path / "params.yaml")
+
+
+def anchors(page: Path) -> set[str]:
+    """As GitHub makes them of headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)]+)\)", text_of(page)):
+        file, _, anchor = link.partition("#")
+        target = (REPO / page).parent / file if file else REPO / page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_exist(page):
+    code = " ".join(re.findall(r"`[^`\n]+`|^    .*$", text_of(page), re.M))
+    named = set(re.findall(r"(?<!/)\bkd ([a-z][a-z-]*)", code))
+    assert named
+    assert named <= set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+
+
+def test_the_readme_is_short():
+    assert len(text_of("README.md").splitlines()) <= 150
