@@ -57,9 +57,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="rounds over all files; the fastest counts")
     parser.add_argument("--fsdd", type=Path, default=FSDD, help="folder of the recordings")
     parser.add_argument("--whisper", type=Path, default=WHISPER, help="folder of the CTranslate2 model")
+    parser.add_argument("--python", type=Path, help="of an environment that has faster-whisper; made where not given")
     parser.add_argument("--json", type=Path, help="write the figures there too")
     options = parser.parse_args()
-    python = whisper_python()
+    python = options.python or whisper_python()
     with tempfile.TemporaryDirectory() as folder:
         strings = write_strings(options.fsdd, Path(folder), options.speaker, options.strings, options.seed)
         listing = Path(folder) / "files.json"

@@ -47,7 +47,7 @@ def errors(data: PreparedData, model: Path, settings: EvaluationParams) -> dict[
     with tempfile.TemporaryDirectory() as folder:
         ear = OnnxDecoder(data, write_float32(load_checkpoint(model), Path(folder)))
         recogniser, test = ear.open(Path(folder) / "model.onnx"), data.split("test")
-        edits = [ear.edits(utterance, ear.heard(recogniser, utterance)) for utterance in test]
+        edits = [ear.edits(utterance, ear.transcribe(recogniser, utterance)) for utterance in test]
         recorded = sum(found.errors for found in edits) / sum(found.reference_units for found in edits)
         under = condition_errors(condition_table(ear, settings, NullReporter()))
     return {"as recorded": recorded, **{name.removeprefix("test_error/"): value for name, value in under.items()}}

@@ -86,6 +86,8 @@ def prepare(folder: Path, seconds: float) -> PreparedData:
         "num_samples": sizes,
         "audio_hash": "",
         "snr_db": None,
+        "source": "",
+        "part": "",
     }
     pd.DataFrame(rows).to_parquet(folder / "utterances.parquet")
     description = {"sample_rate_hz": rate, "vocabulary": Vocabulary.characters(ALPHABET).to_dict()}

@@ -8,6 +8,7 @@ process of its own, whose peak is VmHWM of /proc/self/status (`ru_maxrss` still 
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+REPO = Path(__file__).parents[1]
 RATE_HZ, CHANNELS = 44_100, 2
 PERIOD_S = 10
 CODE = """
@@ -65,7 +67,8 @@ def hear(export: Path, file: Path) -> dict[str, float]:
     """seconds, peak_mb (10^6 bytes) and characters of the transcript. Raises CalledProcessError."""
     begun = time.perf_counter()
     command = [sys.executable, "-c", CODE, "transcribe", str(export), str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    environment = {**os.environ, "PYTHONPATH": str(REPO)}  # so that it runs from a checkout, by its path alone
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     seconds = time.perf_counter() - begun
     peak_mb = int(done.stderr.split()[-1]) * 1024 / 1e6
     return {"seconds": round(seconds, 1), "peak_mb": round(peak_mb, 1), "characters": len(done.stdout)}

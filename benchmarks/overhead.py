@@ -11,6 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it runs from a checkout, by its path alone
+
 from tasks.runner.stage_durations import read_timings
 
 

@@ -12,14 +12,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it runs from a checkout, by its path alone
+
 import onnxruntime
 import pandas as pd
 
-from tasks.checkpoint import load_checkpoint
+from kd.runtime.bundle import Bundle
+from kd.runtime.recogniser import Recogniser
+from kd.runtime.session import open_session
 from tasks.data.prepared import PreparedData, spread_over_lengths
 from tasks.onnx.forms_table import REFERENCE, closeness, decoded, error, make_table
 from tasks.onnx.onnx_decoder import OnnxDecoder
-from tasks.onnx.onnx_session import open_session
 from tasks.onnx.quantise.convert import Quantiser
 from tasks.params.pipeline import Params, load_params
 from tasks.runner.paths import Paths
@@ -38,17 +41,18 @@ def exact_session(path: Path) -> onnxruntime.InferenceSession:
 def heard(params: Params, paths: Paths, name: str, folder: Path) -> pd.DataFrame:
     """Rows of tasks.onnx.forms_table; a form is named FORM BITS KERNELS."""
     data = PreparedData.load(paths.prepared)
-    ear = OnnxDecoder.of(data, load_checkpoint(paths.model(name)), params.export.frontend_included)
+    ear = OnnxDecoder(data, Bundle.load(paths.export(name)))
     source, valid = paths.export(name) / "model.onnx", data.split("valid")
     feeds = [ear.feed(u) for u in spread_over_lengths(valid, params.export.calibration_utterances)]
-    sessions = {REFERENCE: open_session(source)}
+    recognisers = {REFERENCE: ear.open(source)}
     for bits in BITS:
         with Quantiser(source, feeds, reduce_range=bits == BITS[0]) as quantiser:
             for form in FORMS:
                 quantiser.write(form, folder / f"{form} {bits}.onnx", quantiser.layers(form))
                 for kernels, opened in zip(KERNELS, (open_session, exact_session), strict=True):
-                    sessions[f"{form} {bits} {kernels}"] = opened(folder / f"{form} {bits}.onnx")
-    return make_table(decoded(ear, sessions, (*valid, *data.split("test"))))
+                    session = opened(folder / f"{form} {bits}.onnx")
+                    recognisers[f"{form} {bits} {kernels}"] = Recogniser(ear.bundle, session)
+    return make_table(decoded(ear, recognisers, (*valid, *data.split("test"))))
 
 
 def rows(name: str, table: pd.DataFrame) -> Iterator[str]:

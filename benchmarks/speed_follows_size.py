@@ -15,7 +15,7 @@ import statistics
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -40,12 +40,13 @@ from kd.models.macs import count_macs
 from kd.propagation import Propagated, propagate
 from kd.propagation.third_party import prune
 from kd.runtime.audio import read
+from kd.runtime.session import open_session
 from kd.text.vocabulary import Vocabulary
 from tasks.checkpoint import Checkpoint
 from tasks.onnx.latency import time_interleaved
 from tasks.onnx.onnx_files import write_onnx
 from tasks.onnx.onnx_module import Exported
-from tasks.onnx.onnx_session import Deployed, open_session
+from tasks.onnx.onnx_session import Deployed
 from tasks.runner.reporter import NullReporter
 
 SPEECH = Path(__file__).parents[2] / "shared" / "data" / "speechocean762" / "audio"
@@ -86,6 +87,7 @@ class Case:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--families", nargs="+", choices=list(FAMILIES), default=list(FAMILIES))
+    parser.add_argument("--removed", nargs="+", type=float, default=REMOVED, help="shares that are cut off")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--utterances", type=int, default=6)
     parser.add_argument("--audio", type=Path, default=SPEECH, help="folder of recordings")
@@ -104,7 +106,7 @@ def main() -> None:
             f"front end: {frontend_ms(Path(folder), utterances, options.rounds):.1f} ms, apart from all below"
         )
         for family in options.families:
-            files = {key: write(Path(folder), key, model) for key, model in networks(family)}
+            files = {key: write(Path(folder), key, model) for key, model in networks(family, options.removed)}
             cases = measured(family, files, features, options.rounds)
             console.print(shown(family, cases))
             for case in sorted(cases, key=lambda case: case.ratio)[: options.profile]:
@@ -130,7 +132,7 @@ def heard(samples_N: Features) -> Features:
     return np.asarray(features_BTF[0])
 
 
-def networks(family: str) -> Iterator[tuple[tuple[str, float], nn.Module]]:
+def networks(family: str, shares: Sequence[float]) -> Iterator[tuple[tuple[str, float], nn.Module]]:
     """The whole network, and each operator's at each amount, by (operator, share removed)."""
     settings = ModelSettings.model_validate({
         "problem": "transcription", "num_features": FRONTEND.num_mels, "num_outputs": len(VOCABULARY),
@@ -139,7 +141,7 @@ def networks(family: str) -> Iterator[tuple[tuple[str, float], nn.Module]]:
     torch.manual_seed(1)
     whole = build(settings).eval()
     yield ("whole", 0.0), whole
-    for removed in REMOVED:
+    for removed in shares:
         for name, operator in operators(family, removed).items():
             (made,) = TypeAdapter(list[Operator]).validate_python([operator])
             yield (name, removed), propagate(Propagated(whole), [made]).model

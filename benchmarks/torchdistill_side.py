@@ -197,7 +197,7 @@ def configuration(way: str, settings: dict[str, Any], folder: Path) -> dict[str,
         "student": plain,
         "teacher": {**plain, "requires_grad": False},
         "optimizer": {
-            "key": "AdamW", "kwargs": {"lr": adam["rate"], "weight_decay": adam["weight_decay"]},
+            "key": "AdamW", "kwargs": {"lr": adam["lr"], "weight_decay": adam["weight_decay"]},
             "max_grad_norm": settings["max_grad_norm"],
         },
         "criterion": {"key": "WeightedSumLoss", "kwargs": {"sub_terms": {"all": term}}},

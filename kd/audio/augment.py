@@ -15,8 +15,9 @@ import torch
 from torch import Generator, Tensor
 from torchaudio.functional import resample
 
-from kd.audio.conditions import Samples, reverberate, telephone
+from kd.audio.conditions import reverberate, telephone
 from kd.audio.frontend import FLOOR
+from kd.audio.noise import Samples
 from kd.config.conditions import Reverberation
 from kd.config.frontend import AugmentSettings
 

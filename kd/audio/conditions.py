@@ -10,15 +10,15 @@ import numpy as np
 import scipy  # its parts are imported where they are first used
 from numpy.typing import NDArray
 
+from kd.audio.noise import Samples, coloured_noise, rms
+from kd.audio.rooms import add_echoes, draw_echoes
 from kd.config.conditions import Clipping, Condition, Level, Noise, Rate, Reverberation
 
-Samples = NDArray[np.float64]
-
+SLOPES = {"white": 0.0, "pink": 1.0}
 FULL_SCALE = 32_768
 TELEPHONE_RATE_HZ = 8_000
 TELEPHONE_BAND_HZ = (300.0, 3_400.0)
 MU = 255
-EARLIEST_ECHO_S = 0.003
 
 
 def degrade(
@@ -43,25 +43,17 @@ def degrade(
 
 def add_noise(samples_N: Samples, noise: Noise, rng: np.random.Generator) -> Samples:
     """Noise at this SNR in dB; powers are means over the utterance, pauses included. Silence stays silent."""
-    spectrum = np.fft.rfft(rng.standard_normal(len(samples_N)))
-    if noise.colour == "pink":
-        spectrum[1:] /= np.sqrt(np.arange(1, len(spectrum)))
-    spectrum[0] = 0
-    drawn_N = np.fft.irfft(spectrum, len(samples_N))
+    drawn_N = coloured_noise(len(samples_N), SLOPES[noise.colour], rng)
     wanted = rms(samples_N) * 10 ** (-noise.snr_db / 20)
     return samples_N + drawn_N * (wanted / max(rms(drawn_N), np.finfo(float).tiny))
 
 
 def reverberate(samples_N: Samples, sample_rate_hz: int, room: Reverberation, rng: np.random.Generator) -> Samples:
-    """The sound and its echoes: noise that falls by 60 dB in rt60_s (Polack 1988), at the same level as before."""
-    times_s = np.arange(max(int(room.rt60_s * sample_rate_hz), 1)) / sample_rate_hz
-    echoes_K = rng.standard_normal(len(times_s)) * 10 ** (-3 * times_s / room.rt60_s)
-    echoes_K[times_s < EARLIEST_ECHO_S] = 0
-    energy = float(np.square(echoes_K).sum())
-    if energy == 0:
+    """The sound and its echoes, at the same level as before."""
+    echoes_K = draw_echoes(sample_rate_hz, room.rt60_s, rng)
+    if not echoes_K.any():
         return samples_N
-    echoes_K *= np.sqrt(10 ** (-room.direct_to_echo_db / 10) / energy)
-    wet_N = samples_N + scipy.signal.fftconvolve(samples_N, echoes_K)[: len(samples_N)]
+    wet_N = add_echoes(samples_N, echoes_K, room.direct_to_echo_db)
     return np.asarray(wet_N * (rms(samples_N) / max(rms(wet_N), np.finfo(float).tiny)))
 
 
@@ -94,8 +86,3 @@ def _to_full_scale(samples_N: Samples) -> float:
     """The gain that brings the peak to full scale; 1 of silence."""
     peak = float(np.abs(samples_N).max(initial=0.0))
     return (FULL_SCALE - 1) / FULL_SCALE / peak if peak else 1.0
-
-
-def rms(samples_N: Samples) -> float:
-    """Root mean square; 0 of nothing."""
-    return float(np.sqrt(np.mean(np.square(samples_N)))) if len(samples_N) else 0.0

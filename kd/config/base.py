@@ -1,9 +1,10 @@
 """The base of every settings class."""
 
+from collections.abc import Collection
 from functools import cache
 from typing import Any, get_args
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer, model_validator
 from pydantic_core import PydanticCustomError
 
 
@@ -14,6 +15,19 @@ class Strict(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @property
+    def _unused(self) -> Collection[str]:
+        """Keys that say nothing here: a dump leaves them out, and so does all that is hashed of it."""
+        return ()
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_unused(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        unused = self._unused
+        return {key: value for key, value in whole(self).items() if key not in unused}
+
+    def _without_value(self, *keys: str) -> list[str]:
+        return [key for key in keys if getattr(self, key) is None]
 
     @model_validator(mode="before")
     @classmethod

@@ -29,7 +29,7 @@ class Length:
 def steps_for(hours: float) -> int:
     """Steps for so many hours of training speech, where neither steps nor epochs are given.
 
-    They grow with the root of the hours: little speech must be heard often, much of it need not be. In between
+    They grow with the root of the hours: a little speech needs many epochs, much of it few. In between
     4,000 √hours, to whole hundreds.
 
     | hours | steps  |

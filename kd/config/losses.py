@@ -1,9 +1,10 @@
 """Settings of the objective: min E[ labels * L(f_s(x), y) + beta * sum_i w_i * L_i(f_s(x), f_t(x)) ] + itself."""
 
 from collections import Counter
+from collections.abc import Collection
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, SerializerFunctionWrapHandler, Tag, model_serializer, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from kd.config.base import Strict
 from kd.config.schedules import Ramp, Temperature, Weight, at, fixed, largest
@@ -184,15 +185,10 @@ class ObjectiveSettings(Strict):
             raise ValueError("intermediate_ctc learns from labels, but labels is 0: set labels, or remove it")
         return self
 
-    @model_serializer(mode="wrap")
-    def _without_what_is_unused(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        data: dict[str, Any] = whole(self)
-        used = {
-            "distill": self.uses_teacher,
-            "align": self.uses_teacher,
-            "self_distillation": bool(self.self_distillation),
-        }
-        return {key: value for key, value in data.items() if used.get(key, True)}
+    @property
+    def _unused(self) -> Collection[str]:
+        unused = [] if self.uses_teacher else ["distill", "align"]
+        return unused if self.self_distillation else [*unused, "self_distillation"]
 
     @property
     def matches(self) -> tuple[OneMatch, ...]:

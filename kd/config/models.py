@@ -33,7 +33,7 @@ class _Layered(Strict):
     width: Size = Field(description="features of the residual stream")
     layers: Annotated[int, Field(ge=1, le=MOST_LAYERS, description="blocks, one behind another")]
     subsampling: Literal[1, 2, 4] = Field(4, description="feature frames for each output frame: strides of the stem")
-    causal: bool = Field(False, description="true: no frame hears what comes later, so that the model can stream")
+    causal: bool = Field(False, description="true: no frame depends on later ones, so that the model can stream")
     dropout: Dropout = 0.1
 
     @property
@@ -97,7 +97,7 @@ class RNNSettings(_Layered):
     def _causal_one_way(self) -> Self:
         if self.causal and self.bidirectional:
             raise ValueError(
-                "causal: true hears nothing that comes later, bidirectional: true all of it: set bidirectional: false"
+                "causal: true depends on nothing later, bidirectional: true on all of it: set bidirectional: false"
             )
         return self
 

@@ -7,9 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     BeforeValidator,
     Field,
-    SerializerFunctionWrapHandler,
     WithJsonSchema,
-    model_serializer,
     model_validator,
 )
 
@@ -112,17 +110,13 @@ class Slice(Strict):
         return self
 
     @property
-    def _unused(self) -> list[str]:
+    def _unused(self) -> Collection[str]:
         return [key for key, choose in USED_BY.items() if choose != self.choose]
 
     @model_validator(mode="after")
     def _layers_compare(self) -> Self:
         _require_comparable(self.importance, self.keep)
         return self
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_unused(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {key: value for key, value in whole(self).items() if key not in self._unused}
 
     def count(self, kind: Kind, size: int) -> int:
         """Units kept of `size`: the count asked for, even where that is more, or the share rounded, at least one."""
@@ -162,9 +156,9 @@ class PruneWeights(Strict):
             )
         return self
 
-    @model_serializer(mode="wrap")
-    def _without_what_is_unused(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {key: value for key, value in whole(self).items() if key != "pattern" or value is not None}
+    @property
+    def _unused(self) -> Collection[str]:
+        return self._without_value("pattern")
 
 
 class Budget(Strict):
@@ -184,9 +178,9 @@ class Budget(Strict):
             raise ValueError(f"give exactly one of {', '.join(type(self).model_fields)}; found {found}")
         return self
 
-    @model_serializer(mode="wrap")
-    def _alone(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {key: value for key, value in whole(self).items() if value is not None}
+    @property
+    def _unused(self) -> Collection[str]:
+        return self._without_value(*type(self).model_fields)
 
     @property
     def _given(self) -> dict[str, float]:
@@ -246,17 +240,16 @@ class PruneUnits(Strict):
         _require_comparable(self.importance, self.dims)
         return self
 
-    @model_serializer(mode="wrap")
-    def _without_what_is_unused(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        unused = {"budget": None, "cross_dim": "equal"}
-        return {key: value for key, value in whole(self).items() if key not in unused or value != unused[key]}
+    @property
+    def _unused(self) -> Collection[str]:
+        return [*self._without_value("budget"), *(["cross_dim"] if self.cross_dim == "equal" else [])]
 
 
 LayerNumbers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
 
 
 class Renew(Strict):
-    """Parts get fresh random weights, the rest stays the source's: a model that is partly handed over."""
+    """Parts get fresh random weights, the rest stays the source's: knowledge that is propagated in part."""
 
     op: Literal["renew"]
     layers: Literal["last"] | Annotated[int, Field(ge=1)] | LayerNumbers | None = Field(

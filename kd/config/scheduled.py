@@ -1,8 +1,9 @@
 """Settings of shrinking: a student is made sparse while it is trained, made smaller, and trained on."""
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Collection
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
 
 from kd.config.base import Strict
 from kd.config.propagation import Budget, Kind, PruneUnits, PruneWeights
@@ -52,10 +53,9 @@ class GroupLasso(_LearnsUnits):
             raise ValueError("of is for sparsity: a budget names its measure itself. Remove of")
         return self
 
-    @model_serializer(mode="wrap")
-    def _without_what_is_unused(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        unused = "budget" if self.budget is None else "of"
-        return {key: value for key, value in whole(self).items() if key != unused}
+    @property
+    def _unused(self) -> Collection[str]:
+        return ["budget" if self.budget is None else "of"]
 
 
 class L1(_Shrinking):

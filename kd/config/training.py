@@ -1,8 +1,9 @@
 """Settings of one training run."""
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Collection
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
 
 from kd.config.base import Strict
 from kd.config.length import Length, steps_for
@@ -88,7 +89,7 @@ Schedule = Annotated[Constant | Cosine | Step, Field(discriminator="name")]
 class TrainingSettings(Strict):
     """Its length is given in epochs or in steps; where in neither, `kd.config.length.steps_for` chooses the steps."""
 
-    epochs: int | None = Field(None, ge=1, description="how often all training audio is heard; or give steps")
+    epochs: int | None = Field(None, ge=1, description="passes over the training part; or give steps")
     steps: int | None = Field(None, ge=1, description="of the optimiser, in all; or give epochs")
     batch_seconds: float = Field(gt=0, description="audio per batch, before padding")
     optimiser: Optimiser = Field(AdamW(name="adamw", lr=2e-3), description="with its learning rate")
@@ -104,10 +105,9 @@ class TrainingSettings(Strict):
     precision: Literal["no", "fp16", "bf16"] = Field("no", description="mixed precision")
     qat: Literal["no", "int8"] = Field("no", description="int8: layers round as in the exported 8-bit forms")
 
-    @model_serializer(mode="wrap")
-    def _without_what_is_unused(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        unused = {key for key in ("epochs", "steps", "averaging") if getattr(self, key) is None}
-        return {key: value for key, value in whole(self).items() if key not in unused}
+    @property
+    def _unused(self) -> Collection[str]:
+        return self._without_value("epochs", "steps", "averaging")
 
     def lasting(self, hours: float) -> Self:
         """With steps for so many hours of training speech, where no length was given."""

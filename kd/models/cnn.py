@@ -5,6 +5,9 @@ and ConvNeXt's inverted bottleneck; unlike both, statistics and convolutions see
 Convolutions are centred or causal.
 """
 
+from collections.abc import Iterable
+from typing import cast
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -12,6 +15,7 @@ from kd.config.models import CNNSettings
 from kd.models.convolution import TimeConv1d
 from kd.models.dimensions import Dimension, reads, writes
 from kd.models.dropout import Dropout, added
+from kd.models.encoder import Encoder
 from kd.models.memory import Memory, Shapes
 from kd.models.normalisation import BATCH_NORM_TENSORS, FrameBatchNorm
 from kd.models.parts import Stem, all_frames, frame_mask
@@ -45,7 +49,7 @@ class Block(nn.Module):
         return x_BTD + self.contract(F.relu(self.expand(y_BTD)))  # type: ignore[no-any-return]
 
 
-class CNNEncoder(nn.Module):
+class CNNEncoder(Encoder):
     """features_BTF, lengths_B -> x_BTD, lengths_B."""
 
     output = "width"
@@ -69,8 +73,8 @@ class CNNEncoder(nn.Module):
 
     def step(self, features_BTF: Tensor, position_B: Tensor, memory: Memory) -> Tensor:
         x_BTD = self.stem.step(features_BTF, position_B, memory)
-        for i, layer in enumerate(self.layers):
-            x_BTD = layer.step(x_BTD, memory, f"layers.{i}")  # type: ignore[operator]
+        for i, layer in enumerate(cast(Iterable[Block], self.layers)):
+            x_BTD = layer.step(x_BTD, memory, f"layers.{i}")
         return x_BTD
 
     def memory(self) -> Shapes:

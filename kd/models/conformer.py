@@ -6,6 +6,9 @@ attends by chunks: a frame sees its own chunk, whole, and a fixed number of chun
 Legend: B utterances, T frames, D stream width, H heads, K features of a head, C convolution channels.
 """
 
+from collections.abc import Iterable
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,6 +17,7 @@ from kd.config.models import ConformerSettings
 from kd.models.convolution import TimeConv1d
 from kd.models.dimensions import Dimension, reads, writes
 from kd.models.dropout import Dropout
+from kd.models.encoder import Encoder
 from kd.models.memory import Memory, Shapes
 from kd.models.normalisation import BATCH_NORM_TENSORS, FrameBatchNorm
 from kd.models.parts import Stem, all_frames, frame_mask
@@ -155,7 +159,7 @@ class Layer(nn.Module):
         return self.norm(x_BTD)  # type: ignore[no-any-return]
 
 
-class ConformerEncoder(nn.Module):
+class ConformerEncoder(Encoder):
     """features_BTF, lengths_B -> x_BTD, lengths_B."""
 
     output = "width"
@@ -177,8 +181,8 @@ class ConformerEncoder(nn.Module):
 
     def step(self, features_BTF: Tensor, position_B: Tensor, memory: Memory) -> Tensor:
         x_BTD = self.stem.step(features_BTF, position_B, memory)
-        for i, layer in enumerate(self.layers):
-            x_BTD = layer.step(x_BTD, position_B, self._past, memory, f"layers.{i}")  # type: ignore[operator]
+        for i, layer in enumerate(cast(Iterable[Layer], self.layers)):
+            x_BTD = layer.step(x_BTD, position_B, self._past, memory, f"layers.{i}")
         return x_BTD
 
     def memory(self) -> Shapes:

@@ -10,10 +10,11 @@ from torch.nn import functional as F
 
 from kd.config.models import PatchCNNSettings
 from kd.models.dimensions import Dimension, reads, writes
+from kd.models.encoder import Encoder
 from kd.models.parts import frame_mask
 
 
-class PatchCNNEncoder(nn.Module):
+class PatchCNNEncoder(Encoder):
     """features_BTF, lengths_B -> x_B1D, lengths of one."""
 
     output = "hidden"

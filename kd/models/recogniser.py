@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from kd.config.models import ModelSettings
 from kd.models import level
 from kd.models.dimensions import Dimension, reads
+from kd.models.encoder import Encoder
 from kd.models.parts import frame_mask
 
 
@@ -25,13 +26,13 @@ class Recogniser(nn.Module):
     mean_F: Tensor
     scale_F: Tensor
 
-    def __init__(self, settings: ModelSettings, make_encoder: Callable[..., nn.Module]) -> None:
+    def __init__(self, settings: ModelSettings, make_encoder: Callable[..., Encoder]) -> None:
         super().__init__()
         self.settings = settings
         self.register_buffer("mean_F", torch.zeros(settings.num_features))
         self.register_buffer("scale_F", torch.ones(settings.num_features))
         self.encoder = make_encoder(settings.encoder, settings.num_features)
-        self.head = nn.Linear(self.encoder.num_outputs, settings.num_outputs)  # type: ignore[arg-type]
+        self.head = nn.Linear(self.encoder.num_outputs, settings.num_outputs)
 
     def set_statistics(self, mean_F: Tensor, deviation_F: Tensor) -> None:
         """Fix the scaling of the features: (x - mean) / deviation."""
@@ -60,7 +61,7 @@ class Recogniser(nn.Module):
 
     def reach(self) -> tuple[int, int] | None:
         """Feature frames that an output frame depends on before and after its own, at most; None: on all."""
-        reached: tuple[int, int] | None = self.encoder.reach()  # type: ignore[operator]
+        reached = self.encoder.reach()
         if reached is None:
             return None
         before, after = self.settings.level_sides
@@ -70,12 +71,12 @@ class Recogniser(nn.Module):
         """Frames of the logits for that many feature frames."""
         if self.settings.problem == "keyword":
             return torch.ones_like(lengths_B)
-        return self.encoder.output_lengths(lengths_B)  # type: ignore[operator, no-any-return]
+        return self.encoder.output_lengths(lengths_B)
 
     def dimensions(self) -> tuple[Dimension, ...]:
         """All coupled dimensions, whose tensors are named as in `state_dict()`."""
         found = []
-        for dimension in self.encoder.dimensions():  # type: ignore[operator]
+        for dimension in self.encoder.dimensions():
             dimension = dimension.prefixed("encoder.")
             if dimension.name == self.encoder.output:
                 dimension = replace(dimension, axes=(*dimension.axes, reads("head.weight")))

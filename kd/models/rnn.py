@@ -5,12 +5,16 @@ reversed within its own length, so padding stays behind the last frame and canno
 no packing is needed and the network exports to ONNX as it is.
 """
 
+from collections.abc import Iterable
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
 from kd.config.models import RNNSettings
 from kd.models.dimensions import Dimension, reads, writes
 from kd.models.dropout import Dropout
+from kd.models.encoder import Encoder
 from kd.models.memory import Memory, Shapes
 from kd.models.parts import Stem, frame_mask
 
@@ -58,7 +62,7 @@ class Layer(nn.Module):
         return x_BTD + self.project(y_BTH)  # type: ignore[no-any-return]
 
 
-class RNNEncoder(nn.Module):
+class RNNEncoder(Encoder):
     """features_BTF, lengths_B -> x_BTD, lengths_B."""
 
     output = "width"
@@ -80,8 +84,8 @@ class RNNEncoder(nn.Module):
 
     def step(self, features_BTF: Tensor, position_B: Tensor, memory: Memory) -> Tensor:
         x_BTD = self.stem.step(features_BTF, position_B, memory)
-        for i, layer in enumerate(self.layers):
-            x_BTD = layer.step(x_BTD, memory, f"layers.{i}")  # type: ignore[operator]
+        for i, layer in enumerate(cast(Iterable[Layer], self.layers)):
+            x_BTD = layer.step(x_BTD, memory, f"layers.{i}")
         return self.norm(x_BTD)  # type: ignore[no-any-return]
 
     def memory(self) -> Shapes:

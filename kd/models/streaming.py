@@ -29,7 +29,7 @@ class Streaming(nn.Module):
         encoder = model.settings.encoder
         assert encoder.family != "patch_cnn"
         self.subsampling, self.block_frames = encoder.subsampling, encoder.block_frames
-        self.shapes = dict(model.encoder.memory())  # type: ignore[operator]
+        self.shapes = dict(model.encoder.memory())
         if (frames := model.settings.level_frames) > 1:
             self.shapes["level"] = 2, frames - 1
 
@@ -44,7 +44,7 @@ class Streaming(nn.Module):
         steps_T = torch.arange(num_frames, device=position_B.device)
         index_BT = position_B[:, None] * self.subsampling - (self.subsampling - 1) + steps_T
         scaled_BTF = self._scaled(features_BTF, index_BT >= 0, memory)
-        x_BTD = self.model.encoder.step(scaled_BTF, position_B, memory)  # type: ignore[operator]
+        x_BTD = self.model.encoder.step(scaled_BTF, position_B, memory)
         log_probs_BTV = self.model.head(x_BTD).log_softmax(2)
         after = (memory.after[name] for name in self.shapes)
         return log_probs_BTV, position_B + num_frames // self.subsampling, *after

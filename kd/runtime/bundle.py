@@ -10,6 +10,7 @@ from kd.runtime.description import Description
 from kd.runtime.errors import RefusedError
 from kd.runtime.files import check_whole, read_text
 from kd.runtime.frontend import FrontEnd
+from kd.runtime.session import open_session
 
 FORMS = {"float32": "model.onnx", "float16": "model.fp16.onnx", "int8": "model.int8.onnx"}
 STREAMING = "streaming.onnx"
@@ -70,12 +71,8 @@ class Bundle:
             there = ", ".join(sorted(found.name for found in self.folder.glob("*.onnx"))) or "no ONNX file"
             raise RefusedError(f"{path} is missing; the folder holds {there}. Choose another form, or export it")
         check_whole(path, self.digests.get(file))
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # what is wrong is said here
         try:
-            session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            session = open_session(path, threads)
         except Exception as error:  # ONNX Runtime has a class for each kind, and none for all
             raise RefusedError(
                 f"{path} is no ONNX file that ONNX Runtime {onnxruntime.__version__} opens: "

@@ -66,4 +66,4 @@ def tapped(model: Recogniser, layers: Sequence[int]) -> Iterator[dict[int, Tenso
 
 def states_of(model: Recogniser, caught: Mapping[int, Tensor], features_B: Tensor) -> States:
     """States that `tapped` kept of a pass over utterances of so many feature frames."""
-    return States(caught, model.encoder.output_lengths(features_B))  # type: ignore[operator]
+    return States(caught, model.encoder.output_lengths(features_B))

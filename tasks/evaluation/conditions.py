@@ -64,15 +64,9 @@ def _rows(
 ) -> Iterator[dict[str, object]]:
     worse = replace(decoder, data=degraded(decoder.data, chosen, condition, params.condition_seed))
     for utterance in worse.data.utterances:
-        hypothesis = worse.transcribe(recogniser, utterance)
-        found = worse.edits(utterance, hypothesis)
         yield {
-            "id": utterance.id,
-            "speaker": utterance.speaker,
+            **worse.error_row(utterance, worse.transcribe(recogniser, utterance)),
             "condition": condition.name,
             "kind": condition.kind,
             "snr_db": condition.snr_db if isinstance(condition, Noise) else None,
-            "hypothesis": hypothesis,
-            "errors": found.errors,
-            "reference_units": found.reference_units,
         }

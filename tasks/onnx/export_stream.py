@@ -14,9 +14,9 @@ from torch import Tensor
 
 from kd.config.frontend import FrontEndSettings
 from kd.models.streaming import Streaming, latency_ms, why_not
+from kd.runtime.session import open_session
 from tasks.checkpoint import Checkpoint
 from tasks.onnx.onnx_files import write_onnx
-from tasks.onnx.onnx_session import open_session
 
 FILE = "streaming.onnx"
 TOLERANCE = 1e-4

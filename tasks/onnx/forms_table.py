@@ -26,17 +26,9 @@ def decoded(
         reference = recognisers[REFERENCE].of_inputs(x)
         for form, recogniser in recognisers.items():
             found = reference if form == REFERENCE else recogniser.of_inputs(x)
-            hypothesis = decoder.text(found)
-            edits = decoder.edits(utterance, hypothesis)
             yield {
                 "form": form,
-                "id": utterance.id,
-                "split": utterance.split,
-                "speaker": utterance.speaker,
-                "reference": utterance.text,
-                "hypothesis": hypothesis,
-                "errors": edits.errors,
-                "reference_units": edits.reference_units,
+                **decoder.error_row(utterance, decoder.text(found)),
                 "frames": len(found),
                 "divergence": divergence(reference, found),
                 "same_best": int((reference.argmax(1) == found.argmax(1)).sum()),

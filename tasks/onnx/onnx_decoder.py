@@ -5,6 +5,7 @@ Legend: T frames, V units.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +13,11 @@ import numpy.typing as npt
 from kd.runtime.bundle import Bundle
 from kd.runtime.greedy import Greedy
 from kd.runtime.recogniser import Inputs, LogProbs, Recogniser, inputs_of
+from kd.runtime.session import open_session
 from kd.runtime.transcribe import words_of
 from kd.text.metrics import EDITS, Edits
 from tasks.data.prepared import PreparedData, Utterance
-from tasks.onnx.onnx_session import Feed, open_session
+from tasks.onnx.onnx_session import Feed
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,19 @@ class OnnxDecoder:
 
     def edits(self, utterance: Utterance, hypothesis: str) -> Edits:
         return EDITS[self.bundle.problem](utterance.text, hypothesis)  # type: ignore[index]
+
+    def error_row(self, utterance: Utterance, hypothesis: str) -> dict[str, Any]:
+        """What every table of errors holds of an utterance: who said what, what was heard, and the errors in it."""
+        edits = self.edits(utterance, hypothesis)
+        return {
+            "id": utterance.id,
+            "split": utterance.split,
+            "speaker": utterance.speaker,
+            "reference": utterance.text,
+            "hypothesis": hypothesis,
+            "errors": edits.errors,
+            "reference_units": edits.reference_units,
+        }
 
 
 __all__ = ["LogProbs", "OnnxDecoder"]

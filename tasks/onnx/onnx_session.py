@@ -12,18 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from kd.runtime.session import open_session
+
 Feed = Mapping[str, npt.NDArray[Any]]
 """What a session takes: arrays by the names of its inputs."""
-
-
-def open_session(path: Path, threads: int = 1) -> onnxruntime.InferenceSession:
-    """The file in ONNX Runtime on the CPU, with a fixed number of threads for all its work."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 @dataclass(frozen=True)

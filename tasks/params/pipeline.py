@@ -1,5 +1,6 @@
 """params.yaml as frozen types: every mistake is one line that names the key, before any work starts."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from unicodedata import normalize
@@ -7,9 +8,7 @@ from unicodedata import normalize
 from pydantic import (
     AfterValidator,
     Field,
-    SerializerFunctionWrapHandler,
     ValidationError,
-    model_serializer,
     model_validator,
 )
 
@@ -109,9 +108,9 @@ class PreprocessParams(Strict):
     workers: int = Field(0, ge=0, description="processes; 0: one for each core")
     splits: SplitParams = Field(SplitParams(), description="where the corpus names none")
 
-    @model_serializer(mode="wrap")
-    def _without_what_is_unused(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {key: value for key, value in whole(self).items() if key not in ("language", "replace") or value}
+    @property
+    def _unused(self) -> Collection[str]:
+        return [key for key in ("language", "replace") if not getattr(self, key)]
 
     @model_validator(mode="after")
     def _limits_in_order(self) -> Self:
@@ -166,9 +165,9 @@ class Recipe(Strict):
     training: TrainingSettings | None = Field(None, description="null: student_training")
     shrink: Shrink | None = Field(None, description="on the way of its training; null: it keeps its size")
 
-    @model_serializer(mode="wrap")
-    def _without_what_is_unused(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {key: value for key, value in whole(self).items() if key != "shrink" or value is not None}
+    @property
+    def _unused(self) -> Collection[str]:
+        return self._without_value("shrink")
 
     @property
     def is_baseline(self) -> bool:

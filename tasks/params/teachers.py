@@ -1,9 +1,10 @@
 """Parameters of further teachers: external recognisers, tables, models of ours, and ensembles."""
 
+from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from kd.config.base import Strict
 
@@ -61,9 +62,9 @@ class PosteriorTeacher(TranscribingTeacher):
                 raise ValueError(f"{key} is for output: text; frames are of all audio as it is: remove {key}")
         return self
 
-    @model_serializer(mode="wrap")
-    def _without_what_is_unused(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {key: value for key, value in whole(self).items() if key != "output" or self.output == "posteriors"}
+    @property
+    def _unused(self) -> Collection[str]:
+        return [] if self.output == "posteriors" else ["output"]
 
 
 class WhisperTeacher(TranscribingTeacher):

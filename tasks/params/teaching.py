@@ -17,7 +17,7 @@ def teaching_problems(params: "Params") -> Iterator[str]:
     yield from _member_problems(params)
     yield from _part_problems(params)
     for name, recipe in params.students.items():
-        yield from _hearing_problems(name, recipe)
+        yield from _supervision_problems(name, recipe)
         yield from _text_problems(params, name, recipe)
 
 
@@ -82,7 +82,7 @@ def _part_problems(params: "Params") -> Iterator[str]:
                 yield f"{key}: '{part}' is no part of the corpus, which has {', '.join(parts)}{hint(part, parts)}"
 
 
-def _hearing_problems(name: str, recipe: "Recipe") -> Iterator[str]:
+def _supervision_problems(name: str, recipe: "Recipe") -> Iterator[str]:
     if recipe.supervision is None:
         return
     seen = set(recipe.supervision.values())

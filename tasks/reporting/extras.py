@@ -9,7 +9,7 @@ import pandas as pd
 
 from kd.stats import error_interval
 from kd.text.metrics import EDITS, char_edits
-from tasks.data.tables import Columns, read_table
+from tasks.data.tables import Columns, rows_by_utterance
 from tasks.params.evaluation import OtherTable
 from tasks.params.pipeline import Params
 from tasks.params.writing import writing_of
@@ -46,21 +46,17 @@ def other_recognisers(params: Params, root: Path, reference: Model) -> list[Mode
 
 def read_hypotheses(file: Path, ids: list[str]) -> list[str]:
     """The texts of these utterances. Raises ValueError where table, column or utterances are missing."""
-    if not file.is_file():
-        raise ValueError(f"{file} is missing: evaluation.external names it. It needs the columns id and text")
-    texts: dict[str, str] = {}
-    for row in read_table(file, COLUMNS):
-        if (name := row.text("id")) is None:
-            raise ValueError(f"{row.where}: id is empty: say which utterance the row is of")
-        if name in texts:
-            raise ValueError(f"{row.where} names utterance {name} twice: leave one row of it")
-        texts[name] = row.text("text") or ""
-    if absent := [i for i in ids if i not in texts]:
+    absent = "no such table: evaluation.external names it. It needs the columns id and text"
+    _, rows = rows_by_utterance(file, COLUMNS, ("id",), absent)
+    for name, found in rows.items():
+        if len(found) > 1:
+            raise ValueError(f"{found[1].where} names utterance {name} twice: leave one row of it")
+    if missing := [i for i in ids if i not in rows]:
         raise ValueError(
-            f"{file} lacks {len(absent)} of {len(ids)} test utterances, {absent[0]} first. "
+            f"{file} lacks {len(missing)} of {len(ids)} test utterances, {missing[0]} first. "
             "Give a row for each; an empty text where nothing was recognised"
         )
-    return [texts[i] for i in ids]
+    return [rows[i][0].text("text") or "" for i in ids]
 
 
 def _other(name: str, source: OtherTable, params: Params, root: Path, reference: Model) -> Model:

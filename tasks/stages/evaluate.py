@@ -35,15 +35,9 @@ def error_rows(
 ) -> Iterator[dict[str, Any]]:
     """One row for each utterance, with its errors."""
     for utterance, hypothesis in zip(utterances, hypotheses, strict=True):
-        words, chars = decoder.edits(utterance, hypothesis), char_edits(utterance.text, hypothesis)
+        chars = char_edits(utterance.text, hypothesis)
         yield {
-            "id": utterance.id,
-            "split": utterance.split,
-            "speaker": utterance.speaker,
-            "reference": utterance.text,
-            "hypothesis": hypothesis,
-            "errors": words.errors,
-            "reference_units": words.reference_units,
+            **decoder.error_row(utterance, hypothesis),
             "char_errors": chars.errors,
             "char_units": chars.reference_units,
             "snr_db": utterance.snr_db,

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from kd.runtime.bundle import Bundle
+from kd.runtime.session import open_session
 from kd.runtime.words import SPACE
 from kd.text.vocabulary import Vocabulary
 from tasks.checkpoint import Checkpoint, load_checkpoint
@@ -15,7 +16,6 @@ from tasks.data.prepared import PreparedData
 from tasks.onnx.export_stream import export_stream
 from tasks.onnx.onnx_files import IR_VERSION, OPSET, write_onnx
 from tasks.onnx.onnx_module import FORMAT, TRACED_FRAMES, Exported, metadata
-from tasks.onnx.onnx_session import open_session
 from tasks.onnx.quantise.bundle import bundle, reach
 from tasks.onnx.quantise.make import make_forms, only_reference
 from tasks.onnx.quantise.parity import Parity

@@ -21,7 +21,7 @@ from kd.audio.augment import AS_RECORDED
 from kd.audio.frontend import LogMel
 from kd.config.frontend import AugmentSettings
 from tasks.data.prepared import Batch, PreparedData, Utterance
-from tasks.runner.atomic_io import put_aside, sync
+from tasks.runner.atomic_io import fresh_folder, put_aside
 
 COPIES_KEPT = 2
 """Caches of other data or settings that stay beside the one in use; older ones are deleted."""
@@ -60,14 +60,9 @@ class FeatureCache:
             if why := cls._broken(folder, num_mels, copies):
                 put_aside(folder, why)
             if not folder.is_dir():
-                part = folder.with_name(f"{folder.name}.part")
-                shutil.rmtree(part, ignore_errors=True)
-                part.mkdir()
-                for copy in range(copies):
-                    _write(part / f"copy-{copy:03d}", source(copy), num_mels)
-                for file in part.iterdir():
-                    sync(file)
-                part.rename(folder)
+                with fresh_folder(folder) as part:
+                    for copy in range(copies):
+                        _write(part / f"copy-{copy:03d}", source(copy), num_mels)
         return cls(folder, num_mels)
 
     @classmethod

@@ -59,7 +59,7 @@ def test_what_one_clone_pushed_another_pulls_and_has_nothing_to_do(tmp_path, und
 
 @pytest.mark.slow
 def test_a_training_by_two_processes_is_one_run_of_one_stage(tmp_path, undisturbed):
-    """As the README says it."""
+    """As docs/guide.md says it."""
     project = Project(tmp_path / "project")
     shutil.copytree(undisturbed.root, project.root, symlinks=True)
     shutil.rmtree(project.root / "models" / "sliced")

@@ -34,10 +34,9 @@ def manifest_rows(corpus: ManifestCorpus, place: Place) -> Iterator[RawUtterance
     Raises ValueError naming the row and the column where the table itself cannot be understood; a row
     whose recording is bad is for preprocessing to judge.
     """
-    file = place.project / corpus.root / corpus.file
-    if not file.is_file():
-        raise ValueError(f"{file}: no such manifest. corpus.file is relative to corpus.root ({corpus.root})")
-    rows = _limited(read_table(file, COLUMNS), corpus) if corpus.limits else read_table(file, COLUMNS)
+    absent = f"no such manifest. corpus.file is relative to corpus.root ({corpus.root})"
+    rows: Iterable[Row] = read_table(place.project / corpus.root / corpus.file, COLUMNS, absent)
+    rows = _limited(rows, corpus) if corpus.limits else rows
     for number, row in enumerate(place.reporter.progress(rows, label="manifest"), start=1):
         path = row.text("path")
         yield RawUtterance(

@@ -37,14 +37,35 @@ class Row:
         return value
 
 
-def read_table(file: Path, columns: Columns) -> Iterator[Row]:
-    """Rows in their order. Raises ValueError, in one line with file, row and column, where the table is not clear."""
+def read_table(file: Path, columns: Columns, absent: str = "no such table") -> Iterator[Row]:
+    """Rows in their order. Raises ValueError, in one line with file, row and column, where the table is not clear.
+
+    absent: what to say, and the remedy, where there is no such file.
+    """
     try:
+        if not file.is_file():
+            raise ValueError(f"{file}: {absent}")
         yield from _rows(file, columns)
     except ValueError as error:
         if type(error) is not ValueError:
             raise
         raise ValueError(one_line(str(error))) from None
+
+
+def rows_by_utterance(
+    file: Path, columns: Columns, keys: Sequence[str], absent: str = "no such table"
+) -> tuple[str, dict[str, list[Row]]]:
+    """The first of `keys` that the table has as a column, and the rows of each utterance that it names, in their order.
+
+    Raises ValueError as `read_table` does, and for a row that names none.
+    """
+    key, rows = "", dict[str, list[Row]]()
+    for row in read_table(file, columns, absent):
+        key = key or next(name for name in keys if name in row.cells)
+        if (utterance := row.text(key)) is None:
+            raise ValueError(f"{row.where}: {key} is empty: say which utterance the row is of")
+        rows.setdefault(utterance, []).append(row)
+    return key, rows
 
 
 def _rows(file: Path, columns: Columns) -> Iterator[Row]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tasks.data.tables import Columns, Row, read_table
+from tasks.data.tables import Columns, Row, rows_by_utterance
 from tasks.data.tables.cells import shown
 from tasks.params.teachers import TableTeacher
 from tasks.runner.reporter import Reporter
@@ -29,15 +29,7 @@ class Table:
 
 def transcriptions(file: Path, clips: Sequence[Clip]) -> Iterator[tuple[str, TranscriberOutput]]:
     """What the table says of each clip. Raises ValueError where it cannot be read or knows none of them."""
-    if not file.is_file():
-        raise ValueError(f"{file}: no such table; {EXPECTED}")
-    rows: dict[str, list[Row]] = {}
-    key = ""
-    for row in read_table(file, COLUMNS):
-        key = key or ("id" if "id" in row.cells else "path")
-        if (name := row.text(key)) is None:
-            raise ValueError(f"{row.where}: {key} is empty: say which utterance the row is of")
-        rows.setdefault(name, []).append(row)
+    key, rows = rows_by_utterance(file, COLUMNS, COLUMNS.either, f"no such table; {EXPECTED}")
     known = [clip for clip in clips if _name(clip, key) in rows]
     if not known:
         raise ValueError(

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from kd.audio.conditions import FULL_SCALE, add_noise, change_rate, degrade, mu_law, reverberate, rms, telephone
+from kd.audio.conditions import FULL_SCALE, add_noise, change_rate, degrade, mu_law, reverberate, telephone
+from kd.audio.noise import rms
 from kd.config.conditions import Clipping, Condition, Level, Noise, Rate, Reverberation, Telephone
 
 RATE_HZ = 16_000

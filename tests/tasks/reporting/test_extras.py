@@ -76,7 +76,7 @@ def test_tables_that_do_not_fit_are_refused(tmp_path: Path, rows: pd.DataFrame, 
 
 
 def test_a_missing_table_is_named_with_its_key(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"heard.csv is missing: evaluation.external names it"):
+    with pytest.raises(ValueError, match=r"heard\.csv: no such table: evaluation\.external names it"):
         other_recognisers(with_other("others/heard.csv"), tmp_path, TEACHER)
 
 

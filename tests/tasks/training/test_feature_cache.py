@@ -54,11 +54,11 @@ def test_gives_what_the_front_end_gives(data: PreparedData, tmp_path: Path) -> N
 
 
 def test_takes_a_whole_folder_as_it_is_and_ignores_a_part(data: PreparedData, tmp_path: Path) -> None:
-    (tmp_path / "features.part").mkdir()
-    (tmp_path / "features.part" / "copy-000.f16").write_bytes(b"left by a run that was killed")
+    (tmp_path / ".features.partial").mkdir()
+    (tmp_path / ".features.partial" / "copy-000.f16").write_bytes(b"left by a run that was killed")
     first, lengths_B, _ = built(tmp_path / "features", data, 32).read(range(6))
     assert lengths_B.tolist() == [(u.num_samples + 80) // 160 for u in data.utterances]
-    assert not (tmp_path / "features.part").exists()
+    assert not (tmp_path / ".features.partial").exists()
     written = (tmp_path / "features" / "copy-000.f16").stat().st_mtime_ns
     again, _, _ = built(tmp_path / "features", data, 32).read(range(6))
     assert (tmp_path / "features" / "copy-000.f16").stat().st_mtime_ns == written

@@ -16,8 +16,8 @@ from exportable import ENCODERS
 from onnx import TensorProto, helper, numpy_helper
 from small_forms import Files, feed, module_of
 
+from kd.runtime.session import open_session
 from kd.training.qat import WEIGHT_STEPS
-from tasks.onnx.onnx_session import open_session
 from tasks.onnx.quantise.convert import Quantiser
 
 Array = npt.NDArray[Any]

@@ -1,0 +1,17 @@
+"""benchmarks/overhead.py starts; what it measures of stages that take no time is no claim."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from project import REPO
+
+
+@pytest.mark.slow
+def test_overhead(toy, prefect_server):
+    environment = {**os.environ, "PREFECT_API_URL": prefect_server}
+    command = [sys.executable, str(REPO / "benchmarks" / "overhead.py")]
+    done = subprocess.run(command, cwd=toy.root, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "s inside run()" in done.stdout

@@ -1,0 +1,162 @@
+"""Every benchmark starts, on as little as it takes; what it measures there is no claim."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+import yaml
+from spoken_digits import FSDD, need_recordings
+from workspace import make_params, make_workspace
+
+from kd.config.frontend import FrontEndSettings
+from kd.config.models import ModelSettings
+from kd.models import build
+from kd.text.vocabulary import Vocabulary
+from tasks.checkpoint import Checkpoint, save_checkpoint
+from tasks.params.pipeline import ExportParams, Params
+from tasks.runner.paths import Paths
+from tasks.stages import export
+
+REPO = Path(__file__).parents[1]
+WHISPER = REPO.parent / "shared" / "models" / "whisper-tiny.en-ct2"
+ELSEWHERE = {"fuzz": "test_fuzz.py", "overhead": "flows/test_overhead.py"}
+PARTS = {"digit_strings", "hear_student", "hear_whisper", "rounds", "torchdistill_side"}
+"""Of the others, which start them."""
+CNN = {"family": "cnn", "stem": 4, "width": 8, "layers": 2, "hidden": 8, "kernel": 3}
+
+
+def start(folder: Path, name: str, *words: str | Path) -> str:
+    """What benchmarks/NAME.py prints when it is started from elsewhere, by its path alone."""
+    command = [sys.executable, str(REPO / "benchmarks" / f"{name}.py"), *map(str, words)]
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def need(package: str) -> None:
+    """Skips the test where an optional package is missing."""
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"the package {package} is not installed")
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The export of a transcriber that could write digits, and was not trained."""
+    torch.manual_seed(1)
+    paths, front = Paths(tmp_path_factory.mktemp("digits")), FrontEndSettings()
+    vocabulary = Vocabulary.characters("efghinorstuvwxz '")
+    settings = {"problem": "transcription", "num_features": front.num_mels, "num_outputs": len(vocabulary)}
+    model = build(ModelSettings.model_validate({**settings, "encoder": CNN})).eval()
+    whose = {"role": "student", "init": "random", "objective": "labels"}
+    save_checkpoint(paths.model("digits"), Checkpoint(model, front, vocabulary, **whose))
+    export.run(Params.model_construct(export=ExportParams(forms=("float32",))), paths, "digits")
+    return paths.export("digits")
+
+
+def recording(folder: Path, name: str = "noise.wav") -> Path:
+    folder.mkdir(exist_ok=True)
+    soundfile.write(folder / name, np.random.default_rng(0).uniform(-0.1, 0.1, 16_000), 16_000)
+    return folder / name
+
+
+def test_every_benchmark_is_started() -> None:
+    started = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
+    there = {file.stem for file in (REPO / "benchmarks").glob("*.py")}
+    assert there <= started | PARTS | ELSEWHERE.keys()
+    assert all((REPO / "tests" / file).is_file() for file in ELSEWHERE.values())
+
+
+@pytest.mark.slow
+def test_against_whisper(tmp_path: Path, digits: Path) -> None:
+    need_recordings()
+    need("faster_whisper")
+    if not WHISPER.is_dir():
+        pytest.skip(f"no Whisper at {WHISPER}")
+    least = ("--strings", "2", "--repeats", "1", "--python", sys.executable)
+    start(tmp_path, "against_whisper", digits, *least, "--json", "found.json")
+    rows = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))["rows"]
+    assert [row["name"].partition(",")[0] for row in rows] == ["digits", *["whisper tiny.en int8"] * 3]
+
+
+@pytest.mark.slow
+def test_conditions(tmp_path: Path) -> None:
+    make_workspace(tmp_path, utterances=8)
+    assert "telephone" in start(tmp_path, "conditions", tmp_path, "baseline", "distilled")
+
+
+@pytest.mark.slow
+def test_distillation_cost(tmp_path: Path) -> None:
+    need("espeakng_loader")
+    least = ("--utterances", "8", "--rounds", "1", "--without-torchdistill", "--csv", "found.csv")
+    start(tmp_path, "distillation_cost", *least)
+    ways = {line.split(",")[-4] for line in (tmp_path / "found.csv").read_text(encoding="utf-8").splitlines()[1:]}
+    assert {"labels alone", "stored teacher", "live teacher"} <= ways
+
+
+@pytest.mark.slow
+def test_features(tmp_path: Path) -> None:
+    least = ("--seconds", "180", "--repeats", "1", "--steps", "1")
+    assert "features cached as float16" in start(tmp_path, "features", *least)
+
+
+def test_interval_coverage(tmp_path: Path) -> None:
+    assert "8 at margin" in start(tmp_path, "interval_coverage", "--runs", "1")
+
+
+def test_long_recording(tmp_path: Path, digits: Path) -> None:
+    found = json.loads(start(tmp_path, "long_recording", digits, "--minutes", "0.05"))
+    assert found["minutes"] == 0.05
+    assert found["peak_mb"] > 0
+
+
+def test_runtime_start(tmp_path: Path, digits: Path) -> None:
+    found = json.loads(start(tmp_path, "runtime_start", digits, recording(tmp_path), "--calls", "1"))
+    assert found["median_s"] > 0
+
+
+@pytest.mark.slow
+def test_seven_bits(tmp_path: Path) -> None:
+    params, paths = make_params(export={"forms": ["float32"], "calibration_utterances": 2}), make_workspace(tmp_path)
+    paths.params.write_text(yaml.safe_dump(params.model_dump(mode="json")), encoding="utf-8")
+    export.run(params, paths, "baseline")
+    rows = start(tmp_path, "seven_bits", tmp_path).splitlines()[1:]
+    cases = {" ".join(case) for case in product(("int8_dynamic", "int8_static"), "78", ("own", "exact"))}
+    assert {" ".join(row.split()[1:-3]) for row in rows} == {"float32", *cases}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["rnn", "cnn"])
+def test_speed_follows_size(tmp_path: Path, family: str) -> None:
+    if family == "cnn":
+        need("torch_pruning")
+    recording(tmp_path / "audio")
+    least = ("--removed", "0.5", "--rounds", "1", "--utterances", "1", "--profile", "1")
+    said = start(tmp_path, "speed_follows_size", "--families", family, "--audio", tmp_path / "audio", *least)
+    assert f"{family}: median ratio" in said
+
+
+def test_spotting_curves(tmp_path: Path, digits: Path) -> None:
+    need_recordings()
+    least = ("--strings", "4", "--phrases", "1", "--fsdd", FSDD.parent)
+    start(tmp_path, "spotting_curves", digits, *least, "--json", "found.json")
+    assert set(json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))["curves"]) == {"1", "2", "3"}
+
+
+@pytest.mark.slow
+def test_training_step(tmp_path: Path) -> None:
+    assert "front end by matrices" in start(tmp_path, "training_step", "--steps", "1", "--only", "a tenth")
+
+
+@pytest.mark.slow
+def test_with_words(tmp_path: Path) -> None:
+    make_workspace(tmp_path)
+    assert "word list and bigram" in start(tmp_path, "with_words", tmp_path, "baseline")
