@@ -48,7 +48,7 @@ def with_progress(
 def stage_label(stage: str) -> str:
     """DVC's name of a stage as MLflow and the harness write it, with a slash.
 
-    distil@baseline becomes distil/baseline, export_teacher export/teacher, outputs_of_teachers@big outputs/big.
+    distil@baseline becomes distil/baseline, export_teacher export/teacher, cache_logits_of_teachers@a cache_logits/a.
     """
     kind, at, name = stage.partition("@")
     if at:

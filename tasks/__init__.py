@@ -1,1 +1,1 @@
-"""All input and output: corpora, checkpoints, tables, MLflow. A stage is `run(params, paths) -> metrics`."""
+"""Input and output: corpora, models, tables, MLflow. A stage is `run(params, paths, name, reporter) -> metrics`."""

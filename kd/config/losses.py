@@ -1,4 +1,4 @@
-"""Settings of the objective: min E[ labels * L(f_s(x), y) + beta * sum_i w_i * L_i(f_s(x), f_t(x)) ] + itself."""
+"""Settings of the objective: label_weight L(f_s(x), y) + beta sum_i w_i L_i(f_s(x), f_t(x)) + self-distillation."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -8,7 +8,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from kd.config.base import Strict
 from kd.config.schedules import Ramp, Temperature, Weight, at, fixed, largest
-from kd.config.self_distillation import ConsistencyCTC, IntermediateCTC, Itself
+from kd.config.self_distillation import ConsistencyCTC, IntermediateCTC, SelfDistillation
 
 Layer = Annotated[int, Field(ge=1)]
 
@@ -126,7 +126,7 @@ class Relational(_Weighted):
         return self
 
 
-OneMatch = Annotated[
+OneDistillLoss = Annotated[
     SoftTargets | BlankSelected | GuidedCTC | ShiftTolerant | Decoupled | Dist | FromHypotheses | Features | Relational,
     Field(discriminator="name"),
 ]
@@ -136,8 +136,9 @@ def _how_many(value: Any) -> str:
     return "[several]" if isinstance(value, list | tuple) else "[one]"
 
 
-Match = Annotated[
-    Annotated[OneMatch, Tag("[one]")] | Annotated[tuple[OneMatch, ...], Tag("[several]")], Discriminator(_how_many)
+DistillLosses = Annotated[
+    Annotated[OneDistillLoss, Tag("[one]")] | Annotated[tuple[OneDistillLoss, ...], Tag("[several]")],
+    Discriminator(_how_many),
 ]
 
 NEEDS_BLANK = ("blank_selected", "guided_ctc", "shift_tolerant")
@@ -147,24 +148,26 @@ Align = Literal["maximum", "strongest"]
 
 
 class ObjectiveSettings(Strict):
-    """What a model learns from: its labels, its teacher, itself."""
+    """What a model learns from: its labels, its teacher, and itself (self-distillation)."""
 
     label_weight: float = Field(1.0, ge=0, description="weight of the loss against the transcript or label")
     beta: Weight = Field(0.0, description="weight of the losses against the teacher")
-    distill: Match = Field(SoftTargets(), description="how student and teacher are compared; a list: in several ways")
+    distill: DistillLosses = Field(
+        SoftTargets(), description="how student and teacher are compared; a list: in several ways"
+    )
     align: Align = Field("maximum", description="how spikes survive where student and teacher differ in frame rate")
-    self_distillation: tuple[Itself, ...] = Field((), description="self-distillation")
+    self_distillation: tuple[SelfDistillation, ...] = Field((), description="self-distillation")
 
     @model_validator(mode="after")
     def _learns_from_something(self) -> Self:
         if self.label_weight == 0 and not self.uses_teacher:
-            raise ValueError("labels and beta are both 0: nothing would be learnt")
+            raise ValueError("label_weight and beta are both 0: nothing would be learnt")
         return self
 
     @model_validator(mode="after")
     def _match_is_used(self) -> Self:
-        if not self.matches:
-            raise ValueError("match is an empty list: name a loss, or remove match")
+        if not self.distill_losses:
+            raise ValueError("distill is an empty list: name a loss, or remove distill")
         for key in ("distill", "align"):
             if not self.uses_teacher and key in self.model_fields_set:
                 raise ValueError(
@@ -174,7 +177,7 @@ class ObjectiveSettings(Strict):
 
     @model_validator(mode="after")
     def _each_loss_once(self) -> Self:
-        for key, losses in (("distill", self.matches), ("self_distillation", self.self_distillation)):
+        for key, losses in (("distill", self.distill_losses), ("self_distillation", self.self_distillation)):
             if again := [name for name, count in Counter(loss.name for loss in losses).items() if count > 1]:
                 raise ValueError(f"{key} names {again[0]} more than once: write it once, with a larger weight")
         return self
@@ -182,7 +185,7 @@ class ObjectiveSettings(Strict):
     @model_validator(mode="after")
     def _inner_layers_have_labels(self) -> Self:
         if self.label_weight == 0 and self.intermediate is not None:
-            raise ValueError("intermediate_ctc learns from labels, but labels is 0: set labels, or remove it")
+            raise ValueError("intermediate_ctc learns from labels, but label_weight is 0: set it, or remove the loss")
         return self
 
     @property
@@ -191,7 +194,7 @@ class ObjectiveSettings(Strict):
         return unused if self.self_distillation else [*unused, "self_distillation"]
 
     @property
-    def matches(self) -> tuple[OneMatch, ...]:
+    def distill_losses(self) -> tuple[OneDistillLoss, ...]:
         """How student and teacher are compared, one way or several."""
         return self.distill if isinstance(self.distill, tuple) else (self.distill,)
 
@@ -202,12 +205,12 @@ class ObjectiveSettings(Strict):
     @property
     def features(self) -> Features | None:
         """Settings of the comparison of inner states, if there is one."""
-        return next((match for match in self.matches if isinstance(match, Features)), None)
+        return next((match for match in self.distill_losses if isinstance(match, Features)), None)
 
     @property
     def reads_states(self) -> bool:
         """Whether the teacher must show its inner states, and so run beside the student."""
-        return self.uses_teacher and any(isinstance(match, Features | Relational) for match in self.matches)
+        return self.uses_teacher and any(isinstance(match, Features | Relational) for match in self.distill_losses)
 
     @property
     def two_views(self) -> ConsistencyCTC | None:
@@ -227,10 +230,10 @@ class ObjectiveSettings(Strict):
     def at(self, epoch: int) -> Self:
         """The same objective in an epoch (from 0), with a number in place of each schedule."""
         beta = {"beta": at(self.beta, epoch)} if isinstance(self.beta, Ramp) else {}
-        return self.model_copy(update={**beta, "distill": tuple(_at(m, epoch) for m in self.matches)})
+        return self.model_copy(update={**beta, "distill": tuple(_at(m, epoch) for m in self.distill_losses)})
 
     def describe(self) -> str:
-        """A few words for tables: labels, teacher, labels + teacher, labels + itself."""
+        """A few words for tables: labels, teacher, labels + teacher, labels + self-distillation."""
         parts = (
             ("labels", self.label_weight > 0),
             ("teacher", self.uses_teacher),
@@ -239,7 +242,7 @@ class ObjectiveSettings(Strict):
         return " + ".join(name for name, used in parts if used)
 
 
-def _at(match: OneMatch, epoch: int) -> OneMatch:
+def _at(match: OneDistillLoss, epoch: int) -> OneDistillLoss:
     if isinstance(match, Tempered) and isinstance(match.temperature, Ramp):
         return match.model_copy(update={"temperature": at(match.temperature, epoch)})
     return match

@@ -30,7 +30,7 @@ class IntermediateCTC(Strict):
     imitate: float = Field(0.0, ge=0, description="weight of KL(last layer || inner layer), summed over frames")
 
 
-Itself = Annotated[ConsistencyCTC | IntermediateCTC, Field(discriminator="name")]
+SelfDistillation = Annotated[ConsistencyCTC | IntermediateCTC, Field(discriminator="name")]
 
 
 def inner_layers(settings: IntermediateCTC, num_layers: int) -> tuple[int, ...]:

@@ -51,7 +51,7 @@ def layers_read(objective: ObjectiveSettings, student: int, teacher: int) -> tup
             for pair in meetings(objective.features, student, teacher):
                 for side, layer in zip(found, pair, strict=True):
                     side.add(layer)
-        if any(isinstance(match, Relational) for match in objective.matches):
+        if any(isinstance(match, Relational) for match in objective.distill_losses):
             found[0].add(student)
             found[1].add(teacher)
     return tuple(sorted(found[0])), tuple(sorted(found[1]))

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from kd.config.base import Strict
 from kd.config.length import Length, steps_for
@@ -14,6 +14,10 @@ Decay = Annotated[float, Field(ge=0, description="weight decay: factor of the L2
 Warmup = Annotated[
     float, Field(ge=0, lt=1, description="share of all steps in which the learning rate rises from 0 to its peak")
 ]
+
+
+No = BeforeValidator(lambda value: "no" if value is False else value)
+"""YAML reads a plain no as false."""
 
 
 class SGD(Strict):
@@ -102,8 +106,10 @@ class TrainingSettings(Strict):
     seed: int = Field(1, ge=0, description="of new weights, the order of batches, augmentation and dropout")
     threads: int = Field(1, ge=1, description="threads of torch; weights differ in their last bits with it")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU where there is one")
-    precision: Literal["no", "fp16", "bf16"] = Field("no", description="mixed precision")
-    qat: Literal["no", "int8"] = Field("no", description="int8: layers round as in the exported 8-bit forms")
+    precision: Annotated[Literal["no", "fp16", "bf16"], No] = Field("no", description="mixed precision")
+    qat: Annotated[Literal["no", "int8"], No] = Field(
+        "no", description="int8: layers round as in the exported 8-bit forms"
+    )
 
     @property
     def _unused(self) -> Collection[str]:

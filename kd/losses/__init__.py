@@ -19,11 +19,11 @@ from kd.losses.relational import relational
 from kd.losses.shift_tolerant import shift_tolerant
 from kd.losses.soft_targets import soft_targets
 
-__all__ = ["LABEL_LOSSES", "MATCHING_LOSSES", "SELF_LOSSES", "MatchingLoss", "cross_entropy", "ctc", "soft_targets"]
+__all__ = ["DISTILL_LOSSES", "LABEL_LOSSES", "SELF_LOSSES", "MatchingLoss", "cross_entropy", "ctc", "soft_targets"]
 
 
 @dataclass(frozen=True)
-class MatchingLoss:
+class DistillLoss:
     """An entry: `function(student_BTV, what it needs of the teacher, lengths_B, *, settings) -> 0-dim tensor`.
 
     counts: what it is a mean over, which is how several processes weigh their parts of a batch; `batch` means that
@@ -72,22 +72,22 @@ def _hard(settings: ShiftTolerant) -> bool:
     return settings.softness == 0
 
 
-MATCHING_LOSSES = {
-    "soft_targets": MatchingLoss(soft_targets, counts="frames", zero_at_identity=_always),
-    "blank_selected": MatchingLoss(blank_selected, counts="frames", zero_at_identity=_always),
-    "guided_ctc": MatchingLoss(guided_ctc, counts="frames", zero_at_identity=_never),
-    "shift_tolerant": MatchingLoss(shift_tolerant, counts="utterances", zero_at_identity=_hard),
-    "decoupled": MatchingLoss(decoupled, counts="frames", zero_at_identity=_always),
-    "dist": MatchingLoss(dist, counts="batch", zero_at_identity=_always),
-    "hypotheses": MatchingLoss(
+DISTILL_LOSSES = {
+    "soft_targets": DistillLoss(soft_targets, counts="frames", zero_at_identity=_always),
+    "blank_selected": DistillLoss(blank_selected, counts="frames", zero_at_identity=_always),
+    "guided_ctc": DistillLoss(guided_ctc, counts="frames", zero_at_identity=_never),
+    "shift_tolerant": DistillLoss(shift_tolerant, counts="utterances", zero_at_identity=_hard),
+    "decoupled": DistillLoss(decoupled, counts="frames", zero_at_identity=_always),
+    "dist": DistillLoss(dist, counts="batch", zero_at_identity=_always),
+    "hypotheses": DistillLoss(
         from_hypotheses,
         counts="utterances",
         zero_at_identity=_never,
         needs="hypotheses",
         for_keywords=from_labels,
     ),
-    "features": MatchingLoss(features, counts="frames", zero_at_identity=_always, needs="layers"),
-    "relational": MatchingLoss(relational, counts="batch", zero_at_identity=_always, needs="embeddings"),
+    "features": DistillLoss(features, counts="frames", zero_at_identity=_always, needs="layers"),
+    "relational": DistillLoss(relational, counts="batch", zero_at_identity=_always, needs="embeddings"),
 }
 
 SELF_LOSSES = {

@@ -29,11 +29,11 @@ def lamp(weight: Tensor) -> Tensor:
     return scores.view_as(weight)
 
 
-# (weight, what calibration batches say of it: see `evidence`) -> importance, more is more.
+# (weight, its calibration statistics) -> importance, more is more.
 # l1: |w|. l2: w^2. gradient: |g|. taylor and fisher: (w g)^2, first-order (Molchanov et al. 2019, arXiv:1906.10771,
 # eq. 8); of taylor g is the gradient on all calibration batches together, of fisher squares are averaged over batches,
 # as there: w^2 times the empirical Fisher information of batches.
-# activation: |w| times the size of its input (Sun et al. 2023, arXiv:2306.11695, eq. 1). movement: its own evidence.
+# activation: |w| times the size of its input (Sun et al. 2023, arXiv:2306.11695, eq. 1). movement: its own statistics.
 CRITERIA: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l1": lambda weight, _: weight.abs(),
     "l2": lambda weight, _: weight.square(),
@@ -72,7 +72,7 @@ def weight_scores(
 
     `norm` gives the scales of norms alone.
 
-    evidence: needed by data-driven importances; ValueError where missing.
+    statistics: needed by data-driven importances; ValueError where missing.
     """
     weights = {name: p.detach().cpu() for name, p in model.named_parameters()}
     if isinstance(importance, Random):

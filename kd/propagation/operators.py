@@ -40,7 +40,7 @@ class Propagated:
     kept: tuple[Mapping[str, list[int]], ...] = ()
 
 
-# Gives what an importance needs to know of a model's weights from calibration batches; see `evidence.gather`.
+# Gives what an importance needs to know of a model's weights from calibration batches; see `calibration.gather`.
 Calibrate = Callable[[Recogniser, DataDriven], CalibrationStatistics]
 
 
@@ -57,7 +57,7 @@ def propagate(
     """
     _require_patterns_last(operators)
     for operator in operators:
-        statistics = evidence_for(source.model, operator, calibrate)
+        statistics = statistics_for(source.model, operator, calibrate)
         if isinstance(operator, PruneUnits) and operator.budget is not None:
             source = _within_budget(source, operator, statistics, costs)
         else:
@@ -124,7 +124,7 @@ def _renew(source: Propagated, operator: Renew, statistics: CalibrationStatistic
     return Propagated(model, masks, (*source.lineage, f"renew by seed {operator.seed}: {names}"), (*source.kept, kept))
 
 
-# The one table of operators; each is (source, its settings, evidence or None) -> Propagated.
+# The one table of operators; each is (source, its settings, statistics or None) -> Propagated.
 APPLY: dict[type[Any], Callable[[Propagated, Any, CalibrationStatistics | None], Propagated]] = {
     Slice: _slice,
     PruneUnits: _prune_units,
@@ -176,7 +176,7 @@ def _require_kinds(model: Recogniser, kinds: Sequence[str]) -> None:
             raise ValueError(f"{family} has no dimension of kind '{kind}'; it has {', '.join(have)}")
 
 
-def evidence_for(model: Recogniser, operator: Operator, calibrate: Calibrate | None) -> CalibrationStatistics | None:
+def statistics_for(model: Recogniser, operator: Operator, calibrate: Calibrate | None) -> CalibrationStatistics | None:
     """What an operator's importance needs to know; None where it needs nothing, or nobody can tell."""
     importance = None if isinstance(operator, Renew) else operator.importance
     if not isinstance(importance, DataDriven) or calibrate is None:

@@ -7,10 +7,10 @@ from typing import Literal, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from kd.config.losses import FromHypotheses, ObjectiveSettings, OneMatch
-from kd.config.self_distillation import ConsistencyCTC, Itself
+from kd.config.losses import FromHypotheses, ObjectiveSettings, OneDistillLoss
+from kd.config.self_distillation import ConsistencyCTC, SelfDistillation
 from kd.config.states import NEEDS_STATES
-from kd.losses import LABEL_LOSSES, MATCHING_LOSSES, SELF_LOSSES
+from kd.losses import DISTILL_LOSSES, LABEL_LOSSES, SELF_LOSSES
 from kd.training.frame_rates import aligned, averaged
 from kd.training.inputs import Inputs
 from kd.training.states import States
@@ -53,14 +53,14 @@ class Objective:
     @property
     def needs(self) -> set[str]:
         """What the losses against the teacher compare with: `logits`, `hypotheses`, `layers`, `embeddings`."""
-        matches = self.settings.matches if self.schedule.uses_teacher else ()
-        return {MATCHING_LOSSES[match.name].needs for match in matches}
+        distill_losses = self.settings.distill_losses if self.schedule.uses_teacher else ()
+        return {DISTILL_LOSSES[match.name].needs for match in distill_losses}
 
     @property
     def hypotheses(self) -> FromHypotheses | None:
         """Settings of the loss that learns from hypotheses, if there is one."""
-        matches = self.settings.matches if self.schedule.uses_teacher else ()
-        return next((match for match in matches if isinstance(match, FromHypotheses)), None)
+        distill_losses = self.settings.distill_losses if self.schedule.uses_teacher else ()
+        return next((match for match in distill_losses if isinstance(match, FromHypotheses)), None)
 
     def at(self, epoch: int) -> "Objective":
         """The objective of another epoch (from 0): weights and temperatures may follow schedules."""
@@ -77,7 +77,7 @@ class Objective:
             terms.append(self._label(logits_BTV, lengths_B, inputs))
         if self.schedule.uses_teacher:
             pair = self.pair(outputs, inputs) if "logits" in self.needs else None
-            terms += [self._match(match, outputs, inputs, pair) for match in self.settings.matches]
+            terms += [self._distill(match, outputs, inputs, pair) for match in self.settings.distill_losses]
         return terms + [self._self_loss(loss, outputs, inputs) for loss in self.settings.self_distillation]
 
     def _label(self, logits_BTV: Tensor, lengths_B: Tensor, inputs: Inputs) -> Term:
@@ -104,8 +104,8 @@ class Objective:
         _require_same_shape(student_BTV, teacher_BTV)
         return Pair(student_BTV, teacher_BTV, lengths_B)
 
-    def _match(self, match: OneMatch, outputs: Outputs, inputs: Inputs, pair: Pair | None) -> Term:
-        loss, weight = MATCHING_LOSSES[match.name].of(self.problem), self.settings.beta_now * match.weight
+    def _distill(self, match: OneDistillLoss, outputs: Outputs, inputs: Inputs, pair: Pair | None) -> Term:
+        loss, weight = DISTILL_LOSSES[match.name].of(self.problem), self.settings.beta_now * match.weight
         lengths_B = outputs.lengths_B
         if loss.needs == "hypotheses":
             hypotheses = _given(inputs.hypotheses, match.name, "hypotheses")
@@ -134,7 +134,7 @@ class Objective:
             for (_, theirs), x_BTD in outputs.projected.items()
         ]
 
-    def _self_loss(self, loss: Itself, outputs: Outputs, inputs: Inputs) -> Term:
+    def _self_loss(self, loss: SelfDistillation, outputs: Outputs, inputs: Inputs) -> Term:
         lengths_B, function = outputs.lengths_B, SELF_LOSSES[loss.name].function
         if isinstance(loss, ConsistencyCTC):
             first, second = outputs.logits_BTV.chunk(2)
@@ -158,10 +158,10 @@ class Objective:
         label_weight * label_loss + beta * distill_loss + self_loss.
         """
         label, beta = means.get("labels", 0.0), self.settings.beta_now
-        matches = {m.name: m.weight * means[m.name] for m in self.settings.matches if m.name in means}
+        distill_losses = {m.name: m.weight * means[m.name] for m in self.settings.distill_losses if m.name in means}
         itself = {s.name: s.weight * means[s.name] for s in self.settings.self_distillation}
-        match, beside = sum(matches.values()), sum(itself.values())
-        apart = matches if len(matches) > 1 else [name for name in matches if name in NEEDS_STATES]
+        match, beside = sum(distill_losses.values()), sum(itself.values())
+        apart = distill_losses if len(distill_losses) > 1 else [name for name in distill_losses if name in NEEDS_STATES]
         several = [*apart, *(itself if len(itself) > 1 else ())]
         return {
             "train_loss": self.settings.label_weight * label + beta * match + beside,

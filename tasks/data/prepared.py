@@ -19,32 +19,12 @@ import torch
 from torch import Tensor
 
 from kd.text.vocabulary import Vocabulary
+from tasks.data.utterance import COLUMNS, Utterance
 
-COLUMNS = ("id", "text", "speaker", "split", "offset", "num_samples", "audio_hash", "snr_db", "source", "part")
+__all__ = ["Batch", "PreparedData", "Utterance", "plan", "spread_over_lengths"]
+
 FULL_SCALE = 32_768.0
 LENGTH_JITTER = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Utterance:
-    """One row of the table, and its text as unit indices; both are empty where nobody transcribed it.
-
-    Of a test utterance the indices are empty, too, where its reference holds a sign that no unit writes.
-    `offset` counts samples from the file's start; `source` is the path below the corpus's root, `part` the part of
-    the corpus.
-    """
-
-    id: str
-    text: str
-    speaker: str | None
-    split: str
-    offset: int
-    num_samples: int
-    audio_hash: str
-    snr_db: float | None
-    source: str
-    part: str
-    units: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)

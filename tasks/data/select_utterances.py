@@ -33,7 +33,6 @@ def teachable(
     chosen = tuple(u for u in utterances if by_outputs or (by_labels and u.units) or u.id in by_text)
     if not chosen:
         raise ValueError(
-            f"none of {len(utterances)} utterances has a label or a hypothesis that was kept: see labels.parquet for "
-            "why each was dropped, and loosen the filter"
+            f"none of {len(utterances)} utterances has a label or a pseudo-label that a filter kept: loosen it"
         )
     return chosen

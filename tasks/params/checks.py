@@ -78,7 +78,7 @@ def _shape_problems(params: "Params") -> Iterator[str]:
 
 def _loss_problems(params: "Params") -> Iterator[str]:
     for name, recipe in params.students.items():
-        for loss in (match.name for match in recipe.objective.matches):
+        for loss in (match.name for match in recipe.objective.distill_losses):
             if params.problem.kind == "keyword" and loss in NEEDS_BLANK:
                 yield f"students.{name}.objective.distill: {loss} looks for CTC's blank, which keywords have not"
             if params.problem.kind == "keyword" and loss == "hypotheses" and not gives_text(params, recipe.teacher):

@@ -25,7 +25,7 @@ def state_problems(params: "Params") -> Iterator[str]:
 def _teacher_problems(params: "Params", name: str, recipe: "Recipe") -> Iterator[str]:
     if gives_text(params, recipe.teacher):  # which the checks of teachers say
         return
-    loss = next(match.name for match in recipe.objective.matches if match.name in NEEDS_STATES)
+    loss = next(match.name for match in recipe.objective.distill_losses if match.name in NEEDS_STATES)
     key = f"students.{name}.objective.distill: {loss} compares inner states, but {recipe.teacher}"
     if recipe.teacher in params.ensembles:
         yield f"{key} is an ensemble, which has none of its own: name one of its members as the teacher"

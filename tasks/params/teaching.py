@@ -100,7 +100,7 @@ def _text_problems(params: "Params", name: str, recipe: "Recipe") -> Iterator[st
                 "teachers: {…: {source: model, path: models/…}} transcribe instead"
             )
         return
-    for match in recipe.objective.matches:
+    for match in recipe.objective.distill_losses:
         if match.name != "hypotheses":
             yield (
                 f"students.{name}.objective.distill: {recipe.teacher} gives text and no posteriors: "

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from kd.config.losses import BlankSelected, ObjectiveSettings, OneMatch, ShiftTolerant
+from kd.config.losses import BlankSelected, ObjectiveSettings, OneDistillLoss, ShiftTolerant
 from tasks.reporting.figures import epoch_curves
 from tasks.reporting.results import Model
 from tasks.reporting.wording import compact, percent
@@ -75,8 +75,8 @@ def sentence_of(
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _matches(objective: ObjectiveSettings | None) -> Sequence[OneMatch]:
-    return objective.matches if objective is not None and objective.uses_teacher else ()
+def _matches(objective: ObjectiveSettings | None) -> Sequence[OneDistillLoss]:
+    return objective.distill_losses if objective is not None and objective.uses_teacher else ()
 
 
 def _spikes(figures: dict[str, float], allowed: int) -> list[str]:

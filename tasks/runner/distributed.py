@@ -18,7 +18,7 @@ def divides_work(command: str, params: Params) -> bool:
 
 
 class Along(NullReporter):
-    """Watch of the other processes: they go on from where the first one does, and say nothing."""
+    """Reporter of the other processes: they go on from where the first one does, and say nothing."""
 
     def __init__(self, scratch: Path) -> None:
         self.scratch = scratch

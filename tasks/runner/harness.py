@@ -65,7 +65,7 @@ class Killed(BaseException):
 
 @dataclass
 class StageReporter:
-    """Watch of a real run: events to the spool, progress to the terminal."""
+    """Reporter of a real run: events to their log, progress to the terminal."""
 
     event_log: EventWriter
     make_scratch: Callable[[], Path]
@@ -131,7 +131,7 @@ def _run_recorded(
     make_scratch: Callable[[], Path],
     follow: Follow | None,
 ) -> None:
-    """Run the stage, telling the spool how it begins and ends, whatever ends it."""
+    """Run the stage, telling the event log how it begins and ends, whatever ends it."""
     given = os.environ.get(EVENTS_VARIABLE)
     events = Path(given) if given else root / "scratch" / "events" / f"{command}-{name}-{os.getpid()}.jsonl"
     event_log = EventWriter(events)

@@ -19,7 +19,7 @@ EVENT_EVERY_S = 0.5
 
 
 def show_progress(items: Iterable[T], total: int | None, label: str, event_log: EventWriter) -> Iterator[T]:
-    """Pass items through; a bar on a terminal, else a line every LINE_EVERY_S; an event in the spool either way."""
+    """Pass items through; a bar on a terminal, else a line every LINE_EVERY_S; an event in the log either way."""
     if total is None:
         with suppress(TypeError):
             total = len(items)  # type: ignore[arg-type]

@@ -19,9 +19,10 @@ from tasks.data.preparation.prepare import Plan, prepare_all
 from tasks.data.preparation.quarantine import Quarantine, Quarantined, Reason, RejectedError
 from tasks.data.preparation.schema import check_prepared
 from tasks.data.preparation.splits import SplitPlan, plan_splits
-from tasks.data.preparation.store import Draft, StoredUtterance, finish, read_stored
+from tasks.data.preparation.store import Draft, finish, read_stored
 from tasks.data.preparation.text import check_alignable
 from tasks.data.preparation.vocabulary import build_vocabulary
+from tasks.data.utterance import Utterance
 from tasks.params.pipeline import Params
 from tasks.params.writing import writing_of
 from tasks.runner.atomic_io import fresh_folder, write_whole
@@ -50,7 +51,8 @@ def run(params: Params, paths: Paths, name: str = "", reporter: Reporter = NullR
     most = params.preprocess.max_quarantined_share
     with fresh_folder(paths.prepared) as out:
         with _kept_where_refused(out / "quarantine.csv", kept_at) as file:
-            account = Account(Quarantine(file), Card(keyword), Classes(writing_of(params)) if keyword else None)
+            card = Card(keyword, params.frontend.sample_rate_hz)
+            account = Account(Quarantine(file), card, Classes(writing_of(params)) if keyword else None)
             _first_pass(params, paths, raw, plan, out, account, reporter)
             account.check(count_raw(raw), most, kept_at)
             vocabulary = _second_pass(params, out, account)
@@ -109,21 +111,21 @@ def _second_pass(params: Params, out: Path, account: Account) -> Vocabulary:
     draft = out / "draft.parquet"
     vocabulary = build_vocabulary(params.problem, _training_texts(draft))
 
-    def check(row: StoredUtterance) -> None:
-        if row.text is None or row.split == "test":  # every test utterance counts, whatever a model can make of it
+    def check(row: Utterance) -> None:
+        if not row.text or row.split == "test":  # every test utterance counts, whatever a model can make of it
             return
         if vocabulary.kind != "labels":
             check_alignable(row.text, row.num_samples, vocabulary, params.frontend, params.frame_ms)
         elif row.text not in vocabulary.tokens:
             raise RejectedError(Reason.LABEL_NOT_IN_TRAINING, f"no training utterance has the label {row.text!r}")
 
-    for row in finish(out, check, account.put_aside):
+    for row in finish(out, params.frontend.sample_rate_hz, check, account.put_aside):
         account.keep(row)
     return vocabulary
 
 
 def _training_texts(draft: Path) -> Iterator[str]:
-    return (row.text for row in read_stored(draft) if row.split == "train" and row.text is not None)
+    return (row.text for row in read_stored(draft) if row.split == "train" and row.text)
 
 
 def _check_splits(card: Card, quarantine: Quarantine, kept_at: Path) -> None:

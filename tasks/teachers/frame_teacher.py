@@ -32,8 +32,8 @@ COMPUTING_CODE = (
     "kd.models",
     "kd.teachers.codec",
 )
+"""Modules that an output depends on, with what they import."""
 ENSEMBLE_FILE = "ensemble.json"
-"""Files and folders of kd/ that an output depends on."""
 
 
 class FrameTeacher(Protocol):

@@ -76,7 +76,7 @@ def test_expected_times_come_from_the_last_run_or_from_stages_alike(tmp_path):
 
 
 def test_stages_have_one_name_for_dvc_and_one_for_mlflow():
-    assert [stage_label(s) for s in ("distil@a", "outputs_of_teachers@big", "export_teacher", "teacher")] == [
+    assert [stage_label(s) for s in ("distil@a", "cache_logits_of_teachers@big", "export_teacher", "teacher")] == [
         "distil/a",
         "cache_logits/big",
         "export/teacher",

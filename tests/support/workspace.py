@@ -20,7 +20,7 @@ from kd.models import build
 from kd.text.vocabulary import Vocabulary
 from tasks.checkpoint import Checkpoint, save_checkpoint
 from tasks.data.preparation.card import Card, write_card
-from tasks.data.preparation.store import StoredUtterance
+from tasks.data.utterance import COLUMNS, Utterance
 from tasks.params.pipeline import Params, parse_params
 from tasks.runner.paths import Paths
 
@@ -89,24 +89,23 @@ def _write_prepared(folder: Path, texts: tuple[str, ...], vocabulary: Vocabulary
     rng = np.random.default_rng(1)
     samples = [rng.integers(-9_000, 9_000, n).astype("<i2") for n in rng.integers(4_000, 9_000, count)]
     offsets = np.cumsum([0, *map(len, samples[:-1])]).tolist()
-    card, rows = Card(keyword=vocabulary.kind == "labels"), []
+    card, rows = Card(vocabulary.kind == "labels", RATE_HZ), []
     for i, (audio, offset) in enumerate(zip(samples, offsets, strict=True)):
         split = ("train", "test", "valid", "test")[i % 4]
-        row = StoredUtterance(
+        row = Utterance(
             id=f"utterance-{i:02d}",
             text=texts[i % len(texts)] if i % 8 else texts[1],
             speaker=f"{split}-{i % 3}",
             split=split,
             offset=offset,
             num_samples=len(audio),
-            duration_s=len(audio) / RATE_HZ,
             audio_hash=f"{i:08x}",
             snr_db=None if i % 5 == 0 else 5.0 + i,
             source=f"{i}.wav",
             part=("made", "real")[i // 4 % 2],
         )
         card.add(row)
-        rows.append(vars(row))
+        rows.append({name: getattr(row, name) for name in COLUMNS} | {"duration_s": len(audio) / RATE_HZ})
     pd.DataFrame(rows).to_parquet(folder / "utterances.parquet")
     np.concatenate(samples).tofile(folder / "audio.i16")
     description = {"sample_rate_hz": RATE_HZ, "vocabulary": vocabulary.to_dict()}

@@ -50,7 +50,7 @@ def folded(model: Recogniser, dimensions: Sequence[Dimension], gates: ByDimensio
 
 
 class GatePressure:
-    """Gates of a model's units, learnt while it is trained in `steps` steps; see `kd.training.weight_hook.Pressure`."""
+    """Gates of a model's units, learnt while it is trained in `steps` steps; a `WeightHook`."""
 
     def __init__(self, model: Recogniser, settings: Gates, steps: int, seed: int) -> None:
         self.settings, self.seed, self.step = settings, seed, 0

@@ -14,7 +14,7 @@ from kd.propagation.budget import rank, require_within_reach
 from kd.propagation.calibration import CalibrationStatistics
 from kd.propagation.choice import keep_by_scope
 from kd.propagation.importance import score_units
-from kd.propagation.operators import Propagated, choice_within, evidence_for, keep_units, propagate
+from kd.propagation.operators import Propagated, choice_within, keep_units, propagate, statistics_for
 from kd.propagation.scheduled.method import Knowledge
 from kd.propagation.scheduled.removal import learnt_dimensions
 from kd.training.weight_hook import NoWeightHook, WeightHook
@@ -77,7 +77,7 @@ class OfUnits:
         units_left(start.model, prune, nothing, self.sizes, prune.sparsity)
 
     def step(self, source: Propagated, amount: float, step: str) -> Propagated:
-        statistics = evidence_for(source.model, self.prune, self.calibrate)
+        statistics = statistics_for(source.model, self.prune, self.calibrate)
         choice = units_left(source.model, self.prune, statistics, self.sizes, amount)
         return keep_units(source, choice, f"prune units by {self.prune.importance.by}{step}")
 
@@ -100,7 +100,7 @@ class WithinBudgets:
         if self.cost.of(source.model.settings) <= amount:
             line = f"prune units by {prune.importance.by} to {prune.budget}{step}: it is met already"
             return replace(source, lineage=(*source.lineage, line), kept=(*source.kept, {}))
-        statistics = evidence_for(source.model, prune, self.calibrate)
+        statistics = statistics_for(source.model, prune, self.calibrate)
         choice = choice_within(source.model, prune, statistics, self.cost)
         return keep_units(source, choice, f"prune units by {prune.importance.by} to {prune.budget}{step}")
 

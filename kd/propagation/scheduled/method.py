@@ -13,7 +13,7 @@ from kd.training.weight_hook import WeightHook
 
 @dataclass(frozen=True)
 class Knowledge:
-    """Evidence from calibration batches, and what models cost.
+    """Calibration statistics from calibration batches, and what models cost.
 
     begins: training has not begun, so that what cannot be done is refused; a time that was met once is not asked again.
     """

@@ -44,7 +44,7 @@ def _roots(squares: Tensor, count: int) -> Tensor:
 
 
 class PenaltyPressure:
-    """Adds the gradient of a weighted penalty in each step; see `kd.training.weight_hook.Pressure`."""
+    """Adds the gradient of a weighted penalty in each step; see `kd.training.weight_hook.WeightHook`."""
 
     def __init__(self, model: Recogniser, penalty: Penalty, weight: float) -> None:
         self.parameters, self.penalty, self.weight = dict(model.named_parameters()), penalty, weight

@@ -12,7 +12,7 @@ from tasks.data.preparation.card import Card
 from tasks.data.preparation.classes import Classes
 from tasks.data.preparation.prepare import Prepared
 from tasks.data.preparation.quarantine import Quarantine, Quarantined, check_share
-from tasks.data.preparation.store import StoredUtterance
+from tasks.data.utterance import Utterance
 
 _DONE: Mapping[str, str] = {
     "offset": "an offset was taken away from {}",
@@ -63,13 +63,14 @@ class Account:
 
     def hear(self, prepared: Prepared) -> None:
         """What passed on its own."""
-        self.treated.add(prepared.source, prepared.remarks)
-        if self.classes is not None and prepared.text is not None and prepared.split == "train":
-            self.classes.train(prepared.text)
+        utterance = prepared.utterance
+        self.treated.add(utterance.source, prepared.remarks)
+        if self.classes is not None and utterance.text and utterance.split == "train":
+            self.classes.train(utterance.text)
 
-    def keep(self, row: StoredUtterance) -> None:
+    def keep(self, row: Utterance) -> None:
         self.card.add(row)
-        if self.classes is not None and row.text is not None:
+        if self.classes is not None and row.text:
             self.classes.keep(row.text)
 
     def put_aside(self, row: Quarantined) -> None:

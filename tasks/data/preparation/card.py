@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.data.corpora.raw import SPLITS
-from tasks.data.preparation.store import StoredUtterance
+from tasks.data.utterance import Utterance
 from tasks.runner.atomic_io import whole_file, write_whole
 
 _LONGEST_LABEL = 40  # characters
@@ -31,17 +31,18 @@ class Card:
     """Counts utterances as they pass. Memory grows with the distinct words and speakers only."""
 
     keyword: bool
+    sample_rate_hz: int
     parts: dict[str, _Part] = field(default_factory=lambda: {split: _Part() for split in SPLITS})
     words: Counter[str] = field(default_factory=Counter)
 
-    def add(self, row: StoredUtterance) -> None:
-        part = self.parts[row.split]
+    def add(self, row: Utterance) -> None:
+        part, seconds = self.parts[row.split], row.num_samples / self.sample_rate_hz
         part.utterances += 1
-        part.seconds += row.duration_s
-        part.durations[int(row.duration_s / _BIN_S)] += 1
+        part.seconds += seconds
+        part.durations[int(seconds / _BIN_S)] += 1
         if row.speaker is not None:
             part.speakers.add(row.speaker)
-        if row.text is None:
+        if not row.text:
             part.unlabelled += 1
             return
         self.words.update([row.text] if self.keyword else row.text.split())

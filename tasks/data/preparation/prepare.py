@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from kd.runtime.decoder import Remark
 from kd.text.writing import Writing
-from tasks.data.corpora.raw import RawUtterance, Split
+from tasks.data.corpora.raw import RawUtterance
 from tasks.data.preparation.audio import Samples, check_sound, decode, level, listen, locate, to_int16, to_rate, trim
 from tasks.data.preparation.quarantine import Quarantined, Reason, RejectedError
 from tasks.data.preparation.text import normalise, reference, spelled_out
+from tasks.data.utterance import Utterance
 from tasks.params.pipeline import Params, PreprocessParams
 from tasks.params.writing import writing_of
 
@@ -41,24 +42,25 @@ class Plan:
 
 @dataclass(frozen=True)
 class Prepared:
-    """An utterance that passed on its own; what depends on the others is checked later."""
+    """An utterance that passed on its own, and its samples; what depends on the others, its offset too, comes later."""
 
-    id: str
-    text: str | None
-    speaker: str | None
-    split: Split
-    snr_db: float | None
-    source: str
-    part: str
+    utterance: Utterance
     samples_N: NDArray[np.int16]
     recorded: str
     """Hash of the audio before it was trimmed or levelled: by it the same recording is found in two parts."""
     remarks: tuple[Remark, ...] = ()
     """What was done to the recording so that it could be used; of its pieces the first has them."""
 
-    @property
-    def audio_hash(self) -> str:
-        return blake2b(self.samples_N.tobytes(), digest_size=16).hexdigest()
+    @classmethod
+    def of(cls, row: RawUtterance, name: str, text: str | None, heard: "_Heard", plan: Plan) -> Self:
+        assert row.split is not None
+        samples_N = to_int16(heard.samples_N)
+        audio_hash = blake2b(samples_N.tobytes(), digest_size=16).hexdigest()
+        utterance = Utterance(
+            name, text or "", row.speaker, row.split, 0, len(samples_N), audio_hash, row.snr_db, _relative(row, plan),
+            row.part,
+        )  # fmt: skip
+        return cls(utterance, samples_N, heard.recorded, heard.remarks)
 
 
 def prepare_all(rows: list[RawUtterance], plan: Plan) -> list[Prepared | Quarantined]:
@@ -94,10 +96,7 @@ def _as_recorded(row: RawUtterance, plan: Plan) -> Prepared | Quarantined:
         heard = _joined(row, plan, lambda file, start_s, end_s: _Heard.of(*listen(file, start_s, end_s, rate_hz)))
     except RejectedError as error:
         return _put_aside(row, row.id, error, plan)
-    source = _relative(row, plan)
-    samples_N = to_int16(heard.samples_N)
-    heard_as = (samples_N, heard.recorded, heard.remarks)
-    return Prepared(row.id, text, row.speaker, "test", row.snr_db, source, row.part, *heard_as)
+    return Prepared.of(row, row.id, text, heard, plan)
 
 
 def _text(row: RawUtterance, plan: Plan) -> str | None:
@@ -117,16 +116,13 @@ def _finish(
     text: str | None,
     plan: Plan,
 ) -> Prepared | Quarantined:
-    assert row.split is not None
     try:
         check_sound(piece_N)
     except RejectedError as error:
         return _put_aside(row, name, error, plan)
     if plan.settings.level_dbfs is not None:
         piece_N = level(piece_N, plan.settings.level_dbfs)
-    source = _relative(row, plan)
-    heard_as = (to_int16(piece_N), recorded, remarks)
-    return Prepared(name, text, row.speaker, row.split, row.snr_db, source, row.part, *heard_as)
+    return Prepared.of(row, name, text, _Heard(piece_N, recorded, remarks), plan)
 
 
 @dataclass(frozen=True)

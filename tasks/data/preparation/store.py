@@ -7,7 +7,7 @@ the gaps. Both go through files, so memory does not grow with the corpus.
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from tasks.data.preparation.prepare import Prepared
 from tasks.data.preparation.quarantine import Quarantined, Reason, RejectedError
+from tasks.data.utterance import COLUMNS, Utterance
 
 ROWS_AT_ONCE = 4096
 _BYTES = 2  # a sample
@@ -38,39 +39,18 @@ SCHEMA = pa.schema(
 )
 
 
-@dataclass(frozen=True)
-class StoredUtterance:
-    """A row of data/prepared/utterances.parquet; without a text, nobody transcribed it.
-
-    `offset` counts samples from the start of audio.i16.
-    """
-
-    id: str
-    text: str | None
-    speaker: str | None
-    split: str
-    offset: int
-    num_samples: int
-    duration_s: float
-    audio_hash: str
-    snr_db: float | None
-    source: str
-    part: str = ""
-
-
 class Draft:
     """Appends utterances to `folder`/audio.i16 and draft.parquet, and refuses what was there before."""
 
     def __init__(self, folder: Path, sample_rate_hz: int) -> None:
         self._audio: BinaryIO = (folder / "audio.i16").open("wb")
-        self._table = _Table(folder / "draft.parquet")
+        self._table = _Table(folder / "draft.parquet", sample_rate_hz)
         self._seen = sqlite3.connect(folder / "seen.sqlite", isolation_level=None)
         self._seen.execute("PRAGMA journal_mode=OFF")
         self._seen.execute("PRAGMA synchronous=OFF")
         self._seen.execute("CREATE TABLE seen (key TEXT PRIMARY KEY, id TEXT) WITHOUT ROWID")
         self._seen.execute("BEGIN")
         self._offset = 0
-        self._sample_rate_hz = sample_rate_hz
 
     def __enter__(self) -> Self:
         return self
@@ -82,44 +62,37 @@ class Draft:
 
     def add(self, prepared: Prepared) -> Quarantined | None:
         """Append it; or say that its id or its samples are there already."""
+        utterance = prepared.utterance
         recorded = f"audio:{prepared.recorded}"
-        for key, reason in ((f"id:{prepared.id}", Reason.DUPLICATE_ID), (recorded, Reason.DUPLICATE)):
-            if self._seen.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (key, prepared.id)).rowcount == 0:
+        for key, reason in ((f"id:{utterance.id}", Reason.DUPLICATE_ID), (recorded, Reason.DUPLICATE)):
+            if self._seen.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (key, utterance.id)).rowcount == 0:
                 first = self._seen.execute("SELECT id FROM seen WHERE key = ?", (key,)).fetchone()[0]
                 same = "id" if reason is Reason.DUPLICATE_ID else "samples"
-                return Quarantined(prepared.id, prepared.source, reason, f"the same {same} as {first}", prepared.text)
-        num_samples = len(prepared.samples_N)
+                return _aside(utterance, reason, f"the same {same} as {first}")
         self._audio.write(prepared.samples_N.tobytes())
-        self._table.add(
-            StoredUtterance(
-                id=prepared.id,
-                text=prepared.text,
-                speaker=prepared.speaker,
-                split=prepared.split,
-                offset=self._offset,
-                num_samples=num_samples,
-                duration_s=num_samples / self._sample_rate_hz,
-                audio_hash=prepared.audio_hash,
-                snr_db=prepared.snr_db,
-                source=prepared.source,
-                part=prepared.part,
-            )
-        )
-        self._offset += num_samples
+        self._table.add(replace(utterance, offset=self._offset))
+        self._offset += utterance.num_samples
         return None
 
 
+def _aside(utterance: Utterance, reason: Reason, detail: str) -> Quarantined:
+    return Quarantined(utterance.id, utterance.source, reason, detail, utterance.text or None)
+
+
 def finish(
-    folder: Path, check: Callable[[StoredUtterance], None], put_aside: Callable[[Quarantined], None]
-) -> Iterator[StoredUtterance]:
+    folder: Path, sample_rate_hz: int, check: Callable[[Utterance], None], refuse: Callable[[Quarantined], None]
+) -> Iterator[Utterance]:
     """Keep what passes `check`, close the gaps in audio.i16, write utterances.parquet; yields what is kept."""
     offset = 0
-    with closing(_Table(folder / "utterances.parquet")) as table, (folder / "audio.i16").open("r+b") as audio:
+    with (
+        closing(_Table(folder / "utterances.parquet", sample_rate_hz)) as table,
+        (folder / "audio.i16").open("r+b") as audio,
+    ):
         for row in read_stored(folder / "draft.parquet"):
             try:
                 check(row)
             except RejectedError as error:
-                put_aside(Quarantined(row.id, row.source, error.reason, error.detail, row.text))
+                refuse(_aside(row, error.reason, error.detail))
                 continue
             kept = replace(row, offset=offset)
             if offset != row.offset:
@@ -135,22 +108,25 @@ def finish(
         (folder / name).unlink()
 
 
-def read_stored(file: Path) -> Iterator[StoredUtterance]:
+def read_stored(file: Path) -> Iterator[Utterance]:
     """Rows of a table of prepared utterances, a few at a time."""
     with pq.ParquetFile(file) as table:
-        for batch in table.iter_batches(ROWS_AT_ONCE):
-            yield from (StoredUtterance(**fields) for fields in batch.to_pylist())
+        for batch in table.iter_batches(ROWS_AT_ONCE, columns=list(COLUMNS)):
+            yield from (Utterance(**{**cells, "text": cells["text"] or ""}) for cells in batch.to_pylist())
 
 
 class _Table:
     """Writes rows in groups of fixed size, so that the bytes do not depend on when they came."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, sample_rate_hz: int) -> None:
         self._writer = pq.ParquetWriter(file, SCHEMA)
+        self._sample_rate_hz = sample_rate_hz
         self._rows: list[dict[str, object]] = []
 
-    def add(self, row: StoredUtterance) -> None:
-        self._rows.append(vars(row).copy())
+    def add(self, row: Utterance) -> None:
+        cells = {name: getattr(row, name) for name in COLUMNS}
+        derived = {"text": row.text or None, "duration_s": row.num_samples / self._sample_rate_hz}
+        self._rows.append({**cells, **derived})
         if len(self._rows) == ROWS_AT_ONCE:
             self._flush()
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kd.config.losses import FromHypotheses
-from kd.losses import MATCHING_LOSSES, cross_entropy
+from kd.losses import DISTILL_LOSSES, cross_entropy
 from kd.losses.hypotheses import frames_needed_BN, from_hypotheses, from_labels
 from kd.teachers.hypotheses import Hypotheses, Row
 from kd.text.vocabulary import frames_needed
@@ -82,7 +82,7 @@ def test_another_number_of_utterances_is_refused() -> None:
         loss(torch.zeros(2, 3, 3), [[([1], 1.0)]], 3, 3)
 
 
-KEYWORD = MATCHING_LOSSES["hypotheses"].of("keyword")
+KEYWORD = DISTILL_LOSSES["hypotheses"].of("keyword")
 NAMED: list[Row] = [[([0], 3.0), ([2], 1.0)], [([1], 1.0)], [], [([1], 1.0)]]
 THERE = torch.tensor([1, 1, 1, 0])
 
@@ -97,8 +97,8 @@ def named(logits: Tensor, rows: list[Row] = NAMED, lengths: Tensor = THERE) -> T
 
 def test_each_problem_has_its_own() -> None:
     assert KEYWORD.function is from_labels
-    assert MATCHING_LOSSES["hypotheses"].of("transcription").function is from_hypotheses
-    assert MATCHING_LOSSES["dist"].of("keyword") == MATCHING_LOSSES["dist"]
+    assert DISTILL_LOSSES["hypotheses"].of("transcription").function is from_hypotheses
+    assert DISTILL_LOSSES["dist"].of("keyword") == DISTILL_LOSSES["dist"]
 
 
 def test_keywords_by_hand() -> None:

@@ -16,18 +16,18 @@ from kd.config.losses import (
     FromHypotheses,
     GuidedCTC,
     ObjectiveSettings,
-    OneMatch,
+    OneDistillLoss,
     Relational,
     ShiftTolerant,
     SoftTargets,
     Tempered,
 )
 from kd.config.schedules import PositiveRamp
-from kd.losses import LABEL_LOSSES, MATCHING_LOSSES
+from kd.losses import DISTILL_LOSSES, LABEL_LOSSES
 from kd.losses.frames import valid_frames
 from kd.teachers.hypotheses import Hypotheses
 
-CASES: dict[str, OneMatch] = {
+CASES: dict[str, OneDistillLoss] = {
     "soft_targets": SoftTargets(temperature=3.0),
     "soft_targets, standardised": SoftTargets(standardise=True),
     "blank_selected": BlankSelected(name="blank_selected", temperature=3.0, dilation=1),
@@ -67,10 +67,10 @@ def confident() -> tuple[Tensor, Tensor]:
     return 8 * student, 8 * teacher
 
 
-def value(case: OneMatch, student: Tensor, teacher: Tensor, lengths: Tensor = LENGTHS, **changes: Any) -> Tensor:
+def value(case: OneDistillLoss, student: Tensor, teacher: Tensor, lengths: Tensor = LENGTHS, **changes: Any) -> Tensor:
     settings = case.model_copy(update=changes)
     heard = hypotheses(teacher, settings.n_best) if isinstance(settings, FromHypotheses) else teacher
-    return MATCHING_LOSSES[case.name](student, heard, lengths, settings=settings)
+    return DISTILL_LOSSES[case.name](student, heard, lengths, settings=settings)
 
 
 def hypotheses(teacher: Tensor, n_best: int) -> Hypotheses:
@@ -80,14 +80,16 @@ def hypotheses(teacher: Tensor, n_best: int) -> Hypotheses:
 
 
 def test_every_entry_is_tested_and_can_be_chosen() -> None:
-    assert set(MATCHING_LOSSES) == {ObjectiveSettings(beta=1.0, distill=s).matches[0].name for s in CASES.values()}
+    assert set(DISTILL_LOSSES) == {
+        ObjectiveSettings(beta=1.0, distill=s).distill_losses[0].name for s in CASES.values()
+    }
 
 
 every_batch = pytest.mark.parametrize("drawn", [batch, confident])
 
 
 @every_case
-def test_ignores_whatever_the_padding_holds(case: OneMatch) -> None:
+def test_ignores_whatever_the_padding_holds(case: OneDistillLoss) -> None:
     student, teacher = batch()
     dirty_student, dirty_teacher = student.clone(), teacher.clone()
     for dirty in (dirty_student, dirty_teacher):
@@ -105,7 +107,7 @@ def test_ignores_whatever_the_padding_holds(case: OneMatch) -> None:
 
 @every_case
 @every_batch
-def test_gradient_reaches_the_student_only(case: OneMatch, drawn: Callable[[], tuple[Tensor, Tensor]]) -> None:
+def test_gradient_reaches_the_student_only(case: OneDistillLoss, drawn: Callable[[], tuple[Tensor, Tensor]]) -> None:
     student, teacher = (x.requires_grad_() for x in drawn())
     value(case, student, teacher).backward()
     assert student.grad is not None
@@ -115,7 +117,7 @@ def test_gradient_reaches_the_student_only(case: OneMatch, drawn: Callable[[], t
 
 
 @every_case
-def test_gradient_is_that_of_finite_differences(case: OneMatch) -> None:
+def test_gradient_is_that_of_finite_differences(case: OneDistillLoss) -> None:
     student, teacher = (x.double() for x in batch())
     at = student.clone().requires_grad_()
     value(case, at, teacher).backward()
@@ -130,9 +132,9 @@ def test_gradient_is_that_of_finite_differences(case: OneMatch) -> None:
 
 @every_case
 @every_batch
-def test_zero_at_identity_where_declared(case: OneMatch, drawn: Callable[[], tuple[Tensor, Tensor]]) -> None:
+def test_zero_at_identity_where_declared(case: OneDistillLoss, drawn: Callable[[], tuple[Tensor, Tensor]]) -> None:
     student, teacher = drawn()
-    if not MATCHING_LOSSES[case.name].zero_at_identity(case):
+    if not DISTILL_LOSSES[case.name].zero_at_identity(case):
         pytest.skip("declared away")
     torch.testing.assert_close(value(case, teacher.clone(), teacher), torch.tensor(0.0), atol=1e-6, rtol=0)
     assert value(case, student, teacher) > 0.01
@@ -160,16 +162,16 @@ def test_soft_least_tends_to_the_least() -> None:
 
 
 @every_case
-def test_utterances_count_as_declared(case: OneMatch) -> None:
+def test_utterances_count_as_declared(case: OneDistillLoss) -> None:
     """The whole is the mean of the utterances' own losses, weighted by what the entry says it counts."""
     student, teacher = batch()
-    if MATCHING_LOSSES[case.name].counts == "batch":
+    if DISTILL_LOSSES[case.name].counts == "batch":
         order = torch.tensor([2, 0, 1])
         permuted = value(case, student[order], teacher[order], LENGTHS[order])
         torch.testing.assert_close(permuted, value(case, student, teacher))
         return
     alone = [value(case, student[b : b + 1], teacher[b : b + 1], LENGTHS[b : b + 1]) for b in range(3)]
-    weights = LENGTHS.float() if MATCHING_LOSSES[case.name].counts == "frames" else torch.ones(3)
+    weights = LENGTHS.float() if DISTILL_LOSSES[case.name].counts == "frames" else torch.ones(3)
     expected = (torch.stack(alone) * weights).sum() / weights.sum()
     torch.testing.assert_close(value(case, student, teacher), expected)
     order = torch.tensor([2, 0, 1])
@@ -177,7 +179,7 @@ def test_utterances_count_as_declared(case: OneMatch) -> None:
 
 
 @every_case
-def test_is_a_scalar_in_full_precision(case: OneMatch) -> None:
+def test_is_a_scalar_in_full_precision(case: OneDistillLoss) -> None:
     student, teacher = batch()
     loss = value(case, student.bfloat16(), teacher.bfloat16())
     assert (loss.shape, loss.dtype) == ((), torch.float32)
@@ -185,14 +187,14 @@ def test_is_a_scalar_in_full_precision(case: OneMatch) -> None:
 
 @every_case
 @pytest.mark.parametrize("lengths", [torch.tensor([], dtype=torch.long), torch.tensor([0, 0])])
-def test_an_empty_batch_is_refused(case: OneMatch, lengths: Tensor) -> None:
+def test_an_empty_batch_is_refused(case: OneDistillLoss, lengths: Tensor) -> None:
     empty = torch.zeros(len(lengths), 4, 5)
     with pytest.raises(ValueError, match="no valid frame: nothing to compare"):
         value(case, empty, empty, lengths)
 
 
 @every_case
-def test_lengths_beyond_the_frames_are_refused(case: OneMatch) -> None:
+def test_lengths_beyond_the_frames_are_refused(case: OneDistillLoss) -> None:
     student, teacher = batch()
     with pytest.raises(ValueError, match=r"lengths \[7, 2, 2\] exceed the 6 frames .* output_lengths\(\)"):
         value(case, student, teacher, torch.tensor([7, 2, 2]))
@@ -203,7 +205,7 @@ tempered_case = pytest.mark.parametrize("case", TEMPERED.values(), ids=TEMPERED)
 
 
 @tempered_case
-def test_standardised_logits_forget_their_scale_and_offset(case: OneMatch) -> None:
+def test_standardised_logits_forget_their_scale_and_offset(case: OneDistillLoss) -> None:
     student, teacher = batch()
     loss = value(case, student, teacher, standardise=True)
     torch.testing.assert_close(value(case, 3 * student + 1, 0.2 * teacher - 4, standardise=True), loss)
@@ -212,7 +214,7 @@ def test_standardised_logits_forget_their_scale_and_offset(case: OneMatch) -> No
 
 
 @tempered_case
-def test_a_schedule_must_be_read_at_an_epoch(case: OneMatch) -> None:
+def test_a_schedule_must_be_read_at_an_epoch(case: OneDistillLoss) -> None:
     ramp = PositiveRamp.model_validate({"from": 4, "to": 1, "epochs": 3})
     with pytest.raises(ValueError, match="has no value until an epoch is chosen"):
         value(case, *batch(), temperature=ramp)

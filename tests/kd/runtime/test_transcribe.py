@@ -287,4 +287,4 @@ def test_a_keyword_model_gives_its_label(
     assert word["text"] == checkpoint.vocabulary.tokens[best]
     assert word["confidence"] == pytest.approx(float(logits_BTV[0, 0].softmax(0)[best]), abs=1e-3)
     assert main(["spot", str(paths.export("tiny")), file, "--keywords", "none.txt"]) == 2
-    assert "transcriber" in capsys.readouterr().err
+    assert "transcription model" in capsys.readouterr().err

@@ -56,7 +56,7 @@ def test_a_late_student_by_hand() -> None:
 def test_gradients_are_those_of_the_weighted_sides() -> None:
     teacher, student = path(1, 0, 2), torch.randn(1, 3, 4, generator=torch.Generator().manual_seed(1))
     found = measured(student, teacher, 12, label_weight=2.0)
-    settings = ObjectiveSettings(beta=0.5).matches[0]
+    settings = ObjectiveSettings(beta=0.5).distill_losses[0]
     lengths, one = torch.tensor([3]), torch.tensor([1])
     sides = {
         "label": 2.0 * LABEL_LOSSES["transcription"](student, lengths, torch.tensor([[1]]), one),

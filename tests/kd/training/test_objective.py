@@ -10,7 +10,7 @@ from tiny_training import fresh, tiny_inputs
 from torch import Tensor
 
 from kd.config.losses import FromHypotheses, ObjectiveSettings, SoftTargets
-from kd.losses import LABEL_LOSSES, MATCHING_LOSSES, soft_targets
+from kd.losses import DISTILL_LOSSES, LABEL_LOSSES, soft_targets
 from kd.losses.consistency import consistency
 from kd.teachers.hypotheses import Hypotheses
 from kd.training import Inputs, Objective
@@ -71,8 +71,8 @@ def test_several_losses_add_up_with_their_weights() -> None:
     terms = objective.terms(Outputs(logits, lengths), replace(inputs, hypotheses=hypotheses))
     against = (inputs.teacher_BTV, inputs.teacher_BTV, hypotheses)
     each = [
-        MATCHING_LOSSES[m.name](logits, teacher, lengths, settings=m)
-        for m, teacher in zip(settings.matches, against, strict=True)
+        DISTILL_LOSSES[m.name](logits, teacher, lengths, settings=m)
+        for m, teacher in zip(settings.distill_losses, against, strict=True)
     ]
     torch.testing.assert_close(total(terms), 3.0 * (2.0 * each[0] + each[1] + 0.5 * each[2]))
     metrics = objective.metrics({t.name: t.value.item() for t in terms})
@@ -102,7 +102,7 @@ def test_schedules_go_in_a_straight_line_and_stay() -> None:
     objective = Objective(settings, "transcription")
     now = [objective.at(epoch).settings for epoch in (0, 1, 2, 4, 9)]
     assert [s.beta for s in now] == [0, 5, 10, 20, 20]
-    assert [s.matches[0].temperature for s in now] == [4, 2.5, 1, 1, 1]  # type: ignore[union-attr]
+    assert [s.distill_losses[0].temperature for s in now] == [4, 2.5, 1, 1, 1]  # type: ignore[union-attr]
     logits, lengths, inputs = batch("transcription")
     assert inputs.teacher_BTV is not None
     terms = objective.at(1).terms(Outputs(logits, lengths), inputs)
@@ -158,8 +158,8 @@ def test_hypotheses_of_two_views_are_the_same_twice() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"label_weight": 0.0, "beta": 0.0}, "labels and beta are both 0"),
-        ({"label_weight": 0.0, "beta": {"from": 0, "to": 0, "epochs": 1}}, "labels and beta are both 0"),
+        ({"label_weight": 0.0, "beta": 0.0}, "label_weight and beta are both 0"),
+        ({"label_weight": 0.0, "beta": {"from": 0, "to": 0, "epochs": 1}}, "label_weight and beta are both 0"),
         ({"beta": 1, "distill": [{"name": "dist"}, {"name": "dist"}]}, "distill names dist more than once"),
         (
             {"self_distillation": [{"name": "cr_ctc"}, {"name": "cr_ctc"}]},
@@ -167,7 +167,7 @@ def test_hypotheses_of_two_views_are_the_same_twice() -> None:
         ),
         (
             {"label_weight": 0, "beta": 1, "self_distillation": [{"name": "intermediate_ctc"}]},
-            "intermediate_ctc learns from labels, but labels is 0",
+            "intermediate_ctc learns from labels, but label_weight is 0",
         ),
         (
             {"beta": 1, "distill": {"name": "hypotheses", "n_best": 3, "beam": 2}},

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kd.config.losses import Features, ObjectiveSettings
 from kd.config.states import NEEDS_STATES, meetings, state_widths
-from kd.losses import MATCHING_LOSSES
+from kd.losses import DISTILL_LOSSES
 from kd.models import Recogniser
 from kd.training import Batches, Inputs
 from kd.training.frame_rates import averaged
@@ -90,7 +90,7 @@ def test_settings_that_contradict_themselves_are_refused() -> None:
 
 def test_settings_and_registry_agree_on_who_needs_states() -> None:
     assert set(NEEDS_STATES) == {
-        name for name, loss in MATCHING_LOSSES.items() if loss.needs in ("layers", "embeddings")
+        name for name, loss in DISTILL_LOSSES.items() if loss.needs in ("layers", "embeddings")
     }
 
 

@@ -14,11 +14,11 @@ from fuzzing.trials import runtime
 from fuzzing.watching import Attempt
 from kd.runtime import audio
 from kd.runtime.decoder import Recording
-from kd.text.writing import Writing
 from tasks.data.corpora.raw import RawUtterance
 from tasks.data.preparation.audio import decode, listen
 from tasks.data.preparation.prepare import Plan, prepare
 from tasks.params.pipeline import parse_params
+from tasks.params.writing import writing_of
 
 REPO = Path(__file__).parents[3]
 HEAD = 128
@@ -27,7 +27,7 @@ RATE_HZ = 16_000
 
 def prepared(shared: Path, room: Path) -> Attempt:
     params = parse_params(yaml.safe_load((REPO / "params.yaml").read_text(encoding="utf-8")))
-    plan = Plan(room, params.preprocess, RATE_HZ, Writing.of(params))
+    plan = Plan(room, params.preprocess, RATE_HZ, writing_of(params))
     model = str(shared / "models" / "exports" / "cnn")
 
     def attempt(rng: Random, folder: Path) -> str:

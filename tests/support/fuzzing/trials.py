@@ -15,7 +15,7 @@ from unittest.mock import patch
 import typer
 
 import tasks.tracking.pipeline_run  # as all here: loaded once, before any case begins  # noqa: F401
-from flows import cli, graph, search, server, strangers, study
+from flows import cli, graph, server, strangers, study, tune
 from fuzzing.outcomes import exit_code
 from kd.runtime.program import main
 from tasks.experiments.tune.candidate import check_space
@@ -37,9 +37,10 @@ def kd(arguments: Sequence[str]) -> str:
         patch.object(strangers, "strangers", lambda root, names: []),
         patch.object(study, "_run_cell", lambda *given: 0),
         patch.object(study, "write_results"),
-        patch.object(search, "search_and_tell", searched),
+        patch.object(tune, "tune_and_tell", searched),
         patch.object(server, "scheduling_server", _no_server),
         patch.object(subprocess, "Popen", _no_process),
+        patch.object(cli, "subprocess", SimpleNamespace(run=lambda *given, **how: SimpleNamespace(returncode=0))),
         patch.object(os, "execv", lambda *given: None),
     ):
         return exit_code(cli.main)

@@ -134,3 +134,11 @@ def test_records_and_hashes_translate_both_ways() -> None:
     assert in_old_words({"space": {"students.a.objective.label_weight": 1}}) == {
         "space": {"students.a.objective.labels": 1}
     }
+
+
+def test_a_plain_no_in_yaml_means_no() -> None:
+    """PyYAML reads it as false."""
+    training = yaml.safe_load("{epochs: 1, batch_seconds: 24, qat: no, precision: no}")
+    assert training["qat"] is False
+    found = parse_params({**default(), "student_training": training}).student_training
+    assert (found.qat, found.precision) == ("no", "no")

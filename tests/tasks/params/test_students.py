@@ -20,7 +20,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "nothing to learn": (
         {"students.small.objective": {"label_weight": 0}},
-        "students.small.objective: labels and beta are both 0",
+        "students.small.objective: label_weight and beta are both 0",
     ),
     "beta without teacher": (
         {"students.small.objective": {"beta": 1}},

@@ -142,7 +142,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         {"students.cut.objective.distill": [{"name": "soft_target"}]},
         "students.cut.objective.distill.0.name: 'soft_target' is unknown; did you mean 'soft_targets'? there are ",
     ),
-    "no loss": ({"students.cut.objective.distill": []}, "students.cut.objective: match is an empty list: name a loss"),
+    "no loss": (
+        {"students.cut.objective.distill": []},
+        "students.cut.objective: distill is an empty list: ",
+    ),
     "schedule": (
         {"students.cut.objective.beta": {"from": 0, "to": -1, "epochs": 2}},
         "students.cut.objective.beta.to: input should be greater than or equal to 0, found -1",

@@ -180,7 +180,7 @@ def test_where_nothing_is_left_the_stage_says_so(paths: Paths) -> None:
     strict = {**SMALL, "teacher": "crowd", "objective": FROM_TEXT, "filter": {"min_confidence": 0.99}}
     settings = params({"crowd": TABLE}, {"some": strict})
     teachers.run(settings, paths, "crowd")
-    with pytest.raises(ValueError, match="none of 6 utterances has a label or a hypothesis that was kept"):
+    with pytest.raises(ValueError, match="none of 6 utterances has a label or a pseudo-label that a filter kept"):
         run_student(settings, paths, "some")
 
 

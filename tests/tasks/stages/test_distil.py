@@ -10,7 +10,7 @@ import torch
 from tiny_stages import LEARNS, Killed, KillingWatch, run_student, same, stage_params, weights
 from workspace import ENCODERS, make_workspace
 
-from kd.losses import MATCHING_LOSSES
+from kd.losses import DISTILL_LOSSES
 from kd.training.qat import rounded_weight
 from tasks.checkpoint import load_checkpoint
 from tasks.stages import cache_logits as outputs
@@ -121,7 +121,7 @@ def test_a_student_of_another_family_learns_from_inner_states(problem: str, case
     plain, reporter = KillingWatch(), KillingWatch(tmp_path / "scratch", 2)
     distil.run(params, paths, "one", plain)
     first, last = plain.curves[0], plain.curves[3]
-    curves = [f"{name}_loss" for name in MATCHING_LOSSES if f"{name}_loss" in first]
+    curves = [f"{name}_loss" for name in DISTILL_LOSSES if f"{name}_loss" in first]
     assert len(curves) == (1 if case == "features" else 2), "a curve for each"
     assert {"spike_f1", "teacher_entropy"} <= first.keys(), "diagnosed as any other"
     learnt = [curve for curve in [*curves, "distill_loss"] if curve != "relational_loss"]  # noise has few relations
