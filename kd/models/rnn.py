@@ -93,10 +93,6 @@ class RNNEncoder(Encoder):
         layers = {f"layers.{i}.{part}": (size,) for i, size in sizes for part in parts}
         return {**self.stem.memory(), **layers}
 
-    def reach(self) -> None:
-        """A recurrent layer depends on all that was before."""
-        return
-
     def output_lengths(self, lengths_B: Tensor) -> Tensor:
         return self.stem.output_lengths(lengths_B)
 

@@ -172,3 +172,12 @@ def test_what_does_not_fit_together_is_named(name: str, changes: dict[str, Any],
     settings_of = {"problem": "transcription", "num_features": NUM_FEATURES, "num_outputs": NUM_OUTPUTS}
     with pytest.raises(ValidationError, match=message):
         ModelSettings.model_validate({**settings_of, "encoder": encoder})
+
+
+def test_a_family_that_takes_an_utterance_whole_has_no_stream() -> None:
+    encoder = make_model("patch_cnn").encoder
+    assert encoder.reach() is None
+    with pytest.raises(TypeError, match="PatchCNNEncoder takes an utterance whole"):
+        encoder.memory()
+    with pytest.raises(TypeError, match="PatchCNNEncoder takes an utterance whole"):
+        encoder.step(torch.zeros(1, 4, 80), torch.zeros(1, dtype=torch.int64), encoder)
