@@ -67,19 +67,19 @@ def fingerprint(source: str) -> str:
 def _canonical(node: Any) -> str:
     """A syntax tree as text: only fields that are filled, so that what a later Python adds changes nothing."""
     if isinstance(node, ast.AST):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Field":
+            node.keywords = [given for given in node.keywords if given.arg not in PROSE]
         inside = ((name, getattr(node, name, None)) for name in node._fields if name not in ("ctx", "kind"))
         text = ",".join(f"{name}={_canonical(value)}" for name, value in inside if value not in (None, []))
         return f"{type(node).__name__}({text})"
     if isinstance(node, list):
-        return f"[{','.join(_canonical(item) for item in node if not _is_prose(item))}]"
+        return f"[{','.join(_canonical(item) for item in node if not _is_docstring(item))}]"
     return repr(node)
 
 
-def _is_prose(node: Any) -> bool:
-    """A docstring, anywhere, or what describes a setting."""
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-        return isinstance(node.value.value, str)
-    return isinstance(node, ast.keyword) and node.arg in PROSE
+def _is_docstring(node: Any) -> bool:
+    """A string that nothing is done with: a docstring, anywhere."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 @cache

@@ -2,11 +2,12 @@
 
 import inspect
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
 from tasks.params.pipeline import Params
@@ -30,20 +31,22 @@ def write_digests(root: Path) -> None:
 def defaults_of(sections: Iterable[str]) -> dict[str, Any]:
     """The defaults of these sections of params.yaml, by class and key: DVC sees only what the file gives."""
     found: dict[str, Any] = {}
-    for section in sorted(sections):
-        field = Params.model_fields[section]
-        waiting: list[Any] = [field.annotation]
-        if not field.is_required():
-            found[f"defaults {section}"] = to_jsonable_python(field.get_default(call_default_factory=True))
-        while waiting:
-            kind = waiting.pop()
-            waiting.extend(get_args(kind))
-            if inspect.isclass(kind) and issubclass(kind, BaseModel) and f"defaults {kind.__name__}" not in found:
-                fields = kind.model_fields
-                found[f"defaults {kind.__name__}"] = {
-                    key: to_jsonable_python(f.get_default(call_default_factory=True))
-                    for key, f in fields.items()
-                    if not f.is_required()
-                }
-                waiting.extend(f.annotation for f in fields.values())
+    fields = {section: Params.model_fields[section] for section in sections}
+    if given := _given(fields):
+        found["defaults"] = given
+    waiting: list[Any] = [field.annotation for field in fields.values()]
+    while waiting:
+        kind = waiting.pop()
+        waiting.extend(get_args(kind))
+        if inspect.isclass(kind) and issubclass(kind, BaseModel):
+            name = f"defaults of {kind.__module__}.{kind.__name__}"
+            if name not in found:
+                found[name] = _given(kind.model_fields)
+                waiting.extend(field.annotation for field in kind.model_fields.values())
     return found
+
+
+def _given(fields: Mapping[str, FieldInfo]) -> dict[str, Any]:
+    """The defaults of those that have one."""
+    optional = {key: field for key, field in fields.items() if not field.is_required()}
+    return {key: to_jsonable_python(f.get_default(call_default_factory=True)) for key, f in optional.items()}
