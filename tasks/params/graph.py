@@ -51,3 +51,8 @@ def foreign_frames(params: "Params", name: str) -> bool:
     """Whether a teacher gives frames of a network that is none of ours."""
     other = params.teachers.get(name)
     return isinstance(other, BundleTeacher) and gives_frames(other)
+
+
+def reads_logits(params: "Params", name: str) -> bool:
+    """Whether any student learns from this teacher's cached logits."""
+    return any(r.teacher == name and not r.objective.reads_states for r in params.students.values())

@@ -2,6 +2,7 @@
 
 from kd.teachers.codec import Codec
 from tasks.data.prepared import PreparedData
+from tasks.params.graph import reads_logits
 from tasks.params.pipeline import Params
 from tasks.runner.paths import Paths
 from tasks.runner.reporter import NullReporter, Reporter
@@ -24,7 +25,7 @@ def run(params: Params, paths: Paths, name: str = "", reporter: Reporter = NullR
     name = name or "teacher"
     data = PreparedData.load(paths.prepared, sample_rate_hz=params.frontend.sample_rate_hz)
     codec = Codec.of(len(data.vocabulary), params.logit_cache.top_k)
-    if not is_read(params, name) or has_pseudo_labels(paths.model(name)):
+    if not reads_logits(params, name) or has_pseudo_labels(paths.model(name)):
         LogitCache.begin(paths.outputs(name), codec)
         return {"outputs": 0.0, "computed": 0.0, "bytes": 0.0, "bytes_per_audio_byte": 0.0}
     teacher, utterances, speeds = load_frame_teacher(paths, name), data.split("train"), views(params.student_augment)
@@ -45,8 +46,3 @@ def run(params: Params, paths: Paths, name: str = "", reporter: Reporter = NullR
         "bytes": float(written.num_bytes),
         "bytes_per_audio_byte": ratio,
     }
-
-
-def is_read(params: Params, name: str) -> bool:
-    """Whether any student learns from this teacher's stored outputs."""
-    return any(r.teacher == name and not r.objective.reads_states for r in params.students.values())

@@ -11,6 +11,7 @@ from filelock import FileLock
 
 from kd.config.renamed import in_old_words
 from tasks.experiments.chain import Chain, ReporterFor
+from tasks.params.graph import reads_logits
 from tasks.params.pipeline import Params
 
 DEPENDS_ON = ("problem", "corpus", "preprocess", "frontend", "teacher", "logit_cache", "student_augment")
@@ -23,10 +24,8 @@ SHARED = (Path("data"), Path("models", "teacher"), Path("outputs", "teacher"))
 
 def shared_folder(params: Params, studies: Path) -> Path:
     """Where the corpus and teacher of these parameters lie, under the folder of all studies."""
-    from tasks.stages.cache_logits import is_read
-
     keys = {key: params.model_dump(mode="json").get(key) for key in DEPENDS_ON}
-    text = json.dumps([in_old_words(keys), is_read(params, "teacher")], sort_keys=True)
+    text = json.dumps([in_old_words(keys), reads_logits(params, "teacher")], sort_keys=True)
     return studies / "shared" / blake2b(text.encode(), digest_size=8).hexdigest()
 
 
