@@ -27,7 +27,7 @@ def start_watchdog(pid: int) -> None:
     subprocess.run(command, check=True, stdin=nothing, stdout=nothing, stderr=nothing)
 
 
-def reporter(pid: int) -> None:
+def watch(pid: int) -> None:
     """Wait for the end of process `pid`, then end its descendants."""
     family: list[psutil.Process] = []
     with suppress(psutil.NoSuchProcess):
@@ -47,4 +47,4 @@ def reporter(pid: int) -> None:
 if __name__ == "__main__":
     os.setsid()
     if os.fork() == 0:
-        reporter(int(sys.argv[1]))
+        watch(int(sys.argv[1]))

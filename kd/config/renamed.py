@@ -28,7 +28,8 @@ RENAMED_VALUES: Mapping[str, Mapping[str, str]] = {
 }
 """New key -> old value -> new value."""
 
-_OLD_KEYS = {new: old for old, new in RENAMED.items() if new not in ("top_k",)}
+_OLD_KEYS = {new: old for old, new in RENAMED.items() if old != "keep"}
+"""Of any section; `top_k` was `keep` in the section of cached logits alone, and is a name of its own elsewhere."""
 _OLD_VALUES = {key: {new: old for old, new in values.items()} for key, values in RENAMED_VALUES.items()}
 
 
@@ -39,9 +40,8 @@ def renamed_value(key: str, value: Any) -> str | None:
 
 def in_new_words(settings: Mapping[str, Any]) -> dict[str, Any]:
     """One record of settings, as a model's folder of then has it, with the keys and values of now."""
-    renamed = {RENAMED.get(key, key): value for key, value in settings.items()}
-    return {key: RENAMED_VALUES.get(key, {}).get(value, value) if isinstance(value, str) else value
-            for key, value in renamed.items()}  # fmt: skip
+    found = {RENAMED.get(key, key): value for key, value in settings.items()}
+    return {key: renamed_value(key, value) or value for key, value in found.items()}
 
 
 def in_old_words(data: Any) -> Any:

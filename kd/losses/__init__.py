@@ -19,7 +19,7 @@ from kd.losses.relational import relational
 from kd.losses.shift_tolerant import shift_tolerant
 from kd.losses.soft_targets import soft_targets
 
-__all__ = ["DISTILL_LOSSES", "LABEL_LOSSES", "SELF_LOSSES", "MatchingLoss", "cross_entropy", "ctc", "soft_targets"]
+__all__ = ["DISTILL_LOSSES", "LABEL_LOSSES", "SELF_LOSSES", "DistillLoss", "cross_entropy", "ctc", "soft_targets"]
 
 
 @dataclass(frozen=True)

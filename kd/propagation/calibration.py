@@ -75,7 +75,7 @@ def input_sizes(model: Recogniser, losses: Iterable[Loss]) -> dict[str, Tensor]:
         squares[name] = squares.get(name, torch.zeros(flat.shape[1])) + flat.square().sum(0).cpu()
         counts[name] = counts.get(name, 0) + len(flat)
 
-    handles = [handle for name, module in model.named_modules() for handle in _reporter(name, module, see)]
+    handles = [handle for name, module in model.named_modules() for handle in _observe(name, module, see)]
     batches = 0
     try:
         with torch.no_grad():
@@ -98,7 +98,7 @@ CALIBRATION_STATISTICS: dict[str, Callable[[Recogniser, Iterable[Loss]], dict[st
 }
 
 
-def _reporter(name: str, module: nn.Module, see: Callable[[str, Tensor, int], None]) -> list[RemovableHandle]:
+def _observe(name: str, module: nn.Module, see: Callable[[str, Tensor, int], None]) -> list[RemovableHandle]:
     """Hooks that tell what a module's weights are multiplied by."""
     if isinstance(module, nn.Linear):
         return [module.register_forward_pre_hook(lambda _, inputs: see(f"{name}.weight", inputs[0], -1))]

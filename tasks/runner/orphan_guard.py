@@ -15,7 +15,7 @@ CLOCK_SLACK_S = 2.0
 
 def end_with(pid: int) -> None:
     """Watch process `pid`: once it is gone, SIGTERM to ourselves, and after GRACE_S a hard end."""
-    threading.Thread(target=_reporter, args=(pid,), name="guard", daemon=True).start()
+    threading.Thread(target=_watch, args=(pid,), name="guard", daemon=True).start()
 
 
 def alive(pid: int, since_s: float | None = None) -> bool:
@@ -28,7 +28,7 @@ def alive(pid: int, since_s: float | None = None) -> bool:
         return False
 
 
-def _reporter(pid: int) -> None:
+def _watch(pid: int) -> None:
     while alive(pid):
         time.sleep(LOOK_EVERY_S)
     os.kill(os.getpid(), signal.SIGTERM)

@@ -41,7 +41,7 @@ class Request:
     environment: dict[str, str]
 
     def become(self, descriptors: Sequence[int]) -> None:
-        """Take the client's standard input and outputs, environment, arguments and its decoder for Ctrl-C."""
+        """Take the client's standard input and outputs, environment, arguments and how it takes Ctrl-C."""
         for own, given in enumerate(descriptors):
             os.dup2(given, own)
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -39,10 +39,8 @@ def run(params: Params, paths: Paths, name: str = "", reporter: Reporter = NullR
     recipe = params.students[name]
     data = PreparedData.load(paths.prepared, sample_rate_hz=params.frontend.sample_rate_hz)
     initial = load_checkpoint(paths.initial(name))
-    frontend, by_text = (
-        LogMel(params.frontend),
-        recipe.teacher != "none" and has_pseudo_labels(paths.model(recipe.teacher)),
-    )
+    frontend = LogMel(params.frontend)
+    by_text = recipe.teacher != "none" and has_pseudo_labels(paths.model(recipe.teacher))
     by_outputs = recipe.teacher != "none" and not by_text
     utterances = select_utterances(data, recipe.supervision)
     labels = _labels(recipe, paths, data, utterances, initial.model, frontend) if by_text else None

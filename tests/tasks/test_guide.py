@@ -39,7 +39,7 @@ def test_settings_are_valid_in_the_default_file(tmp_path, block):
     if changes.get("corpus", {}).get("kind") == "manifest":
         settings["corpus"] = {key: v for key, v in settings["corpus"].items() if key not in NOT_OF_THE_DEFAULT_CORPUS}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(merged(settings, changes), sort_keys=False))
-    load_params(tmp_path / "params.yaml")
+    assert load_params(tmp_path / "params.yaml").students
 
 
 def anchors(page: Path) -> set[str]:
