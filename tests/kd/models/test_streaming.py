@@ -175,7 +175,7 @@ def test_what_does_not_fit_together_is_named(name: str, changes: dict[str, Any],
 
 
 def test_a_family_that_takes_an_utterance_whole_has_no_stream() -> None:
-    encoder = make_model("patch_cnn").encoder
+    encoder = make_model("patch_cnn", "keyword").encoder
     assert encoder.reach() is None
     with pytest.raises(TypeError, match="PatchCNNEncoder takes an utterance whole"):
         encoder.memory()
