@@ -15,7 +15,7 @@ from unittest.mock import patch
 import typer
 
 import tasks.tracking.pipeline_run  # as all here: loaded once, before any case begins  # noqa: F401
-from flows import cli, graph, server, strangers, study, tune
+from flows import cli, experiments, graph, server, strangers, study, tune
 from fuzzing.outcomes import exit_code
 from kd.runtime.program import main
 from tasks.experiments.tune.candidate import check_space
@@ -23,6 +23,7 @@ from tasks.experiments.tune.folders import search_folder
 from tasks.experiments.tune.settings import check_jobs, load_search
 
 BUILD = typer.main.get_command
+NO_CHILD = SimpleNamespace(run=lambda *given, **how: SimpleNamespace(returncode=0))
 
 
 def kd(arguments: Sequence[str]) -> str:
@@ -40,7 +41,9 @@ def kd(arguments: Sequence[str]) -> str:
         patch.object(tune, "tune_and_tell", searched),
         patch.object(server, "scheduling_server", _no_server),
         patch.object(subprocess, "Popen", _no_process),
-        patch.object(cli, "subprocess", SimpleNamespace(run=lambda *given, **how: SimpleNamespace(returncode=0))),
+        patch.object(
+            experiments, "subprocess", SimpleNamespace(run=lambda *given, **how: SimpleNamespace(returncode=0))
+        ),
         patch.object(os, "execv", lambda *given: None),
     ):
         return exit_code(cli.main)
