@@ -91,6 +91,17 @@ def test_stages_that_the_flow_forked_left_what_plain_ones_leave(tmp_path, undist
 
 
 @pytest.mark.slow
+def test_dvc_alone_makes_the_digests_and_what_depends_on_them(tmp_path, stage_environment):
+    """In a fresh clone, in which nothing has run."""
+    project = make_tiny_project(tmp_path)
+    project.dvc("repro", "-q", "corpus")
+    assert (project.root / "digests" / "teacher.json").is_file()
+    assert project.lock().keys() == {"digests", "corpus"}
+    (read,) = [dep for dep in project.lock()["corpus"]["deps"] if dep["path"].startswith("digests")]
+    assert read["path"] == "digests/corpus.json"
+
+
+@pytest.mark.slow
 def test_prose_makes_nothing_stale_and_an_importance_no_teacher(tmp_path, undisturbed):
     project = Project(tmp_path / "project")
     shutil.copytree(undisturbed.root, project.root, symlinks=True)

@@ -1,5 +1,6 @@
 """Keys that had another name: an error in params.yaml, and read in what was written then."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import soundfile
 import yaml
 
+from flows.table import show_table
 from kd.config.renamed import RENAMED, RENAMED_VALUES, in_new_words, in_old_words
 from tasks.checkpoint import load_checkpoint
 from tasks.params.errors import ParamsError
@@ -120,6 +122,15 @@ def test_an_export_of_then_transcribes(tmp_path: Path) -> None:
     soundfile.write(wav, np.random.default_rng(1).normal(0, 0.1, 16_000), 16_000)
     command = [sys.executable, "-m", "kd.runtime", "transcribe", str(BEFORE / "export"), str(wav)]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_a_table_of_results_of_then_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "reports").mkdir()
+    shutil.copy2(BEFORE / "results.csv", tmp_path / "reports")
+    assert show_table(tmp_path)
+    table = capsys.readouterr().out
+    assert [line.split()[0] for line in table.splitlines() if "%" in line] == ["teacher", "baseline", "distilled"]
+    assert "44.8 %" in table
 
 
 def test_records_and_hashes_translate_both_ways() -> None:
