@@ -135,6 +135,6 @@ def _write_model(
     save_checkpoint(folder, checkpoint)
     with (folder / "history.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow(("epoch", "train_loss", "label_loss", "distill_loss", "rate", "valid_error", "valid_loss"))
+        table.writerow(("epoch", "train_loss", "label_loss", "distill_loss", "lr", "valid_error", "valid_loss"))
         for epoch in (1, 2, 3):
             table.writerow((epoch, 9 / epoch, 9 / epoch, 0.0, 0.002, 0.9 / epoch, 8 / epoch))

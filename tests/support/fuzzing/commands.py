@@ -47,7 +47,7 @@ KD = (
     ["run", "--jobs", "2"], ["run", "--force", "--retries", "0"], ["run", "--timeout-hours", "1"], ["results"],
     ["schedule", "--cron", "0 3 * * *", "--jobs", "1"], ["ui", "--port", "5000"], ["check", "--params", "YAML"],
     ["study", "STUDY", "--first-cell"], ["study", "STUDY", "--jobs", "2"],
-    ["study", "STUDY", "--table", "--against", "x"],     ["tune", "SEARCH", "--trials", "3"],
+    ["study", "STUDY", "--table", "--against", "x"], ["tune", "SEARCH", "--trials", "3"],
     ["transcribe-testset", "MODEL", "--out", "OUT", "--prompt", "p", "--language", "en"],
     ["transcribe-testset", "tiny.en"], ["--help"], ["transcribe", "MODEL", "SOUND"],
 )  # fmt: skip
