@@ -23,8 +23,8 @@ class StoredOutputs:
     def __init__(self, store: LogitCache, teacher: str) -> None:
         self.store, self.teacher = store, teacher
 
-    def of(self, heard: TeacherBatch) -> TeacherTargets:
-        pairs = zip(heard.utterances, heard.speeds, strict=True)
+    def of(self, teacher_batch: TeacherBatch) -> TeacherTargets:
+        pairs = zip(teacher_batch.utterances, teacher_batch.speeds, strict=True)
         return TeacherTargets(
             *self.store.read([output_key(utterance, speed, self.teacher) for utterance, speed in pairs])
         )
@@ -38,8 +38,8 @@ class LiveOutputs:
     def __init__(self, teacher: FrameTeacher) -> None:
         self.teacher = teacher
 
-    def of(self, heard: TeacherBatch) -> TeacherTargets:
-        return TeacherTargets(*self.teacher.posteriors(*heard.audio))
+    def of(self, teacher_batch: TeacherBatch) -> TeacherTargets:
+        return TeacherTargets(*self.teacher.posteriors(*teacher_batch.audio))
 
 
 def open_stored(

@@ -31,9 +31,9 @@ class LiveStates:
         _, self.layers = layers_read(objective, *map(len, widths))
 
     @torch.no_grad()
-    def of(self, heard: TeacherBatch) -> TeacherTargets:
+    def of(self, teacher_batch: TeacherBatch) -> TeacherTargets:
         model = self.teacher.model
-        features_BTF, frames_B = self.teacher.features(*heard.audio)
+        features_BTF, frames_B = self.teacher.features(*teacher_batch.audio)
         with tapped(model, self.layers) as caught:
             logits_BTV, lengths_B = model(features_BTF, frames_B)
         return TeacherTargets(logits_BTV.float().log_softmax(-1), lengths_B, states_of(model, caught, frames_B))
