@@ -1,1 +1,1 @@
-"""Pure compute: recognisers, losses, propagation, training and metrics. Opens no file, but for `kd.runtime`, which users run."""
+"""Pure compute: recognisers, losses, propagation, training, metrics. Opens no file, but for `kd.runtime`."""
