@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+ORACLES := $(VENV)/.oracles
 # The lock is whole, so pip need not look for more. It compiles what it installs: where PYTHONDONTWRITEBYTECODE is set,
 # as in many containers, every process would otherwise compile all that it imports
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
@@ -12,8 +13,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-dep
 run: $(READY)
 	$(BIN)/kd run
 
-test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+test: $(READY) $(ORACLES)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: lint test
 
@@ -36,6 +37,11 @@ $(READY): requirements.lock pyproject.toml
 	$(PIP) -r requirements.lock
 	$(PIP) --no-build-isolation -e .
 	$(BIN)/python -m pip check --disable-pip-version-check
+	touch $@
+
+# Not compiled: of these thousands of files the tests import a few
+$(ORACLES): requirements-test.lock $(READY)
+	$(PIP) --no-compile -r requirements-test.lock
 	touch $@
 
 # What can be made again at once. DVC's cache and MLflow's history stay.

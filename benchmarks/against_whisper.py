@@ -2,7 +2,7 @@
 
     python benchmarks/against_whisper.py exports/sliced --speaker george
 
-Both hear the same WAV files, one after another, from the file to the text, on the CPU with the same number of threads;
+Both transcribe the same WAV files, one after another, from the file to the text, on the CPU with as many threads;
 each runs in a process of its own. Whisper, through faster-whisper with 8-bit weights, is installed into an environment
 of its own at the first call. It knows all of English and nothing of this task, so it also runs with a prompt that
 names the digits; its numerals and the digits' homophones are counted as the digits. The student knows digits alone.
@@ -69,7 +69,7 @@ def main() -> None:
         rows = [*student_rows(options.export, counts), *whisper_rows(python, options.whisper, counts)]
         duration_s = sum(string.duration_s for string in strings)
         texts = [string.text for string in strings]
-        found = [figures(row, hear(row.command, options.threads), texts, duration_s) for row in rows]
+        found = [figures(row, transcribe(row.command, options.threads), texts, duration_s) for row in rows]
     about = {
         "speaker": options.speaker,
         "strings": len(texts),
@@ -106,7 +106,7 @@ def student_rows(export: Path, counts: list[str]) -> list[Row]:
     return [
         Row(
             f"{export.name}, {form}",
-            [sys.executable, str(HERE / "hear_student.py"), str(export), form, *counts],
+            [sys.executable, str(HERE / "transcribe_student.py"), str(export), form, *counts],
             file.stat().st_size + beside,
         )
         for form, file in there.items()
@@ -118,11 +118,11 @@ def whisper_rows(python: Path, model: Path, counts: list[str]) -> list[Row]:
         raise SystemExit(f"{model} holds no model.bin: give the folder of a CTranslate2 model by --whisper")
     size = sum(file.stat().st_size for file in model.iterdir())
     ways = {"greedy": ("1", ""), "beam of 5": ("5", ""), "beam of 5, told of digits": ("5", PROMPT)}
-    worker = [str(python), str(HERE / "hear_whisper.py"), str(model)]
+    worker = [str(python), str(HERE / "transcribe_whisper.py"), str(model)]
     return [Row(f"whisper tiny.en int8, {name}", [*worker, *way, *counts], size) for name, way in ways.items()]
 
 
-def hear(command: list[str], threads: int) -> dict[str, Any]:
+def transcribe(command: list[str], threads: int) -> dict[str, Any]:
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -135,16 +135,16 @@ def as_digits(text: str) -> str:
     return " ".join(DIGITS[int(word)] if word.isdigit() else HOMOPHONES.get(word, word) for word in words)
 
 
-def figures(row: Row, heard: dict[str, Any], texts: list[str], duration_s: float) -> dict[str, Any]:
-    said = [as_digits(text) for text in heard["texts"]]
+def figures(row: Row, found: dict[str, Any], texts: list[str], duration_s: float) -> dict[str, Any]:
+    said = [as_digits(text) for text in found["texts"]]
     errors = [word_edits(text, found).errors for text, found in zip(texts, said, strict=True)]
     return {
         "name": row.name,
         "word_errors": sum(errors) / sum(len(text.split()) for text in texts),
         "strings_right": sum(error == 0 for error in errors) / len(texts),
-        "rtf": min(heard["rounds_s"]) / duration_s,
-        "start_s": heard["start_s"],
-        "peak_mb": heard["peak_mb"],
+        "rtf": min(found["rounds_s"]) / duration_s,
+        "start_s": found["start_s"],
+        "peak_mb": found["peak_mb"],
         "size_mb": row.size_bytes / 1e6,
     }
 

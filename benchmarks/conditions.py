@@ -3,7 +3,7 @@
     python benchmarks/conditions.py FOLDER MODEL…
 
 FOLDER holds data/prepared/ and models/MODEL/ (a project's folder, or a study's cell). Models are exported afresh and
-heard through kd.runtime, all test utterances under every condition. In brackets: the error over that as recorded.
+scored through kd.runtime, all test utterances under every condition. In brackets: the error over that as recorded.
 """
 
 import argparse
@@ -19,11 +19,11 @@ from rich.table import Table
 from tasks.checkpoint import load_checkpoint
 from tasks.data.prepared import PreparedData
 from tasks.evaluation.conditions import condition_errors, condition_table
+from tasks.onnx.float32 import write_float32
 from tasks.onnx.onnx_decoder import OnnxDecoder
 from tasks.params.evaluation import EvaluationParams
 from tasks.runner.paths import Paths
 from tasks.runner.reporter import NullReporter
-from tasks.stages.export import write_float32
 
 
 def main() -> None:
@@ -45,11 +45,11 @@ def main() -> None:
 def errors(data: PreparedData, model: Path, settings: EvaluationParams) -> dict[str, float]:
     """Error rates by condition, as recorded first."""
     with tempfile.TemporaryDirectory() as folder:
-        ear = OnnxDecoder(data, write_float32(load_checkpoint(model), Path(folder)))
-        recogniser, test = ear.open(Path(folder) / "model.onnx"), data.split("test")
-        edits = [ear.edits(utterance, ear.transcribe(recogniser, utterance)) for utterance in test]
+        decoder = OnnxDecoder(data, write_float32(load_checkpoint(model), Path(folder)))
+        recogniser, test = decoder.open(Path(folder) / "model.onnx"), data.split("test")
+        edits = [decoder.edits(utterance, decoder.transcribe(recogniser, utterance)) for utterance in test]
         recorded = sum(found.errors for found in edits) / sum(found.reference_units for found in edits)
-        under = condition_errors(condition_table(ear, settings, NullReporter()))
+        under = condition_errors(condition_table(decoder, settings, NullReporter()))
     return {"as recorded": recorded, **{name.removeprefix("test_error/"): value for name, value in under.items()}}
 
 

@@ -4,12 +4,12 @@
 
 Two jobs on a small part of the default corpus, made on the spot, one thread, untrained networks of the default sizes.
 Transcription (CTC and soft targets), without and with a change of speed; without it also by other losses from the same
-stored outputs and, below a line, by CR-CTC, which has no teacher but hears two views of each batch. An untrained
+cached logits and, below a line, by CR-CTC, which has no teacher but sees two views of each batch. An untrained
 teacher says no blanks, so blank_selected takes all frames here. And keywords (cross-entropy and soft targets) side by
 side with torchdistill, which knows no CTC: its losses take one label for each row of logits. There both get the same
 networks, weights, features, batches and epochs, and the first epoch's losses must agree. torchdistill 1.1.4 is the last
 version with a cache; it is installed into an environment of its own, which sees the packages of this one too. A live
-teacher of ours hears the waveform, as any teacher can; theirs is given the stored features.
+teacher of ours is given the waveform, as any teacher can; theirs is given the stored features.
 
 Epochs of all ways are interleaved in turning order; ratios are medians over rounds, with quartiles. With `--csv` every
 epoch is written down, so that they can be had again.
@@ -27,14 +27,16 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it runs from a checkout, by its path alone
+sys.path.insert(1, str(Path(__file__).parents[1] / "tests" / "support"))
 
 import torch
 import yaml
+from plain_sources import LiveOutputs
 from rich.console import Console
 from rich.table import Table
-from torchdistill_side import Side
+from torchdistill_side import ENVIRONMENT, Side
 
-from kd.audio.frontend import LogMel
+from kd.audio.frontend import make_front_end
 from kd.config.frontend import AugmentSettings
 from kd.config.losses import ObjectiveSettings
 from kd.config.models import EncoderSettings
@@ -44,15 +46,17 @@ from kd.teachers.codec import Codec
 from kd.training import Batches, Objective, TrainingTask, fit
 from tasks.checkpoint import Checkpoint, save_checkpoint
 from tasks.data.prepared import PreparedData
-from tasks.params.pipeline import Params, parse_params
+from tasks.params.load import parse_params
+from tasks.params.pipeline import Params
 from tasks.runner.paths import Paths
 from tasks.runner.reporter import NullReporter
 from tasks.stages import corpus, preprocess
-from tasks.teachers.frame_teacher import CheckpointFrameTeacher
 from tasks.teachers.logit_cache import LogitCache
-from tasks.teachers.logits import LiveOutputs, StoredOutputs
+from tasks.teachers.logits import StoredOutputs
+from tasks.teachers.posterior_teacher import CheckpointPosteriorTeacher
 from tasks.teachers.teacher_pass import fill, views
-from tasks.training.batches import TeacherOutputs, TrainingInputs
+from tasks.training.batch_teacher import BatchTeacher, PosteriorSource
+from tasks.training.batches import TrainingInputs
 from tasks.training.feature_cache import FeatureCache, copies_of
 from tasks.training.new_model import new_model
 from tasks.training.train import make_accelerator
@@ -93,9 +97,7 @@ def main() -> None:
     parser.add_argument("--utterances", type=int, default=480, help="training utterances of each job")
     parser.add_argument("--rounds", type=int, default=9, help="epochs timed in each way, after one that is not")
     parser.add_argument("--without-torchdistill", action="store_true")
-    parser.add_argument(
-        "--environment", type=Path, default=REPO / "scratch" / "torchdistill", help="where to install it"
-    )
+    parser.add_argument("--environment", type=Path, default=ENVIRONMENT, help="where to install it")
     parser.add_argument("--csv", type=Path, help="write every epoch of every way there; round 0 is the warm-up")
     options = parser.parse_args()
     console, found = Console(width=120), dict[str, Found]()
@@ -105,8 +107,8 @@ def main() -> None:
             augment = job.params.student_augment.model_copy(update={"speeds": speeds})
             ways, facts = ways_of(job, augment, "speeds" if speeds else "clean", () if speeds else MATCHES)
             if not speeds:
-                itself = ObjectiveSettings.model_validate({"self_distillation": [{"name": "cr_ctc"}]})
-                ways[TWO_VIEWS] = epochs(job, augment, itself)
+                cr_ctc = ObjectiveSettings.model_validate({"self_distillation": [{"name": "cr_ctc"}]})
+                ways[TWO_VIEWS] = epochs(job, augment, cr_ctc)
             name = f"transcription, masks{', speeds ' + str(list(speeds)) if speeds else ''}"
             found[name] = interleaved(ways, options.rounds)
             console.print(table(f"{name}: {facts}", found[name]))
@@ -147,19 +149,19 @@ def make_params(problem: str, utterances: int) -> Params:
     """The project's own, with fewer utterances; for keywords without dropout, so that losses can be compared."""
     values: dict[str, Any] = yaml.safe_load((REPO / "params.yaml").read_text(encoding="utf-8"))
     values["corpus"] |= {"root": str(REPO / "corpora"), "utterances": {"train": utterances, "valid": 12, "test": 12}}
-    taught = values["students"]["distilled"]
+    distilled = values["students"]["distilled"]
     if problem == "keyword":
         values["problem"] = {"kind": "keyword"}
         values["preprocess"] |= {"max_quarantined_share": 1.0}  # a label that few training utterances leave out
         values["corpus"]["phrases"] = [{"kind": "grammar", "slots": [KEYWORDS]}]
-        taught["model"] |= {"dropout": 0.0}
-        taught["objective"] |= {"beta": 1.0}
-    return parse_params({**values, "students": {"distilled": taught}})
+        distilled["model"] |= {"dropout": 0.0}
+        distilled["objective"] |= {"beta": 1.0}
+    return parse_params({**values, "students": {"distilled": distilled}})
 
 
 def untrained(params: Params, data: PreparedData, encoder: EncoderSettings) -> Checkpoint:
     torch.manual_seed(1)
-    model = new_model(params, encoder, data, data.split("train"), LogMel(params.frontend), 60.0).eval()
+    model = new_model(params, encoder, data, data.split("train"), make_front_end(params.frontend), 60.0).eval()
     return Checkpoint(model, params.frontend, data.vocabulary, role="teacher", init="random", objective="none")
 
 
@@ -167,7 +169,7 @@ def ways_of(
     job: Job, augment: AugmentSettings, name: str, matches: Sequence[dict[str, Any]] = ()
 ) -> tuple[dict[str, EPOCH], str]:
     """Epochs from labels alone, with stored and with live outputs, and by other matches; and what storing took."""
-    utterances, teacher = job.data.split("train"), CheckpointFrameTeacher(job.teacher)
+    utterances, teacher = job.data.split("train"), CheckpointPosteriorTeacher(job.teacher)
     store = LogitCache.begin(job.folder / name, Codec.of(len(job.data.vocabulary), job.params.logit_cache.top_k))
     started = time.perf_counter()
     fill(store, teacher, job.data, utterances, views(augment), NullReporter())
@@ -178,30 +180,30 @@ def ways_of(
         f"{len(utterances)} utterances, {seconds:.0f} s; the teacher's pass over {len(views(augment))} views took "
         f"{pass_s:.2f} s; {store.num_bytes / (2 * samples):.3f} bytes stored for each byte of 16-bit audio"
     )
-    taught, stored = job.params.students["distilled"].objective, StoredOutputs(store, teacher.key)
+    student_objective, stored = job.params.students["distilled"].objective, StoredOutputs(store, teacher.key)
     ways = {
         "labels alone": epochs(job, augment, ObjectiveSettings()),
-        "stored teacher": epochs(job, augment, taught, stored),
-        "live teacher": epochs(job, augment, taught, LiveOutputs(teacher)),
+        "stored teacher": epochs(job, augment, student_objective, stored),
+        "live teacher": epochs(job, augment, student_objective, LiveOutputs(teacher)),
     }
     for match in matches:
-        objective = ObjectiveSettings.model_validate({**taught.model_dump(), "distill": match})
+        objective = ObjectiveSettings.model_validate({**student_objective.model_dump(), "distill": match})
         ways[f"stored teacher, {match['name']}"] = epochs(job, augment, objective, stored)
     return ways, facts
 
 
 def epochs(
-    job: Job, augment: AugmentSettings, objective: ObjectiveSettings, teacher: TeacherOutputs | None = None
+    job: Job, augment: AugmentSettings, objective: ObjectiveSettings, teacher: PosteriorSource | None = None
 ) -> EPOCH:
     """The project's own training loop and inputs, an epoch at a call, without validation."""
     student = copy_of(job.student.model)
     given = job.params.student_training.model_dump(exclude={"steps", "schedule"})
     changes = {"epochs": 10_000, "device": "cpu", "schedule": Constant(name="constant")}
     settings = TrainingSettings.model_validate({**given, **changes})
-    utterances, front_end = job.data.split("train"), LogMel(job.params.frontend)
+    utterances, front_end = job.data.split("train"), make_front_end(job.params.frontend)
     inputs = TrainingInputs(
         job.data, utterances, front_end, augment, batch_seconds=settings.batch_seconds, seed=settings.seed,
-        device=torch.device("cpu"), teacher=teacher, two_views=objective.two_views,
+        device=torch.device("cpu"), teacher=BatchTeacher(teacher), two_views=objective.two_views,
         output_lengths=student.output_lengths,
     )  # fmt: skip
     if copies := copies_of(augment):
@@ -229,7 +231,8 @@ def copy_of(model: Recogniser) -> Recogniser:
 def keywords(folder: Path, options: argparse.Namespace) -> tuple[Found, str]:
     """The keyword job in both tools, all ways interleaved; and what storing took."""
     job = make_job(folder, "keyword", options.utterances)
-    still = AugmentSettings(time_masks=0, frequency_masks=0)
+    off = {"time_masks": 0, "frequency_masks": 0, "speeds": (), "room_share": 0, "noise_share": 0, "telephone_share": 0}
+    still = AugmentSettings.model_validate(off)
     ours, facts = ways_of(job, still, "clean")
     save_checkpoint(folder / "teacher", job.teacher)
     save_checkpoint(folder / "student", job.student)

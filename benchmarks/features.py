@@ -19,22 +19,24 @@ from itertools import accumulate, islice
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it runs from a checkout, by its path alone
+sys.path.insert(1, str(Path(__file__).parents[1] / "tests" / "support"))
 
 import numpy as np
 import pandas as pd
 import torch
+from plain_sources import unperturbed
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from kd.audio.frontend import LogMel
+from kd.audio.frontend import FrontEnd, make_front_end
 from kd.config.frontend import FrontEndSettings
 from kd.config.models import ModelSettings, RNNSettings
 from kd.losses import LABEL_LOSSES
 from kd.models import build
 from kd.text.vocabulary import Vocabulary
 from tasks.data.prepared import Batch, PreparedData
-from tasks.training.feature_cache import FeatureCache, unperturbed
+from tasks.training.feature_cache import FeatureCache
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz' "
 BATCH_SECONDS = 60.0
@@ -52,7 +54,7 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         data = prepare(Path(folder), options.seconds)
-        front_end = LogMel(FrontEndSettings())
+        front_end = make_front_end(FrontEndSettings())
         source, num_mels = unperturbed(data, data.utterances, front_end), front_end.settings.num_mels
         cache = FeatureCache.build(Path(folder) / "features", source, 1, num_mels)
         plan = [batch.indices for batch in batches(data)]
@@ -99,8 +101,8 @@ def batches(data: PreparedData) -> Iterator[Batch]:
     return data.batches(data.utterances, BATCH_SECONDS, shuffle=SHUFFLE)
 
 
-def train_epoch_s(data: PreparedData, front_end: LogMel, steps: int) -> tuple[float, int]:
-    """Seconds that an epoch of training a small two-way GRU takes, without its input, and its parameters."""
+def train_epoch_s(data: PreparedData, front_end: FrontEnd, steps: int) -> tuple[float, int]:
+    """Seconds that an epoch of training a small bidirectional GRU takes, without its input, and its parameters."""
     encoder = RNNSettings.model_validate({"stem": 32, "width": 56, "layers": 2, "hidden": 56})
     settings = ModelSettings(
         problem="transcription", num_features=80, num_outputs=len(data.vocabulary), encoder=encoder

@@ -5,9 +5,9 @@
 
 Damaged params files (params.yaml, presets, studies, searches), tables, audio files and command lines, given to the
 code that reads them, in processes of their own that do a hundredth of the work each. A case may be done, or refused
-by an error of the project's own, or end in exit code 0, 1 or 2. What it may not: raise anything else, take more than
-5 s, print a line of more than 500 characters, or let a warning out. Counts are printed; each failure is written to
-FOLDER/KIND-NUMBER/, with the files that it read. Exit code 1 where there is any.
+by an error of the project's own, or end in exit code 0, 1 or 2. What it may not: raise anything else, go on for 5 s
+of the processor or 10 minutes in all, print a line of more than 500 characters, or let a warning out. Counts are
+printed; each failure is written to FOLDER/KIND-NUMBER/, with the files that it read. Exit code 1 where there is any.
 
 The same seed gives the same cases. --case runs one again and prints all of what it said.
 """

@@ -2,8 +2,9 @@
 
     python benchmarks/long_recording.py exports/distilled --minutes 1 10 180
 
-The recordings are made up: bursts of tones in noise, 16-bit WAV, of which three hours are 1.9 GB. Each is heard in a
-process of its own, whose peak is VmHWM of /proc/self/status (`ru_maxrss` still counts what forked it). Linux alone.
+The recordings are made up: bursts of tones in noise, 16-bit WAV, of which three hours are 1.9 GB. Each is transcribed
+in a process of its own, whose peak is VmHWM of /proc/self/status (`ru_maxrss` still counts what forked it).
+Linux alone.
 """
 
 import argparse
@@ -40,7 +41,9 @@ def main() -> None:
         for minutes in options.minutes:
             file = record(Path(folder) / "long.wav", minutes)
             print(
-                json.dumps({"minutes": minutes, "megabytes": file.stat().st_size / 1e6, **hear(options.export, file)})
+                json.dumps(
+                    {"minutes": minutes, "megabytes": file.stat().st_size / 1e6, **transcribe(options.export, file)}
+                )
             )
 
 
@@ -63,7 +66,7 @@ def _period() -> npt.NDArray[np.float32]:
     return np.stack([left_N, 0.8 * left_N], axis=1).astype(np.float32)
 
 
-def hear(export: Path, file: Path) -> dict[str, float]:
+def transcribe(export: Path, file: Path) -> dict[str, float]:
     """seconds, peak_mb (10^6 bytes) and characters of the transcript. Raises CalledProcessError."""
     begun = time.perf_counter()
     command = [sys.executable, "-c", CODE, "transcribe", str(export), str(file)]

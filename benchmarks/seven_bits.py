@@ -1,10 +1,10 @@
 """What 7 bits for weights cost, and what 8 do where a processor cuts products off.
 
 python benchmarks/seven_bits.py PROJECT [MODEL ...]: in PROJECT the stages export have run. Of each model (all that
-are exported) both 8-bit forms are made anew with 7 and with 8 bits for weights, and hear the validation and the test
-part twice: with the kernels that this processor has, and with exact ones (ONNX Runtime's session.x64quantprecision,
-which are what processors with VNNI compute). Printed per row: errors on either part, and mean divergence from float32
-per frame in nats over both. Writes nothing into PROJECT.
+are exported) both 8-bit forms are made anew with 7 and with 8 bits for weights, and transcribe the validation and the
+test part twice: with the kernels that this processor has, and with exact ones (ONNX Runtime's
+session.x64quantprecision, which are what processors with VNNI compute). Printed per row: errors on either
+part, and mean divergence from float32 per frame in nats over both. Writes nothing into PROJECT.
 """
 
 import sys
@@ -24,7 +24,8 @@ from tasks.data.prepared import PreparedData, spread_over_lengths
 from tasks.onnx.forms_table import REFERENCE, closeness, decoded, error, make_table
 from tasks.onnx.onnx_decoder import OnnxDecoder
 from tasks.onnx.quantise.convert import Quantiser
-from tasks.params.pipeline import Params, load_params
+from tasks.params.load import load_params
+from tasks.params.pipeline import Params
 from tasks.runner.paths import Paths
 
 FORMS, BITS, KERNELS = ("int8_dynamic", "int8_static"), (7, 8), ("own", "exact")
@@ -38,21 +39,21 @@ def exact_session(path: Path) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def heard(params: Params, paths: Paths, name: str, folder: Path) -> pd.DataFrame:
+def hypotheses(params: Params, paths: Paths, name: str, folder: Path) -> pd.DataFrame:
     """Rows of tasks.onnx.forms_table; a form is named FORM BITS KERNELS."""
     data = PreparedData.load(paths.prepared)
-    ear = OnnxDecoder(data, Bundle.load(paths.export(name)))
+    decoder = OnnxDecoder(data, Bundle.load(paths.export(name)))
     source, valid = paths.export(name) / "model.onnx", data.split("valid")
-    feeds = [ear.feed(u) for u in spread_over_lengths(valid, params.export.calibration_utterances)]
-    recognisers = {REFERENCE: ear.open(source)}
+    feeds = [decoder.feed(u) for u in spread_over_lengths(valid, params.export.calibration_utterances)]
+    recognisers = {REFERENCE: decoder.open(source)}
     for bits in BITS:
         with Quantiser(source, feeds, reduce_range=bits == BITS[0]) as quantiser:
             for form in FORMS:
                 quantiser.write(form, folder / f"{form} {bits}.onnx", quantiser.layers(form))
                 for kernels, opened in zip(KERNELS, (open_session, exact_session), strict=True):
                     session = opened(folder / f"{form} {bits}.onnx")
-                    recognisers[f"{form} {bits} {kernels}"] = Recogniser(ear.bundle, session)
-    return make_table(decoded(ear, recognisers, (*valid, *data.split("test"))))
+                    recognisers[f"{form} {bits} {kernels}"] = Recogniser(decoder.bundle, session)
+    return make_table(decoded(decoder, recognisers, (*valid, *data.split("test"))))
 
 
 def rows(name: str, table: pd.DataFrame) -> Iterator[str]:
@@ -68,7 +69,7 @@ def main(root: str, *names: str) -> None:
     print(f"{'model':<12} {'form, bits, kernels':<22} {'valid %':>7} {'test %':>7} {'divergence':>10}")
     for name in chosen:
         with TemporaryDirectory() as folder:
-            print("\n".join(rows(name, heard(params, paths, name, Path(folder)))), flush=True)
+            print("\n".join(rows(name, hypotheses(params, paths, name, Path(folder)))), flush=True)
 
 
 if __name__ == "__main__":

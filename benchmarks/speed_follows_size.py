@@ -1,12 +1,13 @@
 """Does speed follow size? Measured speed-up of pruned and sliced models by their reduction of multiply-accumulates.
 
-    python benchmarks/speed_follows_size.py       some four minutes on a machine that does nothing else
+    python benchmarks/speed_follows_size.py       some six minutes on a machine that does nothing else
 
 Untrained networks of realistic sizes, cut by each structured operator by a quarter, a half and three quarters, exported
-and run by ONNX Runtime in one thread on the features of real utterances. All sizes of a family hear each utterance in
+and run by ONNX Runtime in one thread on the features of real utterances. All sizes of a family run each utterance in
 turn; times are medians over rounds. Ratio 1.0: half the MACs take half the time. MACs are counted on the same
-utterances. The front end, which no operator changes, is timed apart. Torch-Pruning cuts the same cnn beside (`pip
-install .[foreign]`). With `--profile` ONNX Runtime says of the worst cases where the time went, by kind of node.
+utterances. The front end, which no operator changes, is timed apart. Torch-Pruning cuts the same cnn beside
+(`pip install -e '.[torch-pruning]' -c requirements.lock`). With `--profile` ONNX Runtime says of the worst cases where
+the time went, by kind of node.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from kd.audio.frontend import LogMel
+from kd.audio.frontend import make_front_end
 from kd.config.frontend import FrontEndSettings
 from kd.config.models import ModelSettings
 from kd.config.propagation import Operator
@@ -46,7 +47,7 @@ from tasks.checkpoint import Checkpoint
 from tasks.onnx.latency import time_interleaved
 from tasks.onnx.onnx_files import write_onnx
 from tasks.onnx.onnx_module import Exported
-from tasks.onnx.onnx_session import Deployed
+from tasks.onnx.onnx_session import OnnxRecogniser
 from tasks.runner.reporter import NullReporter
 
 SPEECH = Path(__file__).parents[2] / "shared" / "data" / "speechocean762" / "audio"
@@ -60,9 +61,17 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "family": "conformer", "stem": 128, "width": 192, "layers": 8, "heads": 8, "head_dim": 24,
         "feed_forward_1": 768, "feed_forward_2": 768, "channels": 192, "kernel": 15,
     },
+    "whisper": {
+        "family": "whisper", "stem": 384, "width": 384, "layers": 4, "heads": 6, "head_dim": 64, "feed_forward": 1_536,
+    },
     "rnn": {"family": "rnn", "cell": "gru", "stem": 128, "width": 192, "layers": 4, "hidden": 192},
 }  # fmt: skip
-KINDS = {"cnn": ("hidden",), "rnn": ("hidden",), "conformer": ("heads", "feed_forward", "channels")}
+DIMS = {
+    "cnn": ("hidden",),
+    "rnn": ("hidden",),
+    "conformer": ("heads", "feed_forward", "channels"),
+    "whisper": ("heads", "feed_forward"),
+}
 
 Features = npt.NDArray[np.float32]
 Run = Callable[[Features], Any]
@@ -97,7 +106,7 @@ def main() -> None:
     torch.set_num_threads(1)
     console = Console(width=120)
     utterances = waveforms(options.audio, options.utterances)
-    features = [heard(samples) for samples in utterances]
+    features = [features_of(samples) for samples in utterances]
     seconds = sum(len(samples) for samples in utterances) / FRONTEND.sample_rate_hz
     console.print(f"{len(utterances)} utterances, {seconds:.1f} s in all; ONNX Runtime {onnxruntime.__version__}")
     found: list[Case] = []
@@ -108,7 +117,7 @@ def main() -> None:
         for family in options.families:
             files = {key: write(Path(folder), key, model) for key, model in networks(family, options.removed)}
             cases = measured(family, files, features, options.rounds)
-            console.print(shown(family, cases))
+            console.print(ratio_table(family, cases))
             for case in sorted(cases, key=lambda case: case.ratio)[: options.profile]:
                 console.print(profiled(case, files, features))
             found += cases
@@ -127,8 +136,8 @@ def waveforms(folder: Path, count: int) -> list[Features]:
     return [np.asarray(read(str(files[i]), FRONTEND.sample_rate_hz), np.float32) for i in places]
 
 
-def heard(samples_N: Features) -> Features:
-    features_BTF, _ = LogMel(FRONTEND)(torch.from_numpy(samples_N)[None], torch.tensor([len(samples_N)]))
+def features_of(samples_N: Features) -> Features:
+    features_BTF, _ = make_front_end(FRONTEND)(torch.from_numpy(samples_N)[None], torch.tensor([len(samples_N)]))
     return np.asarray(features_BTF[0])
 
 
@@ -147,21 +156,20 @@ def networks(family: str, shares: Sequence[float]) -> Iterator[tuple[tuple[str, 
             yield (name, removed), propagate(Propagated(whole), [made]).model
         if family == "cnn":
             example = torch.randn(1, 200, FRONTEND.num_mels), torch.tensor([200])
-            yield ("Torch-Pruning", removed), prune(whole, example, share=removed, keep=["head"]).module
+            yield ("Torch-Pruning", removed), prune(whole, example, sparsity=removed, keep=["head"]).module
 
 
 def operators(family: str, removed: float) -> dict[str, dict[str, Any]]:
-    """Each kind's units, all of them, what Torch-Pruning takes, width and depth."""
+    """Each dim's units, all of them, what Torch-Pruning takes, width and depth."""
     layer = {"op": "prune_units", "sparsity": removed, "scope": "layer"}
-    kinds = KINDS[family]
-    found: dict[str, dict[str, Any]] = {f"prune {kind}": {**layer, "dims": [kind]} for kind in kinds}
-    if len(kinds) > 1:
-        found["prune all three"] = {**layer, "dims": kinds}
+    dims = DIMS[family]
+    found: dict[str, dict[str, Any]] = {f"prune {dim}": {**layer, "dims": [dim]} for dim in dims}
+    if len(dims) > 1:
+        found["prune all three" if len(dims) == 3 else "prune both"] = {**layer, "dims": dims}
     if family == "cnn":
         found["prune stem, width, hidden"] = {**layer, "dims": ["stem", "width", "hidden"]}
     return found | {
-        f"slice {kind}": {"op": "slice", "keep": {kind: 1 - removed}, "choose": "spaced"}
-        for kind in ("width", "layers")
+        f"slice {dim}": {"op": "slice", "keep": {dim: 1 - removed}, "choose": "spaced"} for dim in ("width", "layers")
     }
 
 
@@ -199,12 +207,12 @@ def feeding(session: onnxruntime.InferenceSession) -> Run:
 def frontend_ms(folder: Path, utterances: list[Features], rounds: int) -> float:
     file, example = folder / "frontend.onnx", (torch.zeros(2, 8000), torch.tensor([8000, 5003]))
     inputs, outputs = {"audio": ("N", "S"), "audio_lens": ("N",)}, {"x": ("N", "T"), "x_lens": ("N",)}
-    write_onnx(file, LogMel(FRONTEND), example, inputs, outputs, {})
-    seconds = time_interleaved({"frontend": Deployed.load(file, None)}, utterances, rounds, NullReporter())
+    write_onnx(file, make_front_end(FRONTEND), example, inputs, outputs, {})
+    seconds = time_interleaved({"frontend": OnnxRecogniser.load(file, None)}, utterances, rounds, NullReporter())
     return 1000 * float(seconds["frontend"].sum())
 
 
-def shown(family: str, cases: list[Case]) -> Table:
+def ratio_table(family: str, cases: list[Case]) -> Table:
     table = Table(title=f"{family}: median ratio {statistics.median(case.ratio for case in cases):.2f}")
     for column in ("operator", "removed", "fewer MACs, times", "faster, times", "ratio", "ms"):
         table.add_column(column, justify="left" if column == "operator" else "right")

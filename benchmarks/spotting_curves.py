@@ -33,7 +33,7 @@ RATES_PER_HOUR = (1.0, 3.0, 10.0, 30.0, 100.0)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("export", type=Path, help="folder of an exported transcriber of digits")
+    parser.add_argument("export", type=Path, help="folder of an exported recogniser of digits")
     parser.add_argument("--speaker", default="george")
     parser.add_argument("--strings", type=int, default=400)
     parser.add_argument("--phrases", type=int, default=10, help="of each length")

@@ -18,6 +18,13 @@ from typing import Any, Self
 
 REPO = Path(__file__).parents[1]
 VERSION = "1.1.4"
+ENVIRONMENT = REPO / "scratch" / "torchdistill"
+"""Where it is installed, unless one says otherwise."""
+
+
+def installed(environment: Path) -> Path:
+    """A file that is there once torchdistill is."""
+    return environment / f"torchdistill-{VERSION}"
 
 
 class Side:
@@ -25,10 +32,11 @@ class Side:
 
     def __init__(self, environment: Path, folder: Path, settings: Any) -> None:
         self.folder = folder
+        places = os.pathsep.join([str(REPO), str(REPO / "tests" / "support")])
         command = [str(prepared(environment)), __file__, str(folder), settings.model_dump_json()]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env={**os.environ, "PYTHONPATH": str(REPO), "OMP_NUM_THREADS": str(settings.threads)},
+            env={**os.environ, "PYTHONPATH": places, "OMP_NUM_THREADS": str(settings.threads)},
         )  # fmt: skip
 
     def __enter__(self) -> Self:
@@ -59,7 +67,7 @@ class Side:
 def prepared(environment: Path) -> Path:
     """The environment's Python; made, with torchdistill beside this environment's packages, where it is missing."""
     python = environment / "bin" / "python"
-    ready = environment / f"torchdistill-{VERSION}"
+    ready = installed(environment)
     if not ready.is_file():
         import torch
 
@@ -105,21 +113,22 @@ def make_ways(folder: Path, settings: dict[str, Any]) -> dict[str, Iterator[tupl
 def register(folder: Path, settings: dict[str, Any]) -> Any:
     """The recordings as a data set; registers the batches and the padding that the project's own training has."""
     import torch
+    from plain_sources import unperturbed
     from torch.utils.data import default_collate
     from torchdistill.datasets.registry import register_batch_sampler, register_collate_func
 
-    from kd.audio.frontend import LogMel
+    from kd.audio.frontend import make_front_end
     from tasks.checkpoint import load_checkpoint
     from tasks.data.prepared import PreparedData, plan
-    from tasks.training.feature_cache import FeatureCache, unperturbed
+    from tasks.training.feature_cache import FeatureCache
 
     data = PreparedData.load(folder / "data" / "prepared")
     utterances = data.split("train")
-    front_end = LogMel(load_checkpoint(folder / "student").frontend)
+    front_end = make_front_end(load_checkpoint(folder / "student").frontend)
     source = unperturbed(data, utterances, front_end)
     cache = FeatureCache.build(folder / "plain-features", source, 1, front_end.settings.num_mels)
 
-    class Recordings(torch.utils.data.Dataset):  # type: ignore[type-arg]
+    class Recordings(torch.utils.data.Dataset):
         def __len__(self) -> int:
             return len(utterances)
 

@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from kd.audio.frontend import LogMel
+from kd.audio.frontend import make_front_end
 from kd.config.frontend import FrontEndSettings
 from kd.config.models import ModelSettings
 from kd.config.training import AdamW
@@ -45,7 +45,7 @@ SHAPES = {
         "family": "cnn", "stem": 96, "width": 144, "layers": 6, "hidden": 432, "kernel": 11,
     },
     "cnn, a tenth": {"family": "cnn", "stem": 40, "width": 48, "layers": 6, "hidden": 104, "kernel": 11},
-    "rnn, two-way LSTM": {
+    "rnn, bidirectional LSTM": {
         "family": "rnn", "cell": "lstm", "stem": 96, "width": 144, "layers": 3, "hidden": 144,
     },
     "conformer": {
@@ -65,7 +65,7 @@ class Learner:
         torch.manual_seed(0)
         settings = {"problem": "transcription", "num_features": 80, "num_outputs": 29, "encoder": shape}
         self.model: Recogniser = build(ModelSettings.model_validate(settings)).train()
-        self.optimiser = make_optimiser(self.model.parameters(), AdamW(name="adamw", lr=1e-3))
+        self.optimiser = make_optimiser([(1.0, list(self.model.parameters()))], AdamW(name="adamw", lr=1e-3))
         if not fused:
             self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=1e-3)
 
@@ -152,8 +152,8 @@ def share_of_products(learner: Learner, batch: Batch) -> float:
 def front_end_ms(waveforms: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
     """Median milliseconds of a batch, by each way."""
     ways: dict[str, Callable[[Tensor, Tensor], object]] = {
-        "Fourier transform": LogMel(FrontEndSettings()),
-        "matrices": LogMel(FrontEndSettings(), as_exported=True),
+        "Fourier transform": make_front_end(FrontEndSettings()),
+        "matrices": make_front_end(FrontEndSettings(), as_exported=True),
     }
     found: dict[str, list[float]] = {name: [] for name in ways}
     for waveform_BN, lengths_B in waveforms * 3:
@@ -171,7 +171,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     waveforms, padding = make_batches(6)
-    front_end = LogMel(FrontEndSettings())
+    front_end = make_front_end(FrontEndSettings())
     batches = [with_targets(*front_end(*waveform)) for waveform in waveforms]
     console = Console(width=140)
     table = Table(title=f"a step on 60 s of audio, {padding:.0%} padding beside it, ms of one thread")

@@ -2,7 +2,8 @@
 
     python benchmarks/with_words.py FOLDER MODEL
 
-FOLDER holds data/prepared/ and models/MODEL/ (a project's folder, or a study's cell). The model is exported afresh.
+FOLDER holds data/prepared/ and models/MODEL/ (a project's folder, or a study's cell). The model is exported afresh, in
+float32, unless `--file` names one of its exported files, such as exports/MODEL/model.int8.onnx.
 Words and a Witten-Bell bigram come from the training transcripts alone; weight and bonus are chosen on the validation
 part, the test part is scored once with them, and once greedily. Intervals are over speakers.
 """
@@ -28,9 +29,9 @@ from kd.runtime.transcribe import words_of
 from kd.stats import error_interval
 from tasks.checkpoint import load_checkpoint
 from tasks.data.prepared import PreparedData, Utterance
+from tasks.onnx.float32 import write_float32
 from tasks.onnx.onnx_decoder import OnnxDecoder
 from tasks.runner.paths import Paths
-from tasks.stages.export import write_float32
 
 BEAM = 24
 WEIGHTS = (0.3, 0.6, 1.0)
@@ -44,14 +45,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("model")
+    parser.add_argument("--file", type=Path, help="an exported file of the model, in place of a new one in float32")
     options = parser.parse_args()
     paths = Paths(options.folder)
     data = PreparedData.load(paths.prepared)
     with tempfile.TemporaryDirectory() as folder:
-        ear = OnnxDecoder(data, write_float32(load_checkpoint(paths.model(options.model)), Path(folder)))
-        recogniser = ear.open(Path(folder) / "model.onnx")
-        heard = {
-            split: [(u, recogniser.of_inputs(ear.inputs(u))) for u in data.split(split)] for split in ("valid", "test")
+        decoder = OnnxDecoder(data, write_float32(load_checkpoint(paths.model(options.model)), Path(folder)))
+        recogniser = decoder.open(options.file or Path(folder) / "model.onnx")
+        posteriors = {
+            split: [(u, recogniser.of_inputs(decoder.inputs(u))) for u in data.split(split)]
+            for split in ("valid", "test")
         }
         texts = [utterance.text.split() for utterance in data.split("train")]
         words, arpa = Path(folder) / "words.txt", Path(folder) / "words.arpa"
@@ -64,26 +67,26 @@ def main() -> None:
             ],
         }
     print(f"{options.model} of {options.folder.name}")
-    report("greedy", *(scored(ear, heard[split], None) for split in ("valid", "test")))
+    report("greedy", *(scored(decoder, posteriors[split], None) for split in ("valid", "test")))
     for kind, scorers in kinds.items():
-        valid = [scored(ear, heard["valid"], scorer) for scorer in scorers]
+        valid = [scored(decoder, posteriors["valid"], scorer) for scorer in scorers]
         best = min(range(len(scorers)), key=lambda i: sum(valid[i][0]))
         name = f"{kind} (weight {scorers[best].weight:g}, bonus {scorers[best].bonus:g})"
-        report(name, valid[best], scored(ear, heard["test"], scorers[best]))
+        report(name, valid[best], scored(decoder, posteriors["test"], scorers[best]))
 
 
 Scores = tuple[list[int], list[int], list[str | None]]
 
 
-def scored(ear: OnnxDecoder, heard: Sequence[tuple[Utterance, LogProbs]], scorer: Scorer | None) -> Scores:
+def scored(decoder: OnnxDecoder, posteriors: Sequence[tuple[Utterance, LogProbs]], scorer: Scorer | None) -> Scores:
     """Errors, reference words and speaker of each utterance."""
     errors, units = [], []
-    for utterance, log_probs_TV in heard:
-        search = Greedy() if scorer is None else Beam(ear.bundle.tokens, BEAM, scorer)
-        edits = ear.edits(utterance, " ".join(w.text for w in words_of(ear.bundle, search, log_probs_TV, 0.0)))
+    for utterance, log_probs_TV in posteriors:
+        search = Greedy() if scorer is None else Beam(decoder.bundle.tokens, BEAM, scorer)
+        edits = decoder.edits(utterance, " ".join(w.text for w in words_of(decoder.bundle, search, log_probs_TV, 0.0)))
         errors.append(edits.errors)
         units.append(edits.reference_units)
-    return errors, units, [utterance.speaker for utterance, _ in heard]
+    return errors, units, [utterance.speaker for utterance, _ in posteriors]
 
 
 def report(name: str, valid: Scores, test: Scores) -> None:

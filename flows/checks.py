@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def checked_params(file: Path = Path("params.yaml")) -> "Params":
     """The parameters; where any is wrong, one line for each and exit code 2."""
-    from tasks.params.pipeline import load_params
+    from tasks.params.load import load_params
 
     with one_line_each():
         return load_params(file)
@@ -37,7 +37,7 @@ def one_line_each() -> Iterator[None]:
 
 def require_inputs(root: Path, params: "Params") -> None:
     """Exit code 1, with a line for each, where what the parameters name is not there."""
-    from tasks.params.input_checks import missing_inputs
+    from tasks.params.checks.inputs import missing_inputs
 
     if lines := missing_inputs(params, root):
         for line in lines:
@@ -50,8 +50,8 @@ def dvc_in_one_line(root: Path) -> Iterator[None]:
     """What DVC cannot read of the project under `root`, or Python of its code, ends in a few lines and exit code 2."""
     from dvc.exceptions import DvcException, NotDvcRepoError
 
-    from flows.graph import DigestsError
-    from tasks.params.errors import LINE_CHARACTERS, shown
+    from flows.dvc_state.graph import DigestsError
+    from tasks.params.errors import LINE_CHARACTERS, format_value
 
     try:
         yield
@@ -65,7 +65,7 @@ def dvc_in_one_line(root: Path) -> Iterator[None]:
                 f"{root.resolve()} is no DVC repository: .dvc is missing, as where a copy left hidden files out. Copy "
                 "it, too, or begin one: `dvc init`, without git `dvc init --no-scm`"
             )
-        typer.echo(shown(line, LINE_CHARACTERS, plain=True), err=True)
+        typer.echo(format_value(line, LINE_CHARACTERS, plain=True), err=True)
         raise typer.Exit(2) from None
 
 
@@ -77,11 +77,11 @@ def require_repository(root: Path) -> None:
         Repo.find_root(str(root))
 
 
-def refuse_strangers(root: Path, stages: Collection[str]) -> None:
+def refuse_unsaved_outputs(root: Path, stages: Collection[str]) -> None:
     """Exit code 2, with a line for each, where what no stage made stands in the place of these stages' outputs."""
-    from flows.strangers import strangers
+    from flows.dvc_state.unsaved_outputs import unsaved_outputs
 
-    if lines := strangers(root, stages):
+    if lines := unsaved_outputs(root, stages):
         for line in lines:
             typer.echo(line, err=True)
         raise typer.Exit(2)

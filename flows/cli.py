@@ -11,7 +11,7 @@ import typer
 from flows.checks import (
     checked_params,
     dvc_in_one_line,
-    refuse_strangers,
+    refuse_unsaved_outputs,
     require_inputs,
     require_repository,
     require_server,
@@ -47,18 +47,19 @@ def run(
     with Ctrl-C at any time: the next run goes on where this one was.
     """
     params = checked_params()
-    from flows.graph import look
+    from flows.dvc_state.graph import look
+    from flows.dvc_state.leftovers import leftovers
 
     root = Path()
     say_what_cannot_be_claimed(root, params)
     require_inputs(root, params)
     with dvc_in_one_line(root):
         state = look(root)
-    if not force and not state.stale:
+    if not force and not state.stale and not leftovers(root, state.graph)[0]:
         typer.echo("Everything is up to date.")
         _complete(root, params)
     else:
-        refuse_strangers(root, state.graph.nodes if force else state.stale)
+        refuse_unsaved_outputs(root, state.graph.nodes if force else state.stale)
         _run_flow(root, jobs, retries, timeout_hours * 3600, force)
     from flows.table import show_results
 
@@ -117,10 +118,10 @@ def check(
     Exit code 1 where they are right, and a file or folder that they name is not there.
     """
     params = checked_params(file)
-    from tasks.params.errors import LINE_CHARACTERS, shown
+    from tasks.params.errors import LINE_CHARACTERS, format_value
 
     found = f"{params.problem.kind}, {len(params.students)} students ({', '.join(params.students)})"
-    typer.echo(shown(f"{file} is valid: {found}", LINE_CHARACTERS, plain=True))
+    typer.echo(format_value(f"{file} is valid: {found}", LINE_CHARACTERS, plain=True))
     say_what_cannot_be_claimed(Path(), params)
     require_inputs(Path(), params)
 
@@ -225,7 +226,7 @@ def _complete(root: Path, params: "Params") -> None:
     """What a run that was killed at its very end left undone; a run that is still under way does it itself."""
     from filelock import FileLock, Timeout
 
-    from flows.recording import complete
+    from flows.run.recording import complete
     from tasks.runner.paths import Paths
 
     try:

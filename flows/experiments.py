@@ -24,7 +24,7 @@ def study(
 ) -> None:
     """Run a study: every fold with every seed. Stop it at any time; the next call does only what is missing.
 
-    Results are written to docs/results/ after each cell.
+    Results are written to docs/results/ whenever a cell ends.
     """
     from flows.study import detach, run_study, summary
 
@@ -65,13 +65,16 @@ def tune(
 
 def transcribe_testset(
     model: Annotated[str, typer.Argument(help="Folder of a Whisper in CTranslate2's form, or its name on the hub.")],
-    out: Annotated[Path, typer.Option(help="The table to write, in the folder others.")] = Path("others/whisper.csv"),
+    out: Annotated[Path, typer.Option(help="The table to write, in the folder external.")] = Path(
+        "external/whisper.csv"
+    ),
     prompt: Annotated[str | None, typer.Option(help="Words of the kind that occur in the audio.")] = None,
     language: Annotated[str, typer.Option(help="What is spoken.")] = "en",
 ) -> None:
     """Transcribe the test part with Whisper, to be judged beside our models: name the table in evaluation.external."""
     checked_params()
-    from tasks.params.teachers import NOTHING, WhisperTeacher
+    from tasks.params.teachers import WhisperTeacher
+    from tasks.params.trained import NOTHING
 
     try:
         folder = Path(model).is_dir()

@@ -15,18 +15,18 @@ from prefect.logging import get_run_logger
 from prefect.states import Completed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from flows.artifacts import publish
-from flows.candidate import register_best
-from flows.graph import look
-from flows.leftovers import remove_leftovers, remove_spent_scratch
-from flows.recording import Recording, complete
-from flows.session import Session
-from flows.stage import StageError, StoppedError
-from flows.strangers import strangers
-from flows.warm import warm_process
-from flows.watchdog import start_watchdog
-from tasks.params.pipeline import load_params
+from flows.dvc_state.graph import look
+from flows.dvc_state.leftovers import remove_leftovers, remove_spent_scratch
+from flows.dvc_state.unsaved_outputs import unsaved_outputs
+from flows.run.artifacts import publish
+from flows.run.model_registry import register_best
+from flows.run.recording import Recording, complete
+from flows.run.session import Session
+from flows.run.stage import StageError, StoppedError
+from flows.run.warm import warm_process
+from tasks.params.load import load_params
 from tasks.runner.paths import Paths
+from tasks.runner.supervisor import start_watchdog
 
 STAGE_TIMEOUT_S = 6 * 3600.0
 
@@ -79,7 +79,7 @@ def pipeline(
             get_run_logger().info("Everything is up to date")
             complete(folder, params)
             return {}
-        if lines := strangers(folder, state.graph.nodes if force else state.stale):
+        if lines := unsaved_outputs(folder, state.graph.nodes if force else state.stale):
             raise PipelineError("\n".join(lines))
         run = Recording(folder, params)
         session = Session(folder, state, run.run_id, jobs, force, timeout_s)
@@ -128,7 +128,7 @@ def _drive(session: Session, retries: int) -> None:
                 running.add(name)
             if not running:
                 return
-            name = _next(ended, session, set(futures))
+            name = ended.get()
             running.remove(name)
             if session.succeeded(name):
                 done.add(name)
@@ -141,15 +141,6 @@ def _drive(session: Session, retries: int) -> None:
 
 def _announce(ended: "queue.Queue[str]", name: str, _future: object) -> None:
     ended.put(name)
-
-
-def _next(ended: "queue.Queue[str]", session: Session, started: set[str]) -> str:
-    while True:
-        session.show_time_left(started)
-        try:
-            return ended.get(timeout=1.0)
-        except queue.Empty:
-            continue
 
 
 def _explain(session: Session) -> str:

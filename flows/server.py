@@ -10,10 +10,10 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from flows.processes import kill_tree
+from tasks.runner.supervisor import kill_tree, start_watchdog
 
 HOST, PORT = "127.0.0.1", 4200
-START_S = 120.0
+START_S = 600.0
 POLL_S = 0.5
 
 
@@ -21,19 +21,18 @@ POLL_S = 0.5
 def scheduling_server(port: int = PORT) -> Iterator[str]:
     """The address of PREFECT_API_URL where set, else of a server on this machine, started and ended here if need be.
 
-    To be entered before Prefect is imported, which reads that variable. Raises RuntimeError if none starts.
+    To be entered before Prefect is imported, which reads that variable. Where this process is killed, what it has
+    started, the server and a scheduled run, ends with it. Raises RuntimeError if no server starts.
     """
     given = os.environ.get("PREFECT_API_URL")
-    if given:
-        yield given
-        return
-    address = f"http://{HOST}:{port}/api"
-    os.environ["PREFECT_API_URL"] = address
-    if _healthy(address):
+    address = os.environ["PREFECT_API_URL"] = given or f"http://{HOST}:{port}/api"
+    if given or _healthy(address):
+        start_watchdog(os.getpid())
         yield address
         return
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    start_watchdog(os.getpid())
     try:
         _wait_for(server, address)
         yield address

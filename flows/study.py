@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from tasks.experiments.study.design import Cell, cells, load_study
@@ -11,7 +11,7 @@ from tasks.experiments.study.results import collect, collect_curves, missing_cel
 
 
 def run_study(file: Path, project: Path, *, jobs: int, first_cell: bool) -> int:
-    """Run the cells that are not done, `jobs` at a time; returns how many failed. Results after each cell.
+    """Run the cells that are not done, `jobs` at a time; returns how many failed. Results are written as each ends.
 
     first_cell: only the first fold with the first seed. Each process computes with one thread.
     """
@@ -22,11 +22,16 @@ def run_study(file: Path, project: Path, *, jobs: int, first_cell: bool) -> int:
     print(f"{study.name}: {len(design)} cells, {len(todo)} to do", flush=True)
     failed = 0
     with ThreadPoolExecutor(jobs) as pool:
-        for cell, code in zip(todo, pool.map(lambda c: _run_cell(file, c, project), todo), strict=True):
-            failed += code != 0
-            state = "done" if code == 0 else f"failed with exit code {code}: see {_log(cell)}"
-            print(f"{study.name}: {cell.fold}, seed {cell.seed}: {state}", flush=True)
-            write_results(study, project)
+        running = {pool.submit(_run_cell, file, cell, project): cell for cell in todo}
+        try:
+            for done in as_completed(running):
+                cell, code = running[done], done.result()
+                failed += code != 0
+                state = "done" if code == 0 else f"failed with exit code {code}: see {_log(cell)}"
+                print(f"{study.name}: {cell.fold}, seed {cell.seed}: {state}", flush=True)
+                write_results(study, project)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # after Ctrl-C none of the others begins
     return failed
 
 
@@ -35,15 +40,16 @@ def summary(file: Path, project: Path, *, against: str | None = None) -> str:
 
     against: the model whose errors are subtracted; else each model's baseline.
     """
-    from tasks.experiments.study.handover import epochs_saved, handover_markdown
-    from tasks.experiments.study.summary import markdown, summarise
+    from tasks.experiments.study.epochs_saved import epochs_saved, epochs_saved_markdown
+    from tasks.experiments.study.summary import error_words, markdown, summarise
 
     study = load_study(file)
     results = collect(study, project)
+    what = error_words([results])
     try:
         tables = [
-            markdown(summarise(results, against=against), against),
-            handover_markdown(epochs_saved(results, collect_curves(study, project))),
+            markdown(summarise(results, against=against), what, against),
+            epochs_saved_markdown(epochs_saved(results, collect_curves(study, project)), what),
         ]
         return "\n\n".join(table for table in tables if table)
     except ValueError as error:

@@ -5,13 +5,13 @@ from typing import Any
 
 import typer
 
+from tasks.metric_names import ERROR_WORDS
 from tasks.runner.paths import Paths
 from tasks.tracking.pipeline_run import comparison_link, read_results
 
 COLUMNS = {
     "model": "model",
     "role": "role",
-    "error_kind": "error",
     "test_error": "test",
     "test_error_low": "low",
     "test_error_high": "high",
@@ -55,7 +55,9 @@ def print_table(root: Path) -> bool:
     if not rows:
         return False
     table = Table(box=None, header_style="bold", pad_edge=False)
-    shown = {key: title for key, title in COLUMNS.items() if key in rows[0]}
+    kind = ERROR_WORDS.get(rows[0].get("error_kind", ""), "error")
+    titles = {**COLUMNS, "test_error": f"{COLUMNS['test_error']} {kind}"}
+    shown = {key: title for key, title in titles.items() if key in rows[0]}
     for key, title in shown.items():
         table.add_column(title, justify="left" if isinstance(rows[0][key], str) else "right")
     for row in rows:

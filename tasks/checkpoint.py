@@ -16,6 +16,7 @@ from kd.config.models import ModelSettings
 from kd.config.renamed import in_new_words
 from kd.models import Recogniser, build
 from kd.text.vocabulary import Vocabulary
+from tasks.metric_names import ERROR_KINDS, named_errors, plain_errors
 from tasks.runner.atomic_io import whole_file, write_whole
 
 FORMAT = 1
@@ -61,7 +62,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         "init": checkpoint.init,
         "objective": checkpoint.objective,
         "lineage": list(checkpoint.lineage),
-        "facts": checkpoint.facts,
+        "facts": named_errors(checkpoint.facts, ERROR_KINDS[checkpoint.model.settings.problem]),
     }
     write_whole(folder / "config.json", json.dumps(config, indent=1))
     again = load_checkpoint(folder).model.state_dict()
@@ -98,7 +99,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         objective=config["objective"],
         lineage=tuple(config["lineage"]),
         masks=load_file(masks) if masks.is_file() else {},
-        facts=config["facts"],
+        facts=plain_errors(config["facts"]),
     )
 
 
@@ -108,7 +109,10 @@ def _read_config(file: Path) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise ValueError(f"{file} is not JSON: {error}. Was it cut short?") from None
     if config.get("format") != FORMAT:
-        raise ValueError(f"{file} has format {config.get('format')!r}; this version reads {FORMAT}")
+        raise ValueError(
+            f"{file} has format {config.get('format')!r}; this version reads {FORMAT}. Make the model again, or use "
+            "the version that wrote it"
+        )
     if missing := [key for key in KEYS if key not in config]:
         raise ValueError(f"{file} lacks {', '.join(missing)}: it was not written by this project, or cut by hand")
     return config

@@ -1,5 +1,7 @@
 """Every benchmark starts, on as little as it takes; what it measures there is no claim."""
 
+import ast
+import importlib
 import importlib.util
 import json
 import os
@@ -20,7 +22,8 @@ from kd.config.frontend import FrontEndSettings
 from kd.config.models import ModelSettings
 from kd.models import build
 from kd.text.vocabulary import Vocabulary
-from tasks.checkpoint import Checkpoint, save_checkpoint
+from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from tasks.onnx.float32 import write_float32
 from tasks.params.pipeline import ExportParams, Params
 from tasks.runner.paths import Paths
 from tasks.stages import export
@@ -28,8 +31,9 @@ from tasks.stages import export
 REPO = Path(__file__).parents[1]
 WHISPER = REPO.parent / "shared" / "models" / "whisper-tiny.en-ct2"
 ELSEWHERE = {"fuzz": "test_fuzz.py", "overhead": "flows/test_overhead.py"}
-PARTS = {"digit_strings", "hear_student", "hear_whisper", "rounds", "torchdistill_side"}
-"""Of the others, which start them."""
+PARTS = {"digit_strings", "transcribe_student", "transcribe_whisper", "rounds"}
+"""Of the others, which start them or use them."""
+WAYS = {"labels alone", "stored teacher", "live teacher"}
 CNN = {"family": "cnn", "stem": 4, "width": 8, "layers": 2, "hidden": 8, "kernel": 3}
 
 
@@ -50,7 +54,7 @@ def need(package: str) -> None:
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The export of a transcriber that could write digits, and was not trained."""
+    """The export of a recogniser that could write digits, and was not trained."""
     torch.manual_seed(1)
     paths, front = Paths(tmp_path_factory.mktemp("digits")), FrontEndSettings()
     vocabulary = Vocabulary.characters("efghinorstuvwxz '")
@@ -73,6 +77,18 @@ def test_every_benchmark_is_started() -> None:
     there = {file.stem for file in (REPO / "benchmarks").glob("*.py")}
     assert there <= started | PARTS | ELSEWHERE.keys()
     assert all((REPO / "tests" / file).is_file() for file in ELSEWHERE.values())
+
+
+def test_the_index_has_every_script_by_the_first_words_of_its_docstring() -> None:
+    """Those that others start or use stand in a table of their own."""
+    index = (REPO / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    tables = [{line for line in part.splitlines() if line.startswith("| [")} for part in index.split("## ")]
+    rows: list[set[str]] = [set(), set()]
+    for file in (REPO / "benchmarks").glob("*.py"):
+        about = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+        first = " ".join(about.split("\n\n")[0].split())
+        rows[file.stem in {*PARTS, "torchdistill_side"}].add(f"| [{file.name}]({file.name}) | {first} |")
+    assert tables == rows
 
 
 @pytest.mark.slow
@@ -98,14 +114,52 @@ def test_distillation_cost(tmp_path: Path) -> None:
     need("espeakng_loader")
     least = ("--utterances", "8", "--rounds", "1", "--without-torchdistill", "--csv", "found.csv")
     start(tmp_path, "distillation_cost", *least)
-    ways = {line.split(",")[-4] for line in (tmp_path / "found.csv").read_text(encoding="utf-8").splitlines()[1:]}
-    assert {"labels alone", "stored teacher", "live teacher"} <= ways
+    assert ways_in(tmp_path / "found.csv") >= WAYS
+
+
+@pytest.mark.slow
+def test_torchdistill_side(tmp_path: Path) -> None:
+    """Which also holds the first epoch's losses of both tools to each other."""
+    need("espeakng_loader")
+    sys.path.insert(0, str(REPO / "benchmarks"))
+    side = importlib.import_module("torchdistill_side")
+    if not side.installed(side.ENVIRONMENT).is_file():
+        pytest.skip(f"no torchdistill in {side.ENVIRONMENT}: benchmarks/distillation_cost.py installs it there")
+    start(tmp_path, "distillation_cost", "--utterances", "8", "--rounds", "1", "--csv", "found.csv")
+    assert {f"torchdistill: {way}" for way in WAYS} <= ways_in(tmp_path / "found.csv")
+
+
+def ways_in(file: Path) -> set[str]:
+    return {line.split(",")[-4] for line in file.read_text(encoding="utf-8").splitlines()[1:]}
 
 
 @pytest.mark.slow
 def test_features(tmp_path: Path) -> None:
     least = ("--seconds", "180", "--repeats", "1", "--steps", "1")
     assert "features cached as float16" in start(tmp_path, "features", *least)
+
+
+@pytest.mark.slow
+def test_gpu(tmp_path: Path) -> None:
+    need("transformers")
+    least = ("--size", "small-test", "--utterance-s", "1", "--most-batch-s", "4", "--steps", "1", "--device", "cpu")
+    start(tmp_path, "gpu", *least, "--csv", "found.csv")
+    lines = (tmp_path / "found.csv").read_text(encoding="utf-8").splitlines()
+    assert [line.split(",4.0,")[0].partition(",small-test,")[2].strip('"') for line in lines[1:]] == [
+        "ours", "ours, checkpointing", "transformers, cut", "transformers, padded",
+    ]  # fmt: skip
+
+
+def test_an4_parts(tmp_path: Path) -> None:
+    (tmp_path / "an4" / "audio").mkdir(parents=True)
+    rows = [f"audio/{i}.flac,A,anna,{'test' if i == 3 else 'train'}" for i in range(25)]
+    table = "\n".join(["path,text,speaker,split", *rows])
+    (tmp_path / "an4" / "manifest.csv").write_text(table, encoding="utf-8")
+    found = start(tmp_path, "an4_parts", "an4", "parts")
+    assert found == "training utterances: 3 in tenth.csv, 21 in rest.csv\n"
+    tenth = (tmp_path / "parts" / "tenth.csv").read_text(encoding="utf-8").splitlines()[1:]
+    assert [line.split(",")[0] for line in tenth] == [f"audio/{i}.flac" for i in (0, 3, 11, 21)]
+    assert (tmp_path / "parts" / "audio").is_dir()
 
 
 def test_interval_coverage(tmp_path: Path) -> None:
@@ -158,5 +212,8 @@ def test_training_step(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_with_words(tmp_path: Path) -> None:
-    make_workspace(tmp_path)
-    assert "word list and bigram" in start(tmp_path, "with_words", tmp_path, "baseline")
+    paths = make_workspace(tmp_path)
+    said = start(tmp_path, "with_words", tmp_path, "baseline")
+    assert "word list and bigram" in said
+    write_float32(load_checkpoint(paths.model("baseline")), tmp_path)
+    assert start(tmp_path, "with_words", tmp_path, "baseline", "--file", tmp_path / "model.onnx") == said

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 REPO = Path(__file__).parents[1]
-FILES = [file for room in ("kd", "tasks", "flows") for file in (REPO / room).rglob("*.py")]
+FILES = [file for package in ("kd", "tasks", "flows") for file in (REPO / package).rglob("*.py")]
 HANDING_OUT = [file.relative_to(REPO) for file in FILES if "__all__" in file.read_text(encoding="utf-8")]
 
 

@@ -1,6 +1,6 @@
 """What training adds to its inputs: speed, rooms, noise and telephones on waveforms; level, filter, masks on features.
 
-All is drawn from a given generator.
+All is drawn from a given generator. Floors are those of kd.runtime, which is shipped without torch and so owns them.
 
 Legend: B utterances, N samples, T frames, F mel bins, M masks. Every function leaves its input as it is, keeps
 padding at what it was (zero where lengths change), and returns its very input where the settings switch it off.
@@ -16,18 +16,21 @@ from torch import Generator, Tensor
 from torchaudio.functional import resample
 
 from kd.audio.conditions import reverberate, telephone
-from kd.audio.frontend import FLOOR
-from kd.audio.noise import Samples
+from kd.audio.noise import Samples64
 from kd.config.conditions import Reverberation
-from kd.config.frontend import AugmentSettings
+from kd.config.frontend import AugmentSettings, FrontEndSettings
+from kd.padding import frame_mask
+from kd.runtime.frontend import FLOOR, WHISPER_FLOOR
 
 AS_RECORDED = Fraction(1)
 FILTER_KNOTS = 5
 TELEPHONE_LEVELS_DB = (-25.0, 0.0)
 """Peaks of calls, against full scale: how coarse the code is depends on it."""
 TINY = 1e-9
-NATS_PER_DB = math.log(10) / 10
 LOG_FLOOR = float(torch.tensor(FLOOR).log())
+FLOORS = {"kaldi": LOG_FLOOR, "whisper": (math.log10(WHISPER_FLOOR) + 4) / 4}
+"""The least feature, by the kind of front end."""
+KALDI = FrontEndSettings()
 
 
 def perturb(
@@ -50,7 +53,7 @@ def add_rooms(
         return waveform_BN
     chosen_B, rt60_B, direct_B = _uniform(generator, 3, len(lengths_B)).tolist()
 
-    def in_room(samples_N: Samples, row: int, rng: np.random.Generator) -> Samples:
+    def in_room(samples_N: Samples64, row: int, rng: np.random.Generator) -> Samples64:
         rt60_s, direct_db = _between(settings.rt60_s, rt60_B[row]), _between(settings.direct_to_echo_db, direct_B[row])
         room = Reverberation(kind="reverberation", rt60_s=rt60_s, direct_to_echo_db=direct_db)
         return reverberate(samples_N, sample_rate_hz, room, rng)
@@ -67,19 +70,12 @@ def through_telephones(
         return waveform_BN
     chosen_B, level_B = _uniform(generator, 2, len(lengths_B)).tolist()
 
-    def called(samples_N: Samples, row: int, rng: np.random.Generator) -> Samples:
+    def called(samples_N: Samples64, row: int, rng: np.random.Generator) -> Samples64:
         gain = 10 ** (_between(TELEPHONE_LEVELS_DB, level_B[row]) / 20) / max(float(np.abs(samples_N).max()), TINY)
         return telephone(samples_N * gain, sample_rate_hz) / gain
 
     rows = [row for row, drawn in enumerate(chosen_B) if drawn < settings.telephone_share]
     return _each(waveform_BN, lengths_B, rows, called, generator)
-
-
-def change_speed(
-    waveform_BN: Tensor, lengths_B: Tensor, *, settings: AugmentSettings, generator: Generator
-) -> tuple[Tensor, Tensor]:
-    """Each utterance at a speed drawn from `speeds`; see `at_speeds`."""
-    return at_speeds(waveform_BN, lengths_B, draw_speeds(lengths_B, settings=settings, generator=generator))
 
 
 def draw_speeds(lengths_B: Tensor, *, settings: AugmentSettings, generator: Generator) -> tuple[Fraction, ...]:
@@ -104,7 +100,7 @@ def at_speeds(waveform_BN: Tensor, lengths_B: Tensor, speeds: Sequence[Fraction]
     """
     if set(speeds) <= {AS_RECORDED}:
         return waveform_BN, lengths_B
-    clean_BN = waveform_BN.masked_fill(~_inside(lengths_B, waveform_BN.shape[1]), 0.0)
+    clean_BN = waveform_BN.masked_fill(~frame_mask(lengths_B, waveform_BN.shape[1]), 0.0)
     new_lengths_B = lengths_at(lengths_B, speeds)
     rows_of: list[tuple[Tensor, Tensor]] = []
     for speed in sorted(set(speeds)):
@@ -114,7 +110,7 @@ def at_speeds(waveform_BN: Tensor, lengths_B: Tensor, speeds: Sequence[Fraction]
     for rows, resampled_BN in rows_of:
         width = min(resampled_BN.shape[1], changed_BN.shape[1])
         changed_BN[rows, :width] = resampled_BN[:, :width]
-    return changed_BN.masked_fill(~_inside(new_lengths_B, changed_BN.shape[1]), 0.0), new_lengths_B
+    return changed_BN.masked_fill(~frame_mask(new_lengths_B, changed_BN.shape[1]), 0.0), new_lengths_B
 
 
 def lengths_at(lengths_B: Tensor, speeds: Sequence[Fraction]) -> Tensor:
@@ -131,7 +127,7 @@ def add_noise(waveform_BN: Tensor, lengths_B: Tensor, *, settings: AugmentSettin
     if settings.noise_share == 0:
         return waveform_BN
     chosen_B, pink_B, where_B = _uniform(generator, 3, len(lengths_B)).to(waveform_BN.device)
-    inside_BN = _inside(lengths_B, waveform_BN.shape[1])
+    inside_BN = frame_mask(lengths_B, waveform_BN.shape[1])
     noise_BN = torch.randn(waveform_BN.shape, generator=generator, device=generator.device).to(waveform_BN)
     noise_BN = torch.where((pink_B < 0.5)[:, None], _pink(noise_BN), noise_BN)
     low_db, high_db = settings.noise_snr_db
@@ -155,7 +151,7 @@ def spec_augment(features_BTF: Tensor, lengths_B: Tensor, *, settings: AugmentSe
     if not (time_on or frequency_on):
         return features_BTF
     _, num_frames, num_bins = features_BTF.shape
-    inside_BT = _inside(lengths_B, num_frames)
+    inside_BT = frame_mask(lengths_B, num_frames)
     bins_B = torch.full_like(lengths_B, num_bins)
     widest_B = bins_B.clamp(max=settings.frequency_mask_bins)
     longest_B = (lengths_B * settings.time_mask_share).long()
@@ -167,26 +163,40 @@ def spec_augment(features_BTF: Tensor, lengths_B: Tensor, *, settings: AugmentSe
     return torch.where(masked_BTF, mean_B[:, None, None], features_BTF)
 
 
-def change_level(features_BTF: Tensor, lengths_B: Tensor, *, settings: AugmentSettings, generator: Generator) -> Tensor:
+def change_level(
+    features_BTF: Tensor,
+    lengths_B: Tensor,
+    *,
+    settings: AugmentSettings,
+    generator: Generator,
+    frontend: FrontEndSettings = KALDI,
+) -> Tensor:
     """Each utterance louder or quieter by up to `level_db`, drawn evenly in dB.
 
-    What log-mel features of the scaled waveform are: a constant in nats, but for the floor, which silence stays at.
+    What log-mel features of the scaled waveform are: a constant more, but for the floor, which silence stays at.
+    frontend: whose features these are.
     """
     if settings.level_db == 0:
         return features_BTF
     gain_db_B = settings.level_db * (2 * _uniform(generator, len(lengths_B)) - 1)
-    gain_B11 = (gain_db_B * NATS_PER_DB).to(features_BTF)[:, None, None]
-    heard_BTF = _inside(lengths_B, features_BTF.shape[1])[..., None] & (features_BTF > LOG_FLOOR)
-    return torch.where(heard_BTF, (features_BTF + gain_B11).clamp(min=LOG_FLOOR), features_BTF)
+    gain_B11 = (gain_db_B * frontend.per_db).to(features_BTF)[:, None, None]
+    floor = FLOORS[frontend.kind]
+    audible_BTF = frame_mask(lengths_B, features_BTF.shape[1])[..., None] & (features_BTF > floor)
+    return torch.where(audible_BTF, (features_BTF + gain_B11).clamp(min=floor), features_BTF)
 
 
 def change_filter(
-    features_BTF: Tensor, lengths_B: Tensor, *, settings: AugmentSettings, generator: Generator
+    features_BTF: Tensor,
+    lengths_B: Tensor,
+    *,
+    settings: AugmentSettings,
+    generator: Generator,
+    frontend: FrontEndSettings = KALDI,
 ) -> Tensor:
     """Another microphone and room for each utterance: gains of up to `filter_db`, drawn at a few mel bins.
 
     FilterAugment, linear type (Nam et al. 2022, arXiv:2110.03282, sec. 2.2), with its knots evenly spaced
-    rather than drawn: gains in between are interpolated, and added to log-mel features as they are in nats.
+    rather than drawn: gains in between are interpolated, and added to log-mel features in their own unit.
     """
     if settings.filter_db == 0:
         return features_BTF
@@ -194,8 +204,8 @@ def change_filter(
     gain_db_B1F = torch.nn.functional.interpolate(
         knots_B1K * settings.filter_db, size=features_BTF.shape[2], mode="linear", align_corners=True
     )
-    gain_B1F = (gain_db_B1F * NATS_PER_DB).to(features_BTF)
-    inside_BT = _inside(lengths_B, features_BTF.shape[1])
+    gain_B1F = (gain_db_B1F * frontend.per_db).to(features_BTF)
+    inside_BT = frame_mask(lengths_B, features_BTF.shape[1])
     return torch.where(inside_BT[..., None], features_BTF + gain_B1F, features_BTF)
 
 
@@ -203,7 +213,7 @@ def _each(
     waveform_BN: Tensor,
     lengths_B: Tensor,
     rows: Sequence[int],
-    change: Callable[[Samples, int, np.random.Generator], Samples],
+    change: Callable[[Samples64, int, np.random.Generator], Samples64],
     generator: Generator,
 ) -> Tensor:
     """The waveforms, these rows of them changed, each by what it draws from a generator of its own."""
@@ -246,11 +256,6 @@ def _power(waveform_BN: Tensor, inside_BN: Tensor) -> Tensor:
     """Mean square of the valid samples; 0 where there are none."""
     energy_B = waveform_BN.masked_fill(~inside_BN, 0.0).square().sum(dim=1)
     return energy_B / inside_BN.sum(dim=1).clamp(min=1)
-
-
-def _inside(lengths_B: Tensor, width: int) -> Tensor:
-    inside_BN: Tensor = torch.arange(width, device=lengths_B.device) < lengths_B[:, None]
-    return inside_BN
 
 
 def _uniform(generator: Generator, *shape: int) -> Tensor:

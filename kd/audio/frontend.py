@@ -1,52 +1,46 @@
-"""Kaldi's log-mel filter banks: exact, blind to padding, and in an exported file matrix products alone.
+"""Log-mel filter banks as Kaldi and Whisper compute them. Padding does not change a frame; in an exported file they
+are matrix products.
+
+Mel filters, windows and floors are defined once, in numpy, in kd.runtime, which is shipped without torch.
 
 Legend: B utterances, N samples, T frames, K samples of a frame, S samples of a shift, R bins of the DFT, F mel bins.
 """
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from kd.audio.spectra import mirrored, power_spectra
+from kd.audio.spectra import mirrored, power_spectra, reflected
 from kd.config.frontend import FrontEndSettings
+from kd.padding import frame_mask
+from kd.runtime.frontend import (
+    FLOOR,
+    PRE_EMPHASIS,
+    WHISPER_FLOOR,
+    Matrix,
+    hann_window,
+    kaldi_mel_filters,
+    povey_window,
+    slaney_mel_filters,
+)
 
-PRE_EMPHASIS = 0.97
-POVEY_POWER = 0.85
-FLOOR = float(np.finfo(np.float32).eps)
-
-Matrix = npt.NDArray[np.float64]
+Mirror = Callable[[Tensor, Tensor], Tensor]
+"""Positions, which may lie outside an utterance, and lengths to positions inside: see kd.audio.spectra."""
 
 
-class LogMel(nn.Module):
-    """Log-mel features, as kaldi-native-fbank computes them with `snip_edges=False`, no dither and no energy.
-
-    Removing the mean, pre-emphasis, the window and the Fourier transform are linear, so they are one matrix, made
-    once in float64, which any ONNX runtime has. PyTorch itself takes the FFT (kd.audio.spectra), three times as fast.
-    Nothing is learnt and nothing is stored in a state dict; the result is float32 under mixed precision too.
-    """
-
-    analysis_KR: Tensor
-    mel_RF: Tensor
-    window_K: Tensor
-    every_mel_RF: Tensor
+class FrontEnd(nn.Module, ABC):
+    """Features of waveforms. Nothing is learnt and nothing is stored in a state dict; float32 under mixed precision."""
 
     def __init__(self, settings: FrontEndSettings, as_exported: bool = False) -> None:
-        """as_exported: by matrices in PyTorch too."""
+        """as_exported: by the matrix products of an exported file in PyTorch too."""
         super().__init__()
-        self.as_exported = as_exported
-        self.settings = settings
+        self.settings, self.as_exported = settings, as_exported
         self.shift = settings.samples_per_shift
         self.frame = settings.samples_per_frame
-        mel_RF = _mel_matrix(settings)
-        used = mel_RF.any(axis=1)
-        analysis = _analysis_matrix(self.frame, 2 * len(mel_RF))[:, used]
-        real_and_imaginary = np.concatenate([analysis.real, analysis.imag], axis=1)
-        self.register_buffer("analysis_KR", torch.tensor(real_and_imaginary, dtype=torch.float32), persistent=False)
-        self.register_buffer("mel_RF", torch.tensor(mel_RF[used], dtype=torch.float32), persistent=False)
-        self.register_buffer("window_K", torch.tensor(_window(self.frame), dtype=torch.float32), persistent=False)
-        with_nyquist = torch.tensor(np.pad(mel_RF, ((0, 1), (0, 0))), dtype=torch.float32)
-        self.register_buffer("every_mel_RF", with_nyquist, persistent=False)
 
     def forward(self, waveform_BN: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
         """Waveforms in [-1, 1] with their lengths in samples to features_BTF with their lengths in frames.
@@ -56,17 +50,68 @@ class LogMel(nn.Module):
         """
         _check_lengths(waveform_BN, lengths_B)
         with torch.autocast(waveform_BN.device.type, enabled=False):
-            features_BTF = self._mel(waveform_BN.float(), lengths_B).clamp(min=FLOOR).log()
+            features_BTF = self._features(waveform_BN.float(), lengths_B)
         frames_B = self.output_lengths(lengths_B)
-        inside_BT = torch.arange(features_BTF.shape[1], device=lengths_B.device) < frames_B[:, None]
+        inside_BT = frame_mask(frames_B, features_BTF.shape[1])
         return features_BTF.masked_fill(~inside_BT[..., None], 0.0), frames_B
 
     def output_lengths(self, num_samples_B: Tensor) -> Tensor:
-        """Frames of so many samples: one for each shift, rounded to the nearest."""
-        return (num_samples_B + self.shift // 2) // self.shift
+        """Frames of so many samples, as `FrontEndSettings.num_frames`."""
+        return self.settings.num_frames(num_samples_B)
+
+    @abstractmethod
+    def _features(self, waveform_BN: Tensor, lengths_B: Tensor) -> Tensor:
+        """(B, T, F), anything in the padding."""
+
+    def _cut(
+        self, waveform_BN: Tensor, lengths_B: Tensor, count: int, size: int, before: int, mirror: Mirror
+    ) -> Tensor:
+        """(B, count, size): a piece for each shift, which begins `before` samples ahead of it.
+
+        Each utterance goes on behind its own two ends as its mirror image.
+        """
+        device = lengths_B.device
+        start_T1 = torch.arange(count, device=device)[:, None] * self.shift - before
+        position_BTK = mirror(start_T1 + torch.arange(size, device=device), lengths_B[:, None, None])
+        first_B11 = torch.arange(waveform_BN.shape[0], device=device)[:, None, None] * waveform_BN.shape[1]
+        return waveform_BN.take(first_B11 + position_BTK)
+
+    @property
+    def _by_matrices(self) -> bool:
+        return self.as_exported or _exporting()
+
+    def _constant(self, name: str, values: Matrix) -> None:
+        self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
+
+
+class KaldiFbank(FrontEnd):
+    """Log-mel features, as kaldi-native-fbank computes them with `snip_edges=False`, no dither and no energy.
+
+    Removing the mean, pre-emphasis, the window and the Fourier transform are linear, so they are one matrix, made
+    once in float64, which any ONNX runtime has. PyTorch itself takes the FFT (kd.audio.spectra), three times as fast.
+    """
+
+    analysis_KR: Tensor
+    mel_RF: Tensor
+    window_K: Tensor
+    every_mel_RF: Tensor
+
+    def __init__(self, settings: FrontEndSettings, as_exported: bool = False) -> None:
+        super().__init__(settings, as_exported)
+        mels = settings.num_mels, settings.low_freq_hz, settings.band_end_hz
+        mel_RF = kaldi_mel_filters(settings.sample_rate_hz, settings.fft_size, *mels)
+        used = mel_RF.any(axis=1)
+        analysis = _analysis_matrix(self.frame, 2 * len(mel_RF))[:, used]
+        self._constant("analysis_KR", np.concatenate([analysis.real, analysis.imag], axis=1))
+        self._constant("mel_RF", mel_RF[used])
+        self._constant("window_K", povey_window(self.frame))
+        self._constant("every_mel_RF", np.pad(mel_RF, ((0, 1), (0, 0))))
+
+    def _features(self, waveform_BN: Tensor, lengths_B: Tensor) -> Tensor:
+        return self._mel(waveform_BN, lengths_B).clamp(min=FLOOR).log()
 
     def _mel(self, waveform_BN: Tensor, lengths_B: Tensor) -> Tensor:
-        if not (self.as_exported or _exporting()):
+        if not self._by_matrices:
             fft = self.settings.fft_size
             power_BTR = power_spectra(waveform_BN, lengths_B, self.window_K, self.shift, fft, PRE_EMPHASIS)
             return power_BTR @ self.every_mel_RF
@@ -80,13 +125,53 @@ class LogMel(nn.Module):
         blocks_a_frame = -(-self.frame // self.shift)
         num_blocks = num_frames + blocks_a_frame - 1
         before = self.frame // 2 - self.shift // 2
-        start_T1 = torch.arange(num_blocks, device=lengths_B.device)[:, None] * self.shift - before
-        position_TS = start_T1 + torch.arange(self.shift, device=lengths_B.device)
-        mirrored_BTS = mirrored(position_TS, lengths_B[:, None, None])
-        first_B11 = torch.arange(waveform_BN.shape[0], device=lengths_B.device)[:, None, None] * waveform_BN.shape[1]
-        samples_BTS = waveform_BN.take(first_B11 + mirrored_BTS)
+        samples_BTS = self._cut(waveform_BN, lengths_B, num_blocks, self.shift, before, mirrored)
         overlapping = [samples_BTS[:, i : i + num_frames] for i in range(blocks_a_frame)]
         return torch.cat(overlapping, dim=-1)[..., : self.frame]
+
+
+class WhisperLogMel(FrontEnd):
+    """Whisper's log-mel features (openai/whisper, `log_mel_spectrogram`), without the floor below an utterance's peak.
+
+    Hann windows of 400 samples every 160, slaney's mel filters, (log10 + 4) / 4. The floor depends on the whole
+    utterance, so it is the recogniser's: `ModelSettings.dynamic_range`. Each utterance is reflected at its own two
+    ends, as Whisper reflects what it is given; nothing is padded to 30 s.
+    """
+
+    window_K: Tensor
+    mel_RF: Tensor
+    analysis_KR: Tensor
+
+    def __init__(self, settings: FrontEndSettings, as_exported: bool = False) -> None:
+        super().__init__(settings, as_exported)
+        window = hann_window(self.frame)
+        analysis = np.fft.rfft(np.diag(window), axis=1)
+        self._constant("window_K", window)
+        self._constant("analysis_KR", np.concatenate([analysis.real, analysis.imag], axis=1))
+        self._constant("mel_RF", slaney_mel_filters(settings.sample_rate_hz, settings.fft_size, settings.num_mels))
+
+    def _features(self, waveform_BN: Tensor, lengths_B: Tensor) -> Tensor:
+        num_frames, before = waveform_BN.shape[1] // self.shift, self.frame // 2
+        if self._by_matrices:
+            frames_BTK = self._cut(waveform_BN, lengths_B, num_frames, self.frame, before, reflected)
+            real_BTR, imaginary_BTR = (frames_BTK @ self.analysis_KR).chunk(2, dim=-1)
+        elif num_frames == 0:  # MKL cannot transform an empty batch
+            return waveform_BN.new_zeros(waveform_BN.shape[0], 0, self.settings.num_mels)
+        else:
+            span = (num_frames - 1) * self.shift + self.frame
+            signal_BN = self._cut(waveform_BN, lengths_B, 1, span, before, reflected)[:, 0]
+            spectrum_BTR = torch.fft.rfft(signal_BN.unfold(1, self.frame, self.shift) * self.window_K)
+            real_BTR, imaginary_BTR = spectrum_BTR.real, spectrum_BTR.imag
+        mel_BTF = (real_BTR.square() + imaginary_BTR.square()) @ self.mel_RF
+        return (mel_BTF.clamp(min=WHISPER_FLOOR).log10() + 4) / 4
+
+
+FRONT_ENDS: dict[str, type[FrontEnd]] = {"kaldi": KaldiFbank, "whisper": WhisperLogMel}
+
+
+def make_front_end(settings: FrontEndSettings, as_exported: bool = False) -> FrontEnd:
+    """The front end of these settings."""
+    return FRONT_ENDS[settings.kind](settings, as_exported)
 
 
 def _exporting() -> bool:
@@ -114,22 +199,4 @@ def _analysis_matrix(frame: int, fft: int) -> npt.NDArray[np.complex128]:
     emphasised = centred.copy()
     emphasised[1:] -= PRE_EMPHASIS * centred[:-1]
     emphasised[0] -= PRE_EMPHASIS * centred[0]
-    return np.fft.rfft(emphasised * _window(frame)[:, None], n=fft, axis=0)[: fft // 2].T
-
-
-def _window(frame: int) -> Matrix:
-    """(frame,): Povey's."""
-    return np.asarray((0.5 - 0.5 * np.cos(2 * np.pi * np.arange(frame) / (frame - 1))) ** POVEY_POWER)
-
-
-def _mel_matrix(settings: FrontEndSettings) -> Matrix:
-    """(fft / 2, num_mels): triangles that are even in mel, over all bins of the DFT but Nyquist's."""
-    fft = settings.fft_size
-    bins_R1 = _mel(np.arange(fft // 2) * settings.sample_rate_hz / fft)[:, None]
-    edges = np.linspace(_mel(settings.low_freq_hz), _mel(settings.band_end_hz), settings.num_mels + 2)
-    width = edges[1] - edges[0]
-    return np.asarray(np.minimum(bins_R1 - edges[:-2], edges[2:] - bins_R1).clip(min=0) / width)
-
-
-def _mel(freq_hz: npt.ArrayLike) -> Matrix:
-    return np.asarray(1127.0 * np.log1p(np.asarray(freq_hz, dtype=np.float64) / 700.0))
+    return np.fft.rfft(emphasised * povey_window(frame)[:, None], n=fft, axis=0)[: fft // 2].T

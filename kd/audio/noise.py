@@ -7,10 +7,11 @@ import numpy as np
 import scipy  # its parts are imported where they are first used
 from numpy.typing import NDArray
 
-Samples = NDArray[np.float64]
+Samples64 = NDArray[np.float64]
+"""Samples in double precision; the runtime's `Samples` are float32."""
 
 
-def coloured_noise(num_samples: int, slope: float, rng: np.random.Generator, *, fast: bool = False) -> Samples:
+def coloured_noise(num_samples: int, slope: float, rng: np.random.Generator, *, fast: bool = False) -> Samples64:
     """Gaussian noise without an offset whose power falls as 1 / frequency**slope: 0 white, 1 pink, 2 brown.
 
     Its level is whatever was drawn. fast: it is cut out of a stretch of a length that is quick to transform, so that
@@ -23,12 +24,12 @@ def coloured_noise(num_samples: int, slope: float, rng: np.random.Generator, *, 
     return np.fft.irfft(spectrum, drawn)[:num_samples]
 
 
-def rms(samples_N: Samples) -> float:
+def rms(samples_N: Samples64) -> float:
     """Root mean square; 0 of nothing."""
     return float(np.sqrt(np.mean(np.square(samples_N)))) if len(samples_N) else 0.0
 
 
-def _amplitudes(count: int, slope: float) -> Samples:
+def _amplitudes(count: int, slope: float) -> Samples64:
     """Of pink noise by square roots: a power rounds otherwise, and what was drawn before would change."""
     frequencies_K = np.arange(1, count + 1, dtype=np.float64)
     return 1 / np.sqrt(frequencies_K) if slope == 1 else frequencies_K ** (-slope / 2)

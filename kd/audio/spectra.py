@@ -27,7 +27,7 @@ def power_spectra(
     inside_BTK[..., :1] = (1 - pre_emphasis) * (frames_BTK[..., :1] - mean_BT1)
     inside_BTK *= window_K
     spectrum_BTR = torch.fft.rfft(windowed_BTN)
-    # MKL does not transform nothing: where there is no frame, one was, and goes here
+    # MKL cannot transform an empty batch: where there is no frame, one was, and goes here
     power_BTR: Tensor = spectrum_BTR.real.square() + spectrum_BTR.imag.square()
     return power_BTR[:, :num_frames]
 
@@ -37,6 +37,13 @@ def mirrored(position: Tensor, length: Tensor) -> Tensor:
     period = 2 * length.clamp(min=1)
     there = position % period
     return torch.minimum(there, period - 1 - there)
+
+
+def reflected(position: Tensor, length: Tensor) -> Tensor:
+    """The same where neither the first nor the last sample occurs twice in a row, as numpy's `reflect` pads."""
+    period = (2 * length - 2).clamp(min=1)
+    there = position % period
+    return torch.minimum(there, period - there)
 
 
 def _reflected(waveform_BN: Tensor, lengths_B: Tensor, frame: int, shift: int) -> tuple[Tensor, int]:

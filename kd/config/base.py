@@ -1,11 +1,29 @@
-"""The base of every settings class."""
+"""The base of every settings class, and ranges."""
 
 from collections.abc import Collection
 from functools import cache
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
+
+
+def in_order(low_high: tuple[float, float]) -> tuple[float, float]:
+    """The range as it is; ValueError where its lower end stands last."""
+    if low_high[0] > low_high[1]:
+        raise ValueError(f"the range {list(low_high)} ends before it begins: write the lower end first")
+    return low_high
+
+
+Range = Annotated[tuple[float, float], AfterValidator(in_order)]
+"""(least, most)."""
 
 
 class Strict(BaseModel):

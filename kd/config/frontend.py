@@ -1,31 +1,60 @@
 """Settings of the log-mel front end and of augmentation."""
 
 from bisect import bisect_right
-from math import log1p
-from typing import Annotated, Self
+from collections.abc import Collection
+from math import log, log1p
+from typing import Annotated, Any, Literal, NamedTuple, Protocol, Self, TypeVar
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from kd.config.base import Strict
+from kd.config.base import Range, Strict
 
 Speed = Annotated[float, Field(ge=0.5, le=2)]
 
 
-def _in_order(low_high: tuple[float, float]) -> tuple[float, float]:
-    if low_high[0] > low_high[1]:
-        raise ValueError(f"the range {list(low_high)} ends before it begins: write the lower end first")
-    return low_high
+class _Whole(Protocol):
+    def __add__(self, other: int, /) -> Self: ...
+    def __floordiv__(self, other: int, /) -> Self: ...
 
 
-Range = Annotated[tuple[float, float], AfterValidator(_in_order)]
+Count = TypeVar("Count", bound=_Whole)
+"""A whole number, or a tensor of such."""
+
+
+WHISPER: dict[str, float] = {
+    "sample_rate_hz": 16_000,
+    "frame_length_ms": 25.0,
+    "frame_shift_ms": 10.0,
+    "low_freq_hz": 0.0,
+    "high_freq_hz": 0.0,
+}
+"""What Whisper's front end is fixed to; mel filters alone differ between its sizes (80, of large-v3 128)."""
+
+
+LEVEL_FRAMES = 301
+"""Three seconds of 10 ms frames."""
+WHISPER_RANGE = 2.0
+"""80 dB, as Whisper's front end scales them."""
+
+
+class LevelSettings(NamedTuple):
+    """How a recogniser makes itself blind to a gain of the audio: the fields of `ModelSettings` by these names."""
+
+    level_frames: int
+    dynamic_range: float
+    peak: float | None
 
 
 class FrontEndSettings(Strict):
-    """Kaldi log-mel filter banks. The defaults are what sherpa-onnx computes for a zipformer CTC model.
+    """Log-mel filter banks.
 
-    Samples in [-1, 1], no dither, `snip_edges=False`, Povey window, pre-emphasis 0.97, no energy.
+    `kaldi`: samples in [-1, 1], no dither, `snip_edges=False`, Povey window, pre-emphasis 0.97, no energy; the defaults
+    are what sherpa-onnx computes for a zipformer CTC model. `whisper`: Whisper's, of which only `num_mels` can differ.
     """
 
+    kind: Literal["kaldi", "whisper"] = Field(
+        "kaldi", description="whose filter banks; a pre-trained model has its own"
+    )
     sample_rate_hz: int = Field(16_000, ge=4_000, le=768_000, description="rate of the prepared audio")
     num_mels: int = Field(80, ge=8, le=256, description="mel filters, and so features of a frame")
     frame_length_ms: float = Field(25.0, gt=0, le=1_000, description="length of the analysis window")
@@ -35,6 +64,20 @@ class FrontEndSettings(Strict):
         -400.0, description="upper end of the last mel filter; at most 0: counted from the Nyquist frequency"
     )
 
+    @property
+    def _unused(self) -> Collection[str]:
+        return ["kind"] if self.kind == "kaldi" else []
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whisper_is_fixed(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("kind") != "whisper":
+            return data
+        for key, value in WHISPER.items():
+            if data.get(key, value) != value:
+                raise ValueError(f"{key} {data[key]}: Whisper's front end has {value:g} and no other: remove {key}")
+        return {**data, **WHISPER}
+
     @model_validator(mode="after")
     def _shift_not_longer_than_frame(self) -> Self:
         if self.samples_per_shift < 1:
@@ -42,12 +85,14 @@ class FrontEndSettings(Strict):
         if self.frame_shift_ms > self.frame_length_ms:
             raise ValueError(
                 f"frame_shift_ms {self.frame_shift_ms} is longer than frame_length_ms {self.frame_length_ms}: "
-                "audio between frames would be lost"
+                "audio between frames would be lost. Shorten the first, or lengthen the second"
             )
         return self
 
     @model_validator(mode="after")
-    def _every_mel_bin_hears_something(self) -> Self:
+    def _every_mel_bin_covers_a_frequency(self) -> Self:
+        if self.kind == "whisper":
+            return self
         low_hz, high_hz, nyquist_hz = self.low_freq_hz, self.band_end_hz, self.sample_rate_hz / 2
         if not low_hz < high_hz <= nyquist_hz:
             raise ValueError(
@@ -66,6 +111,21 @@ class FrontEndSettings(Strict):
             )
         return self
 
+    def level(self) -> LevelSettings:
+        """What a new recogniser of these features is set to.
+
+        Kaldi's are taken relative to the level of the frames around; Whisper's, which its encoder knows on a scale of
+        their own, keep it: they are raised to the floor below their peak, and the peak is moved to one place.
+        """
+        return (
+            LevelSettings(0, WHISPER_RANGE, 0.0) if self.kind == "whisper" else LevelSettings(LEVEL_FRAMES, 0.0, None)
+        )
+
+    @property
+    def per_db(self) -> float:
+        """What a gain of a decibel adds to every feature: Kaldi's are in nats, Whisper's a quarter of log10."""
+        return 1 / 40 if self.kind == "whisper" else log(10) / 10
+
     @property
     def band_end_hz(self) -> float:
         """The upper end of the last mel bin."""
@@ -73,8 +133,15 @@ class FrontEndSettings(Strict):
 
     @property
     def fft_size(self) -> int:
-        """Points of the Fourier transform: a frame's samples, rounded up to a power of two."""
+        """Points of the Fourier transform: a frame's samples; of Kaldi's rounded up to a power of two."""
+        if self.kind == "whisper":
+            return self.samples_per_frame
         return 1 << (self.samples_per_frame - 1).bit_length()
+
+    def num_frames(self, num_samples: Count) -> Count:
+        """Frames of so many samples, a number or a tensor: one a shift. Kaldi rounds to the nearest, Whisper down."""
+        half = 0 if self.kind == "whisper" else self.samples_per_shift // 2
+        return (num_samples + half) // self.samples_per_shift
 
     @property
     def samples_per_shift(self) -> int:

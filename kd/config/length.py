@@ -1,9 +1,13 @@
-"""How long a training lasts: in steps of its optimiser, in epochs, or by the hours of speech that there are."""
+"""How long a training lasts (steps of its optimiser, epochs, or by the hours of speech), and what follows from it."""
 
 from dataclasses import dataclass
 from math import ceil, sqrt
 
 LEAST_STEPS, MOST_STEPS = 4_000, 40_000
+AVERAGED_SHARE = 0.1
+"""Share of a training's steps over which a moving average of its weights reaches back."""
+PATIENT_SHARE = 0.25
+"""Share of a training's steps that it may go on without a better validation error."""
 
 
 @dataclass(frozen=True)
@@ -41,3 +45,13 @@ def steps_for(hours: float) -> int:
     | ≥ 100 | 40,000 |
     """
     return min(MOST_STEPS, max(LEAST_STEPS, 100 * round(LEAST_STEPS * sqrt(hours) / 100)))
+
+
+def averaging_for(steps: int) -> float:
+    """Decay a step of a moving average that reaches back over `AVERAGED_SHARE` of so many steps."""
+    return 1 - 1 / max(2.0, AVERAGED_SHARE * steps)
+
+
+def patience_for(length: Length) -> int:
+    """Epochs without a better validation error after which a training ends: `PATIENT_SHARE` of its steps."""
+    return max(1, ceil(PATIENT_SHARE * length.steps / length.per_epoch))

@@ -36,7 +36,7 @@ class SoftTargets(Tempered):
 
 
 class BlankSelected(Tempered):
-    """Soft targets on the frames where a CTC teacher says something; transcription only."""
+    """Soft targets on the frames where a CTC teacher does not emit the blank; transcription only."""
 
     name: Literal["blank_selected"]
     dilation: int = Field(2, ge=0, description="frames on both sides of a spoken one that count too")
@@ -108,7 +108,7 @@ class Features(_Weighted):
         if self.layers is not None and self.pairs is not None:
             raise ValueError("layers spaces the pairs evenly, pairs names each: remove one of them")
         if self.l1 == self.cosine == self.mse == 0:
-            raise ValueError("l1, cosine and mse are all 0: nothing would be compared")
+            raise ValueError("l1, cosine and mse are all 0, and nothing would be compared: raise one")
         return self
 
 
@@ -122,7 +122,7 @@ class Relational(_Weighted):
     @model_validator(mode="after")
     def _compares_something(self) -> Self:
         if self.distance == self.angle == 0:
-            raise ValueError("distance and angle are both 0: nothing would be compared")
+            raise ValueError("distance and angle are both 0, and nothing would be compared: raise one")
         return self
 
 
@@ -155,17 +155,22 @@ class ObjectiveSettings(Strict):
     distill: DistillLosses = Field(
         SoftTargets(), description="how student and teacher are compared; a list: in several ways"
     )
-    align: Align = Field("maximum", description="how spikes survive where student and teacher differ in frame rate")
+    align: Align = Field(
+        "maximum",
+        description="where student and teacher differ in frame rate: how several frames of the faster one become one "
+        "frame of the slower. maximum: each unit's largest probability among them and the blank's least, normalised; "
+        "strongest: the one of them with the least probable blank, as it is",
+    )
     self_distillation: tuple[SelfDistillation, ...] = Field((), description="self-distillation")
 
     @model_validator(mode="after")
     def _learns_from_something(self) -> Self:
         if self.label_weight == 0 and not self.uses_teacher:
-            raise ValueError("label_weight and beta are both 0: nothing would be learnt")
+            raise ValueError("label_weight and beta are both 0, and nothing would be learnt: raise one")
         return self
 
     @model_validator(mode="after")
-    def _match_is_used(self) -> Self:
+    def _distill_is_used(self) -> Self:
         if not self.distill_losses:
             raise ValueError("distill is an empty list: name a loss, or remove distill")
         for key in ("distill", "align"):
@@ -205,12 +210,12 @@ class ObjectiveSettings(Strict):
     @property
     def features(self) -> Features | None:
         """Settings of the comparison of inner states, if there is one."""
-        return next((match for match in self.distill_losses if isinstance(match, Features)), None)
+        return next((distill for distill in self.distill_losses if isinstance(distill, Features)), None)
 
     @property
     def reads_states(self) -> bool:
         """Whether the teacher must show its inner states, and so run beside the student."""
-        return self.uses_teacher and any(isinstance(match, Features | Relational) for match in self.distill_losses)
+        return self.uses_teacher and any(isinstance(distill, Features | Relational) for distill in self.distill_losses)
 
     @property
     def two_views(self) -> ConsistencyCTC | None:
@@ -230,7 +235,9 @@ class ObjectiveSettings(Strict):
     def at(self, epoch: int) -> Self:
         """The same objective in an epoch (from 0), with a number in place of each schedule."""
         beta = {"beta": at(self.beta, epoch)} if isinstance(self.beta, Ramp) else {}
-        return self.model_copy(update={**beta, "distill": tuple(_at(m, epoch) for m in self.distill_losses)})
+        return self.model_copy(
+            update={**beta, "distill": tuple(_at(distill, epoch) for distill in self.distill_losses)}
+        )
 
     def describe(self) -> str:
         """A few words for tables: labels, teacher, labels + teacher, labels + self-distillation."""
@@ -242,7 +249,7 @@ class ObjectiveSettings(Strict):
         return " + ".join(name for name, used in parts if used)
 
 
-def _at(match: OneDistillLoss, epoch: int) -> OneDistillLoss:
-    if isinstance(match, Tempered) and isinstance(match.temperature, Ramp):
-        return match.model_copy(update={"temperature": at(match.temperature, epoch)})
-    return match
+def _at(distill: OneDistillLoss, epoch: int) -> OneDistillLoss:
+    if isinstance(distill, Tempered) and isinstance(distill.temperature, Ramp):
+        return distill.model_copy(update={"temperature": at(distill.temperature, epoch)})
+    return distill

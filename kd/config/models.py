@@ -4,12 +4,14 @@ A width may be given once (`hidden: 128`) and is then repeated for each layer; a
 it is always a tuple, because pruning gives each layer a width of its own.
 """
 
+from collections.abc import Collection
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from kd.config.base import Strict
 
+Problem = Literal["transcription", "keyword"]
 WIDTH = {"type": "integer", "minimum": 1}
 Widths = Annotated[
     tuple[Annotated[int, Field(ge=1)], ...],
@@ -17,29 +19,31 @@ Widths = Annotated[
     WithJsonSchema({"anyOf": [WIDTH, {"type": "array", "items": WIDTH, "minItems": 1}]}),
 ]
 Size = Annotated[int, Field(ge=1)]
-Kernel = Annotated[Size, Field(description="frames that a depthwise convolution of a layer spans; odd")]
+
+
+def _odd(kernel: int) -> int:
+    if kernel % 2 == 0:
+        raise ValueError(f"{kernel} is even, but a centred convolution has a middle: use {kernel + 1}")
+    return kernel
+
+
+Kernel = Annotated[
+    Size, AfterValidator(_odd), Field(description="frames that a depthwise convolution of a layer spans; odd")
+]
 Dropout = Annotated[float, Field(ge=0, lt=1, description="share of a layer's outputs that is dropped in training")]
+Pooling = Annotated[
+    Literal[1, 2, 4, 8],
+    Field(description="encoder frames of 20 ms whose mean is an output frame: CTC learns far sooner at 40 ms"),
+]
 MOST_LAYERS = 1_000
 
 
-class _Layered(Strict):
-    """A family whose encoder is a stack of like layers behind a convolutional stem."""
+class _PerLayer(Strict):
+    """Widths of single layers, which may be given once for all `layers`."""
 
     per_layer: ClassVar[tuple[str, ...]] = ()
     normed: ClassVar[tuple[str, ...]] = ("layers", "width")
-    """Kinds of dimension that a batch or layer norm scales."""
-
-    stem: Size = Field(description="channels of the first convolution of the stem")
-    width: Size = Field(description="features of the residual stream")
-    layers: Annotated[int, Field(ge=1, le=MOST_LAYERS, description="blocks, one behind another")]
-    subsampling: Literal[1, 2, 4] = Field(4, description="feature frames for each output frame: strides of the stem")
-    causal: bool = Field(False, description="true: no frame depends on later ones, so that the model can stream")
-    dropout: Dropout = 0.1
-
-    @property
-    def block_frames(self) -> int:
-        """Output frames that a stream must give at a time."""
-        return 1
+    """Dims that a batch or layer norm scales."""
 
     @model_validator(mode="before")
     @classmethod
@@ -57,34 +61,47 @@ class _Layered(Strict):
     @model_validator(mode="after")
     def _one_width_per_layer(self) -> Self:
         for name in self.per_layer:
-            given = len(getattr(self, name))
-            if given != self.layers:
-                raise ValueError(f"{name} lists {given} widths for {self.layers} layers: give one, or one per layer")
+            given, layers = len(getattr(self, name)), getattr(self, "layers", 0)
+            if given != layers:
+                raise ValueError(f"{name} lists {given} widths for {layers} layers: give one, or one per layer")
         return self
+
+
+class _Layered(_PerLayer):
+    """A family whose encoder is a stack of like layers behind a convolutional stem."""
+
+    pooling: ClassVar[int] = 1
+    """Encoder frames whose mean is an output frame."""
+
+    stem: Size = Field(description="channels of the first convolution of the stem")
+    width: Size = Field(description="features of the residual stream")
+    layers: Annotated[int, Field(ge=1, le=MOST_LAYERS, description="blocks, one behind another")]
+    subsampling: Literal[1, 2, 4] = Field(4, description="feature frames for each output frame: strides of the stem")
+    causal: bool = Field(False, description="true: no frame depends on later ones, so that the model can stream")
+    dropout: Dropout = 0.1
+
+    @property
+    def block_frames(self) -> int:
+        """Output frames that a stream must give at a time."""
+        return 1
 
 
 class CNNSettings(_Layered):
     """Residual depthwise-separable convolutions over time (after QuartzNet and ConvNeXt)."""
 
     per_layer: ClassVar = ("hidden",)
-    kinds: ClassVar = ("layers", "width", "stem", "hidden")
+    dims: ClassVar = ("layers", "width", "stem", "hidden")
 
     family: Literal["cnn"] = "cnn"
     hidden: Widths = Field(description="channels inside each block")
     kernel: Kernel = 11
 
-    @model_validator(mode="after")
-    def _odd_kernel(self) -> Self:
-        if self.kernel % 2 == 0:
-            raise ValueError(f"kernel {self.kernel} is even: a centred convolution needs an odd one")
-        return self
-
 
 class RNNSettings(_Layered):
-    """Residual LSTM or GRU layers, one- or two-way, each projected back to `width`."""
+    """Residual LSTM or GRU layers, uni- or bidirectional, each projected back to `width`."""
 
     per_layer: ClassVar = ("hidden",)
-    kinds: ClassVar = ("layers", "width", "stem", "hidden")
+    dims: ClassVar = ("layers", "width", "stem", "hidden")
 
     family: Literal["rnn"] = "rnn"
     cell: Literal["gru", "lstm"] = Field("gru", description="kind of recurrent layer")
@@ -106,7 +123,7 @@ class ConformerSettings(_Layered):
     """Conformer (Gulati et al. 2020) with rotary positions."""
 
     per_layer: ClassVar = ("heads", "feed_forward_1", "feed_forward_2", "channels")
-    kinds: ClassVar = ("layers", "width", "stem", "heads", "feed_forward", "channels")
+    dims: ClassVar = ("layers", "width", "stem", "heads", "feed_forward", "channels")
     normed: ClassVar = ("layers", "width", "channels")
 
     family: Literal["conformer"] = "conformer"
@@ -133,11 +150,34 @@ class ConformerSettings(_Layered):
                 raise ValueError(f"{name} is for causal: true, but causal is false: remove {name}")
         return self
 
-    @model_validator(mode="after")
-    def _odd_kernel(self) -> Self:
-        if self.kernel % 2 == 0:
-            raise ValueError(f"kernel {self.kernel} is even: a centred convolution needs an odd one")
-        return self
+
+class WhisperSettings(_PerLayer):
+    """Whisper's encoder (Radford et al. 2022, arXiv:2212.04356), which takes pre-trained weights."""
+
+    per_layer: ClassVar = ("heads", "feed_forward")
+    dims: ClassVar = ("layers", "width", "stem", "heads", "feed_forward")
+    STRIDE: ClassVar = 2
+    """Of the stem: an encoder frame every 20 ms."""
+
+    family: Literal["whisper"] = "whisper"
+    stem: Size = Field(description="channels of the first convolution of the stem")
+    width: Size = Field(description="features of the residual stream")
+    layers: Annotated[int, Field(ge=1, le=MOST_LAYERS, description="blocks, one behind another")]
+    heads: Widths = Field(description="attention heads of each layer")
+    head_dim: Size = Field(64, description="features of an attention head")
+    feed_forward: Widths = Field(description="units of each layer's feed-forward")
+    pooling: Pooling = 2
+    dropout: Dropout = 0.0
+
+    @property
+    def subsampling(self) -> int:
+        """Feature frames for each output frame."""
+        return self.STRIDE * self.pooling
+
+    @property
+    def block_frames(self) -> int:
+        """Output frames that a stream must give at a time."""
+        return 1
 
 
 class PatchCNNSettings(Strict):
@@ -146,8 +186,10 @@ class PatchCNNSettings(Strict):
     Utterances are cut or zero-padded to `frames`; keyword problems only.
     """
 
-    kinds: ClassVar = ("channels", "hidden")
+    dims: ClassVar = ("channels", "hidden")
     normed: ClassVar = ()
+    pooling: ClassVar[int] = 1
+    """Encoder frames whose mean is an output frame."""
 
     family: Literal["patch_cnn"] = "patch_cnn"
     frames: Annotated[int, Field(ge=4, multiple_of=4)] = Field(64, description="feature frames of the patch")
@@ -157,18 +199,14 @@ class PatchCNNSettings(Strict):
 
 
 EncoderSettings = Annotated[
-    CNNSettings | RNNSettings | ConformerSettings | PatchCNNSettings, Field(discriminator="family")
+    CNNSettings | RNNSettings | ConformerSettings | WhisperSettings | PatchCNNSettings, Field(discriminator="family")
 ]
-
-
-LEVEL_FRAMES = 301
-"""Of new models: three seconds of 10 ms frames."""
 
 
 class ModelSettings(Strict):
     """All that is needed to rebuild a recogniser, apart from its weights."""
 
-    problem: Literal["transcription", "keyword"]
+    problem: Problem
     num_features: Size = Field(description="mel bins of the front end")
     num_outputs: Size = Field(description="units and blank, or keyword labels")
     encoder: EncoderSettings
@@ -178,6 +216,20 @@ class ModelSettings(Strict):
         description="feature frames over whose mean level each one is normalised; 0: not, as models before were",
     )
 
+    dynamic_range: float = Field(
+        0.0,
+        ge=0,
+        description="how far below an utterance's peak features may lie, in their own units; 0: as they are. "
+        "Whisper's: 2, which is 80 dB",
+    )
+    peak: float | None = Field(
+        None, description="where the peak of every utterance is moved to, so that no gain changes anything; null: not"
+    )
+
+    @property
+    def _unused(self) -> Collection[str]:
+        return [*([] if self.dynamic_range else ["dynamic_range"]), *self._without_value("peak")]
+
     @property
     def level_sides(self) -> tuple[int, int]:
         """Of these, the frames before and after the one that is normalised; of a causal model all are before."""
@@ -186,10 +238,21 @@ class ModelSettings(Strict):
         return spread - after, after
 
     @model_validator(mode="after")
+    def _peak_with_a_floor(self) -> Self:
+        if self.peak is not None and not self.dynamic_range:
+            raise ValueError(f"peak {self.peak:g} without dynamic_range: give both, or neither")
+        return self
+
+    @model_validator(mode="after")
     def _patch_only_for_keywords(self) -> Self:
         if self.encoder.family == "patch_cnn":
             if self.problem != "keyword":
-                raise ValueError("patch_cnn sees one fixed patch and cannot transcribe: choose cnn, rnn or conformer")
+                raise ValueError(
+                    "patch_cnn sees one fixed patch and cannot transcribe: choose cnn, rnn, conformer or whisper"
+                )
             if self.num_features % 4:
-                raise ValueError(f"patch_cnn pools twice by 2: {self.num_features} mel bins are not a multiple of 4")
+                near = max(4, round(self.num_features / 4) * 4)
+                raise ValueError(
+                    f"patch_cnn pools twice by 2, but {self.num_features} mel bins are no multiple of 4: use {near}"
+                )
         return self

@@ -14,9 +14,9 @@ from pydantic import (
 from kd.config.base import Strict
 
 Scope = Literal["global", "kind", "layer"]
-"""What is ranked together: all, the dimensions of each kind, or each dimension by itself."""
+"""What is ranked together: all, the dimensions of each dim (`kind`), or each dimension by itself."""
 
-Kind = Literal["layers", "width", "stem", "hidden", "heads", "feed_forward", "channels"]
+Dim = Literal["layers", "width", "stem", "hidden", "heads", "feed_forward", "channels"]
 
 
 def _count_or_share(amount: Any) -> Any:
@@ -24,7 +24,9 @@ def _count_or_share(amount: Any) -> Any:
     count = isinstance(amount, int) and amount >= 1
     share = isinstance(amount, float) and 0 < amount < 1
     if not (count or share):
-        raise ValueError(f"{amount!r} is neither a count (a whole number from 1 on) nor a share (between 0 and 1)")
+        raise ValueError(
+            f"{amount!r} is neither a count (a whole number from 1 on) nor a share (between 0 and 1): give one of them"
+        )
     return amount
 
 
@@ -49,7 +51,7 @@ class Magnitude(Strict):
 
 
 class NormScale(Strict):
-    """The scale that a batch or layer norm gives a unit; only for kinds of dimension that have a norm."""
+    """The scale that a batch or layer norm gives a unit; only for dims that have a norm."""
 
     by: Literal["norm"]
 
@@ -79,7 +81,7 @@ class Movement(Strict):
 
 
 OF_LOSS = ("taylor", "fisher")
-"""Importances that are squares of what the loss would change by: on one scale for all kinds of unit."""
+"""Importances that are squares of what the loss would change by: on one scale for units of all dims."""
 DataDriven = Calibrated | Movement
 Importance = Annotated[
     Random | Magnitude | NormScale | GeometricMedian | Calibrated | Movement,
@@ -95,7 +97,7 @@ class Slice(Strict):
     """Part of the source's layers and units becomes the student: a new, smaller model."""
 
     op: Literal["slice"]
-    keep: dict[Kind, Amount] = Field(min_length=1, description="per kind of dimension: a count, or a share below 1")
+    keep: dict[Dim, Amount] = Field(min_length=1, description="per dim: a count, or a share below 1")
     choose: Literal["random", "first", "last", "spaced", "importance"] = Field(
         "importance", description="which layers and units are kept; spaced: at even distances"
     )
@@ -118,9 +120,9 @@ class Slice(Strict):
         _require_comparable(self.importance, self.keep)
         return self
 
-    def count(self, kind: Kind, size: int) -> int:
+    def count(self, dim: Dim, size: int) -> int:
         """Units kept of `size`: the count asked for, even where that is more, or the share rounded, at least one."""
-        amount = self.keep[kind]
+        amount = self.keep[dim]
         return amount if isinstance(amount, int) else max(1, round(amount * size))
 
 
@@ -139,9 +141,9 @@ class PruneWeights(Strict):
     @model_validator(mode="after")
     def _one_amount(self) -> Self:
         if self.pattern is None:
-            _require_one_amount(self.sparsity, self.threshold)
+            require_one(sparsity=self.sparsity, threshold=self.threshold, pattern=None)
         elif self.sparsity is not None or self.threshold is not None:
-            raise ValueError("give either sparsity, threshold or pattern, and only one of them")
+            require_one(sparsity=self.sparsity, threshold=self.threshold, pattern=self.pattern)
         elif not 1 <= self.pattern[0] < self.pattern[1]:
             raise ValueError(f"pattern: {list(self.pattern)} is not N, M with 1 <= N < M, such as [2, 4]")
         elif self.scope != "global":
@@ -207,30 +209,33 @@ class PruneUnits(Strict):
     """Whole units of the least importance are removed: a new, smaller model, widths uneven by layer."""
 
     op: Literal["prune_units"]
-    dims: tuple[Kind, ...] = Field(min_length=1, description="kinds of dimension that may shrink")
+    dims: tuple[Dim, ...] = Field(min_length=1, description="dims that may shrink")
     importance: Importance = Magnitude(by="l2")
     sparsity: float | None = Field(None, gt=0, lt=1, description="share of the units to remove")
     threshold: float | None = Field(None, gt=0, description="remove whatever has less importance than this")
     budget: Budget | None = Field(None, description="remove as few as meet it, by importance over cost")
-    scope: Scope = Field("global", description="ranked together: all units, those of a kind, or of a layer")
+    scope: Scope = Field("global", description="ranked together: all units, those of a dim (kind), or of a layer")
     cross_dim: Literal["equal", "loss"] = Field(
-        "equal", description="of a budget: kinds are worth the same on average, or what the loss says (taylor, fisher)"
+        "equal",
+        description="of a budget, importance across dims: scaled to an equal mean, or as the loss "
+        "gives it (taylor, fisher)",
     )
 
     @model_validator(mode="after")
-    def _kinds_compare(self) -> Self:
+    def _dims_compare(self) -> Self:
         if self.cross_dim == "loss" and (self.budget is None or self.importance.by not in OF_LOSS):
             raise ValueError(
-                f"cross_dim: loss needs a budget, and an importance that is of the loss: {', '.join(OF_LOSS)}"
+                f"cross_dim: loss needs a budget, and an importance that is of the loss ({', '.join(OF_LOSS)}): give "
+                "both, or remove cross_dim"
             )
         return self
 
     @model_validator(mode="after")
     def _one_amount(self) -> Self:
         if self.budget is None:
-            _require_one_amount(self.sparsity, self.threshold)
+            require_one(sparsity=self.sparsity, threshold=self.threshold, budget=None)
         elif self.sparsity is not None or self.threshold is not None:
-            raise ValueError("give either sparsity, threshold or budget, and only one of them")
+            require_one(sparsity=self.sparsity, threshold=self.threshold, budget=self.budget)
         elif self.scope != "global":
             raise ValueError("a budget ranks the units of all layers together: remove scope")
         return self
@@ -264,7 +269,7 @@ class Renew(Strict):
         if not (self.layers or self.stem or self.head):
             raise ValueError("renew nothing? Give layers, such as last, or stem: true, or head: true")
         if isinstance(self.layers, tuple) and len(set(self.layers)) != len(self.layers):
-            raise ValueError(f"layers {list(self.layers)}: one of them occurs twice")
+            raise ValueError(f"layers {list(self.layers)}: one of them occurs twice: remove it")
         return self
 
     def positions(self, count: int) -> list[int]:
@@ -275,17 +280,19 @@ class Renew(Strict):
         return list(range(count - last, count))
 
 
-def _require_comparable(importance: Importance, kinds: Collection[Kind]) -> None:
-    if importance.by == "geometric_median" and "layers" in kinds:
+def _require_comparable(importance: Importance, dims: Collection[Dim]) -> None:
+    if importance.by == "geometric_median" and "layers" in dims:
         raise ValueError(
             "importance: geometric_median measures distances between units of one shape, and layers may differ in "
             "theirs: choose layers by another importance, in an operator of their own"
         )
 
 
-def _require_one_amount(sparsity: float | None, threshold: float | None) -> None:
-    if (sparsity is None) == (threshold is None):
-        raise ValueError("give either sparsity or threshold, and not both")
+def require_one(**amounts: object) -> None:
+    """Raises ValueError unless exactly one is given."""
+    given = [key for key, value in amounts.items() if value is not None]
+    if len(given) != 1:
+        raise ValueError(f"give exactly one of {', '.join(amounts)}; found {', '.join(given) or 'none'}")
 
 
 Operator = Annotated[Slice | PruneWeights | PruneUnits | Renew, Field(discriminator="op")]

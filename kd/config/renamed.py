@@ -30,7 +30,9 @@ RENAMED_VALUES: Mapping[str, Mapping[str, str]] = {
 
 _OLD_KEYS = {new: old for old, new in RENAMED.items() if old != "keep"}
 """Of any section; `top_k` was `keep` in the section of cached logits alone, and is a name of its own elsewhere."""
-_OLD_VALUES = {key: {new: old for old, new in values.items()} for key, values in RENAMED_VALUES.items()}
+_OLD_VALUES = {key: {new: old for old, new in values.items()} for key, values in RENAMED_VALUES.items()} | {
+    "minimise": {"valid_wer": "error", "valid_keyword_error": "error"}
+}
 
 
 def renamed_value(key: str, value: Any) -> str | None:

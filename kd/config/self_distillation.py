@@ -41,6 +41,6 @@ def inner_layers(settings: IntermediateCTC, num_layers: int) -> tuple[int, ...]:
         return (num_layers // 2,)
     if outside := [layer for layer in settings.layers if layer >= num_layers]:
         raise ValueError(
-            f"intermediate_ctc names layer {outside[0]}, but the inner ones of {num_layers} are 1 to {num_layers - 1}"
+            f"intermediate_ctc names layer {outside[0]} of {num_layers}: choose inner ones, from 1 to {num_layers - 1}"
         )
     return settings.layers

@@ -5,7 +5,7 @@ from typing import Literal
 from kd.config.losses import Features, ObjectiveSettings, Relational
 from kd.config.models import EncoderSettings, PatchCNNSettings
 
-Pair = tuple[int, int]
+LayerPair = tuple[int, int]
 """A layer of the student, and a layer of the teacher."""
 
 NEEDS_STATES = ("features", "relational")
@@ -17,7 +17,7 @@ def state_widths(encoder: EncoderSettings) -> tuple[int, ...]:
     return (encoder.hidden,) if isinstance(encoder, PatchCNNSettings) else (encoder.width,) * encoder.layers
 
 
-def meetings(settings: Features, student: int, teacher: int) -> tuple[Pair, ...]:
+def layer_pairs(settings: Features, student: int, teacher: int) -> tuple[LayerPair, ...]:
     """The pairs of layers that are compared, of a student and a teacher of so many layers each.
 
     Of n pairs, the i-th takes layer round(i * layers / n) of each side. Raises ValueError for layers that
@@ -40,7 +40,7 @@ def require_layers(settings: Features, side: Literal["student", "teacher"], coun
         deepest, what = settings.layers or 1, "asks for {} pairs of layers with"
     if deepest > count:
         only = "1 (of patch_cnn: what its head gets)" if count == 1 else str(count)
-        raise ValueError(f"features {what.format(deepest)} the {side}, which has {only}")
+        raise ValueError(f"features {what.format(deepest)} the {side}, which has {only}: use no more")
 
 
 def layers_read(objective: ObjectiveSettings, student: int, teacher: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -48,10 +48,10 @@ def layers_read(objective: ObjectiveSettings, student: int, teacher: int) -> tup
     found: tuple[set[int], set[int]] = (set(), set())
     if objective.uses_teacher:
         if objective.features is not None:
-            for pair in meetings(objective.features, student, teacher):
+            for pair in layer_pairs(objective.features, student, teacher):
                 for side, layer in zip(found, pair, strict=True):
                     side.add(layer)
-        if any(isinstance(match, Relational) for match in objective.distill_losses):
+        if any(isinstance(distill, Relational) for distill in objective.distill_losses):
             found[0].add(student)
             found[1].add(teacher)
     return tuple(sorted(found[0])), tuple(sorted(found[1]))

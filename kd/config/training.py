@@ -6,9 +6,9 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from kd.config.base import Strict
-from kd.config.length import Length, steps_for
+from kd.config.length import Length, averaging_for, patience_for, steps_for
 
-Rate = Annotated[float, Field(gt=0, description="peak learning rate")]
+LearningRate = Annotated[float, Field(gt=0, description="peak learning rate")]
 Momentum = Annotated[float, Field(ge=0, lt=1, description="share of the last step that the next one goes on with")]
 Decay = Annotated[float, Field(ge=0, description="weight decay: factor of the L2 penalty on the weights")]
 Warmup = Annotated[
@@ -24,7 +24,7 @@ class SGD(Strict):
     """Stochastic gradient descent with momentum."""
 
     name: Literal["sgd"]
-    lr: Rate
+    lr: LearningRate
     momentum: Momentum = 0.9
     weight_decay: Decay = 0.0
 
@@ -33,7 +33,7 @@ class Adam(Strict):
     """Adam (Kingma & Ba 2015)."""
 
     name: Literal["adam"]
-    lr: Rate
+    lr: LearningRate
     weight_decay: Decay = 0.0
 
 
@@ -41,7 +41,7 @@ class AdamW(Strict):
     """Adam with weight decay apart from the gradient (Loshchilov & Hutter 2019)."""
 
     name: Literal["adamw"]
-    lr: Rate
+    lr: LearningRate
     weight_decay: Annotated[
         float,
         Field(
@@ -55,7 +55,7 @@ class RMSprop(Strict):
     """Gradients divided by the root of their mean square."""
 
     name: Literal["rmsprop"]
-    lr: Rate
+    lr: LearningRate
     momentum: Momentum = 0.0
     weight_decay: Decay = 0.0
 
@@ -90,8 +90,13 @@ class Step(Strict):
 Schedule = Annotated[Constant | Cosine | Step, Field(discriminator="name")]
 
 
+PRETRAINED = ("head_lr", "layer_decay", "frozen_epochs", "gradient_checkpointing", "micro_batches")
+"""What is asked for where weights were trained before, or a model is big, and says nothing elsewhere."""
+
+
 class TrainingSettings(Strict):
-    """Its length is given in epochs or in steps; where in neither, `kd.config.length.steps_for` chooses the steps."""
+    """Its length is given in epochs or in steps. Where in neither, the hours of speech choose the steps
+    (`kd.config.length.steps_for`), and with them the averaging and the patience that are null."""
 
     epochs: int | None = Field(None, ge=1, description="passes over the training part; or give steps")
     steps: int | None = Field(None, ge=1, description="of the optimiser, in all; or give epochs")
@@ -99,27 +104,61 @@ class TrainingSettings(Strict):
     optimiser: Optimiser = Field(AdamW(name="adamw", lr=2e-3), description="with its learning rate")
     schedule: Schedule = Field(Cosine(name="cosine"), description="how the learning rate goes on from step to step")
     max_grad_norm: float | None = Field(5.0, gt=0, description="largest gradient norm; null: no clipping")
-    averaging: float | None = Field(
-        None, gt=0, lt=1, description="decay a step of the moving average of weights that is used; null: none"
+    head_lr: float | None = Field(None, gt=0, description="peak learning rate of the output layer; null: as the rest")
+    layer_decay: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="a layer's learning rate as a share of that of the layer above it; for pre-trained weights",
     )
-    patience: int | None = Field(None, ge=1, description="epochs without a better validation error before stopping")
+    frozen_epochs: int = Field(0, ge=0, description="epochs at the beginning in which the encoder's weights stay")
+    gradient_checkpointing: bool = Field(
+        False,
+        description="activations are computed again on the way back: less memory, another pass of the layers (whisper)",
+    )
+    micro_batches: int = Field(
+        1,
+        ge=1,
+        description="groups of a batch's utterances that pass one after another before a step: less memory, the same "
+        "gradient (but batch norms, relational and dist see one group at a time)",
+    )
+    averaging: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="decay a step of the moving average of weights that is used; null: none, or chosen with the steps",
+    )
+    patience: int | None = Field(
+        None,
+        ge=1,
+        description="epochs without a better validation error before stopping; null: never, or chosen with the steps",
+    )
     seed: int = Field(1, ge=0, description="of new weights, the order of batches, augmentation and dropout")
     threads: int = Field(1, ge=1, description="threads of torch; weights differ in their last bits with it")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU where there is one")
-    precision: Annotated[Literal["no", "fp16", "bf16"], No] = Field("no", description="mixed precision")
+    precision: Annotated[Literal["no", "fp16", "bf16"], No] = Field(
+        "no",
+        description="of a training step's arithmetic. no: 32 bits; fp16 (on a GPU alone) and bf16: mixed precision, "
+        "where torch's autocast computes in 16 bits what it holds safe, and weights and optimiser keep 32",
+    )
     qat: Annotated[Literal["no", "int8"], No] = Field(
         "no", description="int8: layers round as in the exported 8-bit forms"
     )
 
     @property
     def _unused(self) -> Collection[str]:
-        return self._without_value("epochs", "steps", "averaging")
+        defaults = [name for name in PRETRAINED if getattr(self, name) == type(self).model_fields[name].default]
+        return [*self._without_value("epochs", "steps", "averaging"), *defaults]
 
     def lasting(self, hours: float) -> Self:
-        """With steps for so many hours of training speech, where no length was given."""
+        """With steps, averaging and patience for so many hours of training speech, where no length was given."""
         if self.epochs is not None or self.steps is not None:
             return self
-        return self.model_copy(update={"steps": steps_for(hours)})
+        length = Length(steps_for(hours), max(1, round(hours * 3600 / self.batch_seconds)))
+        chosen = {"averaging": averaging_for(length.steps), "patience": patience_for(length)}
+        return self.model_copy(
+            update={"steps": length.steps} | {key: value for key, value in chosen.items() if getattr(self, key) is None}
+        )
 
     def length(self, per_epoch: int) -> Length:
         """In epochs of so many batches. Raises ValueError where no length was given."""

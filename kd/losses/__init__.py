@@ -1,4 +1,4 @@
-"""Losses as pure functions of tensors, in three tables that fit one screen."""
+"""Losses as pure functions of tensors. Registries: DISTILL_LOSSES and SELF_LOSSES here, LABEL_LOSSES in `labels`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from kd.losses.decoupled import decoupled
 from kd.losses.dist import dist
 from kd.losses.features import features
 from kd.losses.guided_ctc import guided_ctc
-from kd.losses.hypotheses import from_hypotheses, from_labels
+from kd.losses.hypotheses import from_hypotheses, keyword_from_hypotheses
 from kd.losses.labels import LABEL_LOSSES, cross_entropy, ctc
 from kd.losses.relational import relational
 from kd.losses.shift_tolerant import shift_tolerant
@@ -84,7 +84,7 @@ DISTILL_LOSSES = {
         counts="utterances",
         zero_at_identity=_never,
         needs="hypotheses",
-        for_keywords=from_labels,
+        for_keywords=keyword_from_hypotheses,
     ),
     "features": DistillLoss(features, counts="frames", zero_at_identity=_always, needs="layers"),
     "relational": DistillLoss(relational, counts="batch", zero_at_identity=_always, needs="embeddings"),
@@ -94,5 +94,3 @@ SELF_LOSSES = {
     "cr_ctc": SelfLoss(consistency, needs=("second view",)),
     "intermediate_ctc": SelfLoss(intermediate_ctc, needs=("inner layers", "targets")),
 }
-
-# By problem: (logits_BTV, lengths_B, targets_BL, target_lengths_B) -> 0-dim tensor, mean over utterances.

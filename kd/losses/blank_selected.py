@@ -9,9 +9,8 @@ from torch.nn import functional as F
 
 from kd.config.losses import BlankSelected
 from kd.losses.frames import require_valid, tempered
-from kd.models.parts import frame_mask
-
-BLANK = 0
+from kd.padding import frame_mask
+from kd.text.vocabulary import BLANK_INDEX
 
 
 def blank_selected(student_BTV: Tensor, teacher_BTV: Tensor, lengths_B: Tensor, *, settings: BlankSelected) -> Tensor:
@@ -23,17 +22,17 @@ def blank_selected(student_BTV: Tensor, teacher_BTV: Tensor, lengths_B: Tensor, 
     Differentiable in student_BTV only.
     """
     require_valid(student_BTV, lengths_B)
-    selected_BT = spoken_frames(teacher_BTV.detach(), lengths_B, settings.dilation)
+    selected_BT = nonblank_frames(teacher_BTV.detach(), lengths_B, settings.dilation)
     student_NV = tempered(student_BTV[selected_BT], settings).log_softmax(-1)
     teacher_NV = tempered(teacher_BTV.detach()[selected_BT], settings).log_softmax(-1)
     divergence = F.kl_div(student_NV, teacher_NV, reduction="sum", log_target=True)
     return divergence * settings.t**2 / lengths_B.sum()
 
 
-def spoken_frames(teacher_BTV: Tensor, lengths_B: Tensor, dilation: int) -> Tensor:
+def nonblank_frames(teacher_BTV: Tensor, lengths_B: Tensor, dilation: int) -> Tensor:
     """(B, T) bool: valid frames within `dilation` of one whose likeliest unit is not the blank."""
     valid_BT = frame_mask(lengths_B, teacher_BTV.shape[1])
-    spoken_BT = (teacher_BTV.nan_to_num().argmax(-1) != BLANK) & valid_BT
+    spoken_BT = (teacher_BTV.nan_to_num().argmax(-1) != BLANK_INDEX) & valid_BT
     if dilation:
         width = 2 * dilation + 1
         spoken_BT = F.max_pool1d(spoken_BT[:, None].float(), width, stride=1, padding=dilation)[:, 0] > 0

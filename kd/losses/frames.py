@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from kd.config.losses import Tempered
-from kd.models.parts import frame_mask
+from kd.padding import frame_mask
 
 EPSILON = 1e-12
 

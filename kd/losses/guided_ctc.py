@@ -6,7 +6,7 @@ Legend: B utterances, T padded frames, V units (0 = blank).
 from torch import Tensor
 
 from kd.config.losses import GuidedCTC
-from kd.losses.blank_selected import spoken_frames
+from kd.losses.blank_selected import nonblank_frames
 from kd.losses.frames import require_valid
 
 
@@ -18,7 +18,7 @@ def guided_ctc(student_BTV: Tensor, teacher_BTV: Tensor, lengths_B: Tensor, *, s
     Differentiable in student_BTV only.
     """
     require_valid(student_BTV, lengths_B)
-    spoken_BT = spoken_frames(teacher_BTV.detach(), lengths_B, 0)
+    spoken_BT = nonblank_frames(teacher_BTV.detach(), lengths_B, 0)
     units_N1 = teacher_BTV.detach()[spoken_BT].argmax(-1, keepdim=True)
     chosen_N1 = student_BTV[spoken_BT].float().softmax(-1).gather(1, units_N1)
     return -chosen_N1.sum() / lengths_B.sum()

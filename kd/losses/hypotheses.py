@@ -12,6 +12,7 @@ from kd.config.losses import FromHypotheses
 from kd.losses.frames import require_valid
 from kd.losses.labels import alignable_log_probs
 from kd.teachers.hypotheses import Hypotheses
+from kd.text.vocabulary import BLANK_INDEX
 
 
 def from_hypotheses(
@@ -30,11 +31,15 @@ def from_hypotheses(
     if not len(row_K):
         return log_probs_TKV.sum()
     targets_KL, target_lengths_K = hypotheses.targets_BNL[row_K, nth_K], hypotheses.lengths_BN[row_K, nth_K]
-    each_K = F.ctc_loss(log_probs_TKV, targets_KL, lengths_B[row_K], target_lengths_K, blank=0, reduction="none")
+    each_K = F.ctc_loss(
+        log_probs_TKV, targets_KL, lengths_B[row_K], target_lengths_K, blank=BLANK_INDEX, reduction="none"
+    )
     return (each_K * weights_BN[row_K, nth_K]).sum() / len(lengths_B)
 
 
-def from_labels(student_BTV: Tensor, hypotheses: Hypotheses, lengths_B: Tensor, *, settings: FromHypotheses) -> Tensor:
+def keyword_from_hypotheses(
+    student_BTV: Tensor, hypotheses: Hypotheses, lengths_B: Tensor, *, settings: FromHypotheses
+) -> Tensor:
     """sum_n w_n * -log p(label n), in nats, mean over all utterances; T = L = 1, and no unit is a blank.
 
     Utterances without hypotheses, and hypotheses that name nothing, give 0. 0-dim float32, differentiable in
@@ -44,7 +49,8 @@ def from_labels(student_BTV: Tensor, hypotheses: Hypotheses, lengths_B: Tensor, 
     longest = int(hypotheses.lengths_BN.max())
     if student_BTV.shape[1] != 1 or longest > 1:
         raise ValueError(
-            f"a keyword is one frame with one label; found {student_BTV.shape[1]} frames, hypotheses of {longest} units"
+            f"a keyword is one frame with one label; found {student_BTV.shape[1]} frames, hypotheses of {longest} "
+            "units: give one of each, or learn transcripts in a transcription problem"
         )
     log_probs_BV = alignable_log_probs(student_BTV, lengths_B)[0]
     weights_BN = hypotheses.weights_BN * (lengths_B > 0)[:, None] * (hypotheses.lengths_BN == 1)
@@ -54,7 +60,10 @@ def from_labels(student_BTV: Tensor, hypotheses: Hypotheses, lengths_B: Tensor, 
 def _require_fit(student_BTV: Tensor, hypotheses: Hypotheses, lengths_B: Tensor) -> None:
     require_valid(student_BTV, lengths_B)
     if len(hypotheses) != len(lengths_B):
-        raise ValueError(f"hypotheses of {len(hypotheses)} utterances do not fit a batch of {len(lengths_B)}")
+        raise ValueError(
+            f"hypotheses of {len(hypotheses)} utterances do not fit a batch of {len(lengths_B)}: give those of its "
+            "utterances"
+        )
 
 
 def frames_needed_BN(hypotheses: Hypotheses) -> Tensor:

@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kd.losses.frames import require_within, valid_frames
-from kd.models.parts import frame_mask
+from kd.padding import frame_mask
+from kd.text.vocabulary import BLANK_INDEX
 
 
 def ctc(logits_BTV: Tensor, lengths_B: Tensor, targets_BL: Tensor, target_lengths_B: Tensor) -> Tensor:
@@ -20,7 +21,8 @@ def ctc(logits_BTV: Tensor, lengths_B: Tensor, targets_BL: Tensor, target_length
         raise ValueError("the batch is empty: there is no utterance to align")
     require_within(lengths_B, logits_BTV.shape[1])
     log_probs_TBV = alignable_log_probs(logits_BTV, lengths_B)
-    return F.ctc_loss(log_probs_TBV, targets_BL, lengths_B, target_lengths_B, blank=0, reduction="sum") / len(lengths_B)
+    total = F.ctc_loss(log_probs_TBV, targets_BL, lengths_B, target_lengths_B, blank=BLANK_INDEX, reduction="sum")
+    return total / len(lengths_B)
 
 
 def cross_entropy(logits_BTV: Tensor, lengths_B: Tensor, targets_BL: Tensor, target_lengths_B: Tensor) -> Tensor:
@@ -42,3 +44,4 @@ LABEL_LOSSES = {
     "transcription": ctc,
     "keyword": cross_entropy,
 }
+"""By problem: (logits_BTV, lengths_B, targets_BL, target_lengths_B) -> 0-dim tensor, mean over utterances."""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kd.config.losses import ShiftTolerant
 from kd.losses.frames import require_valid, tempered
-from kd.models.parts import frame_mask
+from kd.padding import frame_mask
 
 
 def shift_tolerant(student_BTV: Tensor, teacher_BTV: Tensor, lengths_B: Tensor, *, settings: ShiftTolerant) -> Tensor:

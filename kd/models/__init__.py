@@ -7,11 +7,13 @@ from kd.models.dimensions import Axis, Dimension
 from kd.models.patch_cnn import PatchCNNEncoder
 from kd.models.recogniser import Recogniser
 from kd.models.rnn import RNNEncoder
+from kd.models.whisper import WhisperEncoder
 
 FAMILIES = {
     "cnn": CNNEncoder,
     "rnn": RNNEncoder,
     "conformer": ConformerEncoder,
+    "whisper": WhisperEncoder,
     "patch_cnn": PatchCNNEncoder,
 }
 

@@ -18,7 +18,8 @@ from kd.models.dropout import Dropout, added
 from kd.models.encoder import Encoder
 from kd.models.memory import Memory, Shapes
 from kd.models.normalisation import BATCH_NORM_TENSORS, FrameBatchNorm
-from kd.models.parts import Stem, all_frames, frame_mask
+from kd.models.parts import Stem, all_frames
+from kd.padding import frame_mask
 
 
 class Block(nn.Module):
@@ -82,9 +83,9 @@ class CNNEncoder(Encoder):
         layers = {f"layers.{i}.depthwise": (width, past) for i in range(self.settings.layers) if past}
         return {**self.stem.memory(), **layers}
 
-    def reach(self) -> tuple[int, int]:
+    def receptive_field(self) -> tuple[int, int]:
         """Feature frames that an output frame depends on before and after its own."""
-        stem_before, stem_after = self.stem.reach()
+        stem_before, stem_after = self.stem.receptive_field()
         sides = (self.settings.kernel - 1) * self.settings.layers * self.settings.subsampling
         before, after = (sides, 0) if self.settings.causal else (sides // 2, sides // 2)
         return stem_before + before, stem_after + after

@@ -20,8 +20,9 @@ from kd.models.dropout import Dropout
 from kd.models.encoder import Encoder
 from kd.models.memory import Memory, Shapes
 from kd.models.normalisation import BATCH_NORM_TENSORS, FrameBatchNorm
-from kd.models.parts import Stem, all_frames, frame_mask
+from kd.models.parts import Stem, all_frames, split_heads
 from kd.models.rnn import MIXES
+from kd.padding import frame_mask
 
 
 def rotate(x_BHTK: Tensor, first: int = 0) -> Tensor:
@@ -97,11 +98,8 @@ class Attention(nn.Module):
     def _heads(self, x_BTD: Tensor) -> list[Tensor]:
         """Queries, keys and values, each (B, H, T, K)."""
         x_BTD = self.norm(x_BTD)
-        # view, since unflatten would fix the number of frames in an ONNX file
-        return [
-            part(x_BTD).view(*x_BTD.shape[:2], self.heads, self.head_dim).transpose(1, 2)
-            for part in (self.query, self.key, self.value)
-        ]
+        parts = (self.query, self.key, self.value)
+        return [split_heads(part(x_BTD), self.heads, self.head_dim) for part in parts]
 
 
 class Convolution(nn.Module):
@@ -193,12 +191,12 @@ class ConformerEncoder(Encoder):
                 shapes[f"layers.{i}.depthwise"] = (channels, settings.kernel - 1)
         return shapes
 
-    def reach(self) -> tuple[int, int] | None:
+    def receptive_field(self) -> tuple[int, int] | None:
         """Feature frames that an output frame depends on before and after its own, at most; None: on all."""
         settings = self.settings
         if settings.chunk_frames is None:
             return None
-        stem_before, _ = self.stem.reach()
+        stem_before, _ = self.stem.receptive_field()
         layer_before = self._past + settings.chunk_frames - 1 + settings.kernel - 1
         before = stem_before + layer_before * settings.layers * settings.subsampling
         return before, (settings.chunk_frames - 1) * settings.subsampling

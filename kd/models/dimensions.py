@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from kd.config.propagation import Kind
+from kd.config.propagation import Dim
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class Axis:
 class Dimension:
     """One dimension of a model.
 
-    name: unique path, such as `layers.0.hidden`; field: the settings' field that holds its size,
-    indexed by `layer` where that field lists one width per layer. caveat: why a dead unit cannot be
-    removed without a trace (empty where it can).
+    name: unique path, such as `layers.0.hidden`; dim: what its units are, as settings call it; field: the settings'
+    field that holds its size, indexed by `layer` where that field lists one width per layer. caveat: why a dead unit
+    cannot be removed without a trace (empty where it can).
     """
 
     name: str
-    kind: Kind
+    dim: Dim
     size: int
     field: str
     layer: int | None = None

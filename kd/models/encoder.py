@@ -22,9 +22,16 @@ class Encoder(nn.Module, ABC):
     def dimensions(self) -> list[Dimension]:
         """All coupled dimensions, whose tensors are named as in `state_dict()`."""
 
-    def reach(self) -> tuple[int, int] | None:
+    def receptive_field(self) -> tuple[int, int] | None:
         """Feature frames that an output frame depends on before and after its own, at most; None, as here: on all."""
         return None
+
+    def set_gradient_checkpointing(self, enabled: bool) -> None:
+        """From now on, compute activations again on the way back rather than keep them. Raises ValueError, as here,
+        for a family that cannot.
+        """
+        if enabled:
+            raise ValueError(f"gradient_checkpointing: {type(self).__name__} keeps its activations: set it to false")
 
     def memory(self) -> Shapes:
         """Shapes of what it remembers of a stream, by name, without the streams themselves.

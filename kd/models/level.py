@@ -14,17 +14,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 SILENCE = -15.9
-"""Just above the logarithm of the front end's floor (kd.audio.frontend.FLOOR): a frame with all below is silent."""
+"""Just above the logarithm of the front end's floor (kd.runtime.frontend.FLOOR): a frame with all below is silent."""
+LEAST = -1e4
+"""Below every feature, and finite: of an utterance without frames nothing becomes NaN."""
 DEPTH = 12.0
 """In nats, 52 dB of power."""
 
 
-def level_of(features_BTF: Tensor, heard_BT: Tensor) -> Tensor:
+def level_of(features_BTF: Tensor, valid_BT: Tensor) -> Tensor:
     """(B, 2, T): of each frame that is there and not silent its mean over bins, and 1; of all others zeros.
 
-    features_BTF: finite everywhere. heard_BT: true on frames that are there.
+    features_BTF: finite everywhere. valid_BT: true on frames that are there.
     """
-    counts_BT = (heard_BT & (features_BTF.amax(2) > SILENCE)).to(features_BTF.dtype)
+    counts_BT = (valid_BT & (features_BTF.amax(2) > SILENCE)).to(features_BTF.dtype)
     return torch.stack([features_BTF.mean(2) * counts_BT, counts_BT], dim=1)
 
 
@@ -41,3 +43,15 @@ def relative(features_BTF: Tensor, counted_B2T: Tensor) -> Tensor:
         sums_B2T = counted_B2T.unfold(2, frames, 1).sum(3)
     level_BT = sums_B2T[:, 0] / sums_B2T[:, 1].clamp(min=1.0)
     return (features_BTF - level_BT[..., None]).clamp(min=-DEPTH)
+
+
+def below_peak(features_BTF: Tensor, mask_BT: Tensor, dynamic_range: float, peak: float | None) -> Tensor:
+    """Features of which none lies further than `dynamic_range` below the greatest of its utterance.
+
+    Whisper's floor (8 in log10 of power, 2 as it scales them), by each utterance's own frames: neither batch-mates nor
+    padding count, and of long audio that comes in chunks each has its own, as Whisper's windows of 30 s have.
+    peak: where the greatest is moved to; None: it stays, and so does what a gain does.
+    """
+    greatest_B11 = features_BTF.masked_fill(~mask_BT[..., None], LEAST).amax((1, 2), keepdim=True)
+    raised_BTF = torch.maximum(features_BTF, greatest_B11 - dynamic_range)
+    return raised_BTF if peak is None else raised_BTF - greatest_B11 + peak

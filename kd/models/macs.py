@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kd.audio.frontend import LogMel
+from kd.audio.frontend import make_front_end
 from kd.config.frontend import FrontEndSettings
 from kd.config.models import ModelSettings
 
@@ -39,7 +39,9 @@ def count_macs(model: nn.Module, *inputs: Tensor) -> float:
 def frontend_macs_per_audio_second(settings: FrontEndSettings) -> float:
     """Multiply-accumulates of the log-mel front end for one second of audio, as an exported file computes it."""
     num_samples = settings.sample_rate_hz
-    return count_macs(LogMel(settings, as_exported=True), torch.zeros(1, num_samples), torch.tensor([num_samples]))
+    return count_macs(
+        make_front_end(settings, as_exported=True), torch.zeros(1, num_samples), torch.tensor([num_samples])
+    )
 
 
 def count_params(model: nn.Module) -> tuple[int, int]:

@@ -1,6 +1,7 @@
-"""Parts that the families share: frame masks and the convolutional stem.
+"""Parts that the families share: a mask of streams, heads of attention and the convolutional stem.
 
-Legend: B utterances, T padded frames, C channels, F mel bins, D features of the residual stream.
+Legend: B utterances, T padded frames, C channels, F mel bins, D features of the residual stream, H heads, K features
+of a head.
 """
 
 import torch
@@ -10,13 +11,10 @@ from torch.nn import functional as F
 from kd.models.convolution import TimeConv1d
 from kd.models.dimensions import Dimension, reads, writes
 from kd.models.memory import Memory, Shapes
+from kd.models.pooling import ceil_div
+from kd.padding import frame_mask
 
 STRIDES = {1: (1, 1), 2: (2, 1), 4: (2, 2)}
-
-
-def frame_mask(lengths_B: Tensor, num_frames: int) -> Tensor:
-    """(B, T) bool, true on valid frames."""
-    return torch.arange(num_frames, device=lengths_B.device) < lengths_B[:, None]
 
 
 def all_frames(x_BTC: Tensor) -> Tensor:
@@ -24,9 +22,10 @@ def all_frames(x_BTC: Tensor) -> Tensor:
     return torch.ones(x_BTC.shape[:2], dtype=torch.bool, device=x_BTC.device)
 
 
-def halved(lengths_B: Tensor, stride: int) -> Tensor:
-    """Frames after a centred convolution of kernel 3: ceil(length / stride)."""
-    return torch.div(lengths_B + (stride - 1), stride, rounding_mode="floor")
+def split_heads(x_BTD: Tensor, heads: int, head_dim: int) -> Tensor:
+    """(B, T, H * K) -> (B, H, T, K)."""
+    # view, since unflatten would fix the number of frames in an ONNX file
+    return x_BTD.view(*x_BTD.shape[:2], heads, head_dim).transpose(1, 2)
 
 
 class Stem(nn.Module):
@@ -45,7 +44,7 @@ class Stem(nn.Module):
         x_BCT = features_BTF.transpose(1, 2)
         for convolve, stride in ((self._first, self.strides[0]), (self.conv2, self.strides[1])):
             x_BCT = convolve(F.pad(x_BCT, (2, 0)) if self.causal else x_BCT)
-            lengths_B = halved(lengths_B, stride)
+            lengths_B = ceil_div(lengths_B, stride)
             x_BCT = x_BCT * frame_mask(lengths_B, x_BCT.shape[2])[:, None].to(x_BCT.dtype)
         return x_BCT.transpose(1, 2), lengths_B
 
@@ -66,7 +65,7 @@ class Stem(nn.Module):
         first, second = (3 - stride for stride in self.strides)
         return {"stem.conv1": (self.conv1.in_channels, first), "stem.conv2": (self.conv2.in_channels, second)}
 
-    def reach(self) -> tuple[int, int]:
+    def receptive_field(self) -> tuple[int, int]:
         """Feature frames that an output frame depends on before and after its own."""
         side = 1 + self.strides[0]
         return (2 * side, 0) if self.causal else (side, side)
@@ -75,7 +74,7 @@ class Stem(nn.Module):
         return F.relu(self.conv1(x_BCT))
 
     def output_lengths(self, lengths_B: Tensor) -> Tensor:
-        return halved(halved(lengths_B, self.strides[0]), self.strides[1])
+        return ceil_div(ceil_div(lengths_B, self.strides[0]), self.strides[1])
 
     def dimension(self) -> Dimension:
         """The stem's own channels; its output belongs to the encoder's `width`."""

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from kd.config.models import PatchCNNSettings
 from kd.models.dimensions import Dimension, reads, writes
 from kd.models.encoder import Encoder
-from kd.models.parts import frame_mask
+from kd.padding import frame_mask
 
 
 class PatchCNNEncoder(Encoder):

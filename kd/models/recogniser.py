@@ -11,7 +11,8 @@ from kd.config.models import ModelSettings
 from kd.models import level
 from kd.models.dimensions import Dimension, reads
 from kd.models.encoder import Encoder
-from kd.models.parts import frame_mask
+from kd.models.pooling import ceil_div, mean_pooled
+from kd.padding import frame_mask
 
 
 class Recogniser(nn.Module):
@@ -19,8 +20,10 @@ class Recogniser(nn.Module):
 
     For a keyword problem the encoder's frames are averaged, and T is 1: a keyword is a sequence of
     one frame. Independent of padding and, in evaluation, of batch-mates.
-    mean_F and scale_F hold fixed statistics of the training audio, which a stream can apply too. With
-    `settings.level_frames` a gain of the audio changes nothing (kd.models.level).
+    mean_F and scale_F hold fixed statistics of the training audio, which a stream can apply too. Before them
+    `settings.level_frames` takes away the level of the frames around, or `settings.dynamic_range` raises features to a
+    floor below their peak, which `settings.peak` moves to one place. With level_frames, or with peak, a gain of the
+    audio changes nothing, down to where the front end's own floor is reached (kd.models.level).
     """
 
     mean_F: Tensor
@@ -44,7 +47,14 @@ class Recogniser(nn.Module):
         if self.settings.problem == "keyword":
             x_BTD = x_BTD.sum(1, keepdim=True) / lengths_B[:, None, None]
             lengths_B = torch.ones_like(lengths_B)
+        else:
+            x_BTD, lengths_B = self.pooled(x_BTD, lengths_B)
         return self.head(x_BTD), lengths_B
+
+    def pooled(self, x_BTD: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
+        """The encoder's frames, or the mean of as many as its settings pool, over those that are there."""
+        pooling = self.settings.encoder.pooling
+        return (x_BTD, lengths_B) if pooling == 1 else mean_pooled(x_BTD, lengths_B, pooling)
 
     def scaled(self, features_BTF: Tensor, lengths_B: Tensor) -> Tensor:
         """What the encoder takes: features less their level, by fixed statistics; zero beyond lengths_B."""
@@ -53,16 +63,18 @@ class Recogniser(nn.Module):
         return (levelled_BTF - self.mean_F) * self.scale_F * mask_BT[..., None]
 
     def levelled(self, features_BTF: Tensor, mask_BT: Tensor) -> Tensor:
-        """Features relative to the level around them; as they are where the settings know of no level."""
+        """Features relative to the level around them, or to their peak; as they are where the settings know of none."""
+        if self.settings.dynamic_range:
+            features_BTF = level.below_peak(features_BTF, mask_BT, self.settings.dynamic_range, self.settings.peak)
         if self.settings.level_frames == 0:
             return features_BTF
         counted_B2T = level.level_of(features_BTF, mask_BT)
         return level.relative(features_BTF, F.pad(counted_B2T, self.settings.level_sides))
 
-    def reach(self) -> tuple[int, int] | None:
+    def receptive_field(self) -> tuple[int, int] | None:
         """Feature frames that an output frame depends on before and after its own, at most; None: on all."""
-        reached = self.encoder.reach()
-        if reached is None:
+        reached = self.encoder.receptive_field()
+        if reached is None or self.settings.dynamic_range:  # the peak may lie anywhere
             return None
         before, after = self.settings.level_sides
         return reached[0] + before, reached[1] + after
@@ -71,7 +83,7 @@ class Recogniser(nn.Module):
         """Frames of the logits for that many feature frames."""
         if self.settings.problem == "keyword":
             return torch.ones_like(lengths_B)
-        return self.encoder.output_lengths(lengths_B)
+        return ceil_div(self.encoder.output_lengths(lengths_B), self.settings.encoder.pooling)
 
     def dimensions(self) -> tuple[Dimension, ...]:
         """All coupled dimensions, whose tensors are named as in `state_dict()`."""

@@ -16,7 +16,8 @@ from kd.models.dimensions import Dimension, reads, writes
 from kd.models.dropout import Dropout
 from kd.models.encoder import Encoder
 from kd.models.memory import Memory, Shapes
-from kd.models.parts import Stem, frame_mask
+from kd.models.parts import Stem
+from kd.padding import frame_mask
 
 CELLS: dict[str, type[nn.GRU] | type[nn.LSTM]] = {"gru": nn.GRU, "lstm": nn.LSTM}
 GATES = {"gru": 3, "lstm": 4}

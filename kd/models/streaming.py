@@ -13,7 +13,7 @@ from kd.models.memory import Memory
 
 
 class Streaming(nn.Module):
-    """One block through a causal transcriber: (features_BTF, position_B, *memory) -> (log_probs, position, *memory).
+    """One block through a causal recogniser: (features_BTF, position_B, *memory) -> (log_probs, position, *memory).
 
     Output frame i is due when feature i * subsampling is there. So a block of n output frames takes
     n * subsampling features, of which that one is its last; of a stream's first block, the first
@@ -61,7 +61,12 @@ def why_not(model: Recogniser) -> str:
     """Why a model cannot stream; empty where it can."""
     if model.settings.problem != "transcription":
         return "its problem is keyword, whose one answer is about the whole utterance"
-    if not getattr(model.settings.encoder, "causal", False):
+    if model.settings.dynamic_range:
+        return "its features are taken relative to the peak of the whole utterance"
+    causal = getattr(model.settings.encoder, "causal", None)
+    if causal is None:
+        return f"{model.settings.encoder.family} attends to the whole utterance: of long audio it takes chunks"
+    if not causal:
         return "its frames depend on what comes later. Set causal: true in its model and train it"
     return ""
 

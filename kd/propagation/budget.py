@@ -1,9 +1,8 @@
 """Budgets: which depth and widths a model gets that costs no more than it may, and keeps the most importance.
 
-Units of all kinds given but layers stand in one ranking, by importance over cost, or by what training has made of
-them. At each depth what goes is the ranking's
-beginning, as short as the budget allows; of all depths that one is taken whose weights matter most together. Sizes are
-those of the resulting settings, not estimates of them. See docs/adr/0014.
+Units of all dims given but layers stand in one ranking, by importance over cost, or by what training has made of
+them. At each depth what goes is the ranking's beginning, as short as the budget allows; of all depths that one is taken
+whose weights matter most together. Sizes are those of the resulting settings, not estimates of them. See docs/adr/0014.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from kd.config.models import ModelSettings
-from kd.config.propagation import Budget, Kind
+from kd.config.propagation import Budget, Dim
 from kd.models import Dimension, Recogniser
 from kd.propagation.choice import comparable
 from kd.propagation.select import LAYER_PREFIX, LAYERS, apply_to_tensors, resized
@@ -35,15 +34,15 @@ class Cost:
         return (self.check or self.of)(settings)
 
 
-Costs = Callable[[ModelSettings, tuple[Kind, ...], Budget], Cost]
-"""Gives the cost for a budget, of models between these settings and the smallest that removing these kinds leaves."""
+Costs = Callable[[ModelSettings, tuple[Dim, ...], Budget], Cost]
+"""Gives the cost for a budget, of models between these settings and the smallest that removing these dims leaves."""
 
 
-def cost_within(costs: Costs | None, settings: ModelSettings, kinds: tuple[Kind, ...], budget: Budget) -> Cost:
+def cost_within(costs: Costs | None, settings: ModelSettings, dims: tuple[Dim, ...], budget: Budget) -> Cost:
     """For a budget; ValueError where nobody says what models cost."""
     if costs is None:
         raise ValueError(f"{budget} needs to know what models cost: give costs")
-    return costs(settings, kinds, budget)
+    return costs(settings, dims, budget)
 
 
 @dataclass(frozen=True)
@@ -131,7 +130,7 @@ def _least_first(scores: Mapping[str, Tensor]) -> tuple[tuple[str, int], ...]:
 def weights_of_unit(model: Recogniser, dimension: Dimension) -> float:
     """How many weights go with one unit; of a layer, the mean over all layers."""
     parameters = dict(model.named_parameters())
-    if dimension.kind == LAYERS:
+    if dimension.dim == LAYERS:
         return sum(p.numel() for name, p in parameters.items() if name.startswith(LAYER_PREFIX)) / dimension.size
     return sum(parameters[a.tensor].numel() / dimension.size for a in dimension.axes if a.tensor in parameters)
 
@@ -142,13 +141,16 @@ def _without_one(model: Recogniser, dimension: Dimension) -> ModelSettings:
 
 def require_within_reach(ranking: Ranking, cost: Cost, budget: Budget) -> None:
     """ValueError where the budget is met already, or by nothing that these dimensions can leave."""
-    if cost.real(ranking.model.settings) <= budget.most:
-        raise ValueError(f"{budget} is met already: nothing would be removed. Lower it")
+    if (now := cost.real(ranking.model.settings)) <= budget.most:
+        raise ValueError(
+            f"{budget} is met already: the model has {now:,.6g}, so nothing would be removed. Lower the budget, or "
+            "remove the operator"
+        )
     smallest = ranking.settings(len(ranking.layers), len(ranking.units))
     if (least := cost.real(smallest)) > budget.most:
-        kinds = ", ".join(dict.fromkeys(d.kind for d in ranking.dimensions.values()))
+        dims = ", ".join(dict.fromkeys(d.dim for d in ranking.dimensions.values()))
         raise ValueError(
-            f"{budget} cannot be met by removing {kinds}: the smallest reachable is {least:,.6g}. "
+            f"{budget} cannot be met by removing {dims}: the smallest reachable is {least:,.6g}. "
             "Raise it, or name more dims"
         )
 

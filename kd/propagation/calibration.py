@@ -18,7 +18,7 @@ CalibrationStatistics = Mapping[str, Tensor]
 Loss = Callable[[Recogniser], Tensor]
 """The loss of a model on one calibration batch."""
 
-CLIP_NORM = 5.0
+MAX_GRAD_NORM = 5.0
 
 
 def gather(model: Recogniser, importance: DataDriven, losses: Iterable[Loss]) -> dict[str, Tensor]:
@@ -38,7 +38,7 @@ def mean_squared_gradients(model: Recogniser, losses: Iterable[Loss]) -> dict[st
     return _mean_over_batches(model, losses, torch.square)
 
 
-def movement(model: Recogniser, losses: Iterable[Loss], rate: float) -> dict[str, Tensor]:
+def movement(model: Recogniser, losses: Iterable[Loss], lr: float) -> dict[str, Tensor]:
     """-Σ w ∂L/∂w over the steps of gradient descent: positive where a weight moves away from zero.
 
     Sanh et al. 2020, arXiv:2005.07683, eq. 4; there the scores grow beside the fine-tuning, here during a few
@@ -51,11 +51,11 @@ def movement(model: Recogniser, losses: Iterable[Loss], rate: float) -> dict[str
     for loss in losses:
         gradients = _gradients(moving, loss)
         norm = torch.stack([g.norm() for g in gradients.values()]).norm()
-        scale = (CLIP_NORM / norm.clamp(min=CLIP_NORM)).item()
+        scale = (MAX_GRAD_NORM / norm.clamp(min=MAX_GRAD_NORM)).item()
         with torch.no_grad():
             for name, parameter in parameters.items():
                 totals[name] -= parameter * gradients[name] * scale
-                parameter.sub_(gradients[name], alpha=rate * scale)
+                parameter.sub_(gradients[name], alpha=lr * scale)
         count += 1
     _require_batches(count)
     return {name: total.cpu() for name, total in totals.items()}

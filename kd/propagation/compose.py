@@ -11,7 +11,7 @@ NEW = "new."
 
 
 @dataclass(frozen=True)
-class Survivors:
+class KeptUnits:
     """kept: indices of each of the source's dimensions that are left, in the order that they now have.
 
     renewed: `stem`, `head` and layers of the source (`layers.2`) that kept their shape, but no weight.
@@ -21,7 +21,7 @@ class Survivors:
     renewed: frozenset[str]
 
 
-def survivors(dimensions: Sequence[Dimension], steps: Sequence[Mapping[str, Sequence[int]]]) -> Survivors:
+def compose(dimensions: Sequence[Dimension], steps: Sequence[Mapping[str, Sequence[int]]]) -> KeptUnits:
     """The steps of `Propagated.kept`, composed; each names dimensions as the model that it met has them.
 
     dimensions: the source's, before the first step. Of a removed layer nothing is left. Raises ValueError where a
@@ -43,7 +43,7 @@ def survivors(dimensions: Sequence[Dimension], steps: Sequence[Mapping[str, Sequ
         gone = [f"{LAYERS}.{layer}" for layer in layers if layer not in kept[LAYERS]]
         renewed -= set(gone)
         kept |= {name: [] for name in kept if name.startswith(tuple(f"{layer}." for layer in gone))}
-    return Survivors(kept, frozenset(renewed))
+    return KeptUnits(kept, frozenset(renewed))
 
 
 def _of_source(name: str, layers: Sequence[int]) -> str:

@@ -52,7 +52,7 @@ def score_units(
     """(size,) importance of each unit, by dimension; errors as of `weight_scores` and `unit_scores`."""
     if isinstance(importance, GeometricMedian):
         weights = {name: p.detach().cpu() for name, p in model.named_parameters()}
-        return {d.name: remoteness(d, weights) for d in dimensions}
+        return {d.name: geometric_median_distance(d, weights) for d in dimensions}
     scores = weight_scores(model, importance, statistics)
     return {d.name: unit_scores(d, scores) for d in dimensions}
 
@@ -97,7 +97,7 @@ def unit_scores(dimension: Dimension, scores: Mapping[str, Tensor]) -> Tensor:
 
     The mean, not the sum, so that units of different fan-in can be compared in one ranking.
     """
-    if dimension.kind == "layers":
+    if dimension.dim == "layers":
         return _layer_scores(dimension.size, scores)
     total, count = torch.zeros(dimension.size), 0
     for axis in dimension.axes:
@@ -105,11 +105,11 @@ def unit_scores(dimension: Dimension, scores: Mapping[str, Tensor]) -> Tensor:
             total += along(axis, dimension.size, scores[axis.tensor])
             count += scores[axis.tensor].numel() // dimension.size
     if count == 0:
-        raise ValueError(f"no norm scales '{dimension.name}': choose another importance for {dimension.kind}")
+        raise ValueError(f"no norm scales '{dimension.name}': choose another importance for {dimension.dim}")
     return total / count
 
 
-def remoteness(dimension: Dimension, weights: Mapping[str, Tensor]) -> Tensor:
+def geometric_median_distance(dimension: Dimension, weights: Mapping[str, Tensor]) -> Tensor:
     """(size,) sum of each unit's distances to the others: least near the geometric median, where others stand in.
 
     A unit is the vector of all weights that form it, not of those that read it (He et al. 2019, arXiv:1811.00250,

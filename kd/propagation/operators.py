@@ -12,7 +12,7 @@ from kd.models import Recogniser
 from kd.models.masks import apply_masks
 from kd.propagation.budget import Cost, Costs, choose_within, cost_within
 from kd.propagation.calibration import CalibrationStatistics
-from kd.propagation.choice import comparable, with_worth_of_kinds
+from kd.propagation.choice import comparable, dimensions_of, with_worth_of_dims
 from kd.propagation.compose import NEW
 from kd.propagation.importance import score_units, weight_worth
 from kd.propagation.pruning import choose_units, weight_masks
@@ -31,7 +31,7 @@ class Propagated:
 
     masks: weights that stay zero (bool, true = alive), by parameter name. lineage: one line for each
     operator. kept: for each operator, indices kept by dimension (empty where no unit was removed), and what it
-    made new: positions in `new.layers`, [0] in `new.stem` and `new.head`. See `survivors` for their composition.
+    made new: positions in `new.layers`, [0] in `new.stem` and `new.head`. See `compose` for their composition.
     """
 
     model: Recogniser
@@ -66,7 +66,6 @@ def propagate(
 
 
 def _slice(source: Propagated, operator: Slice, statistics: CalibrationStatistics | None) -> Propagated:
-    _require_kinds(source.model, tuple(operator.keep))
     choice = choose_slice(source.model, operator, statistics)
     _require_removal(source.model, choice, f"slice: keep fewer {' or '.join(operator.keep)}")
     how = f"by {operator.importance.by}" if operator.choose == "importance" else operator.choose
@@ -74,7 +73,6 @@ def _slice(source: Propagated, operator: Slice, statistics: CalibrationStatistic
 
 
 def _prune_units(source: Propagated, operator: PruneUnits, statistics: CalibrationStatistics | None) -> Propagated:
-    _require_kinds(source.model, operator.dims)
     choice = choose_units(source.model, operator, statistics)
     _require_removal(source.model, choice, f"prune_units: {_remedy(operator)}")
     return keep_units(source, choice, f"prune units by {operator.importance.by}")
@@ -84,7 +82,7 @@ def _within_budget(
     source: Propagated, operator: PruneUnits, statistics: CalibrationStatistics | None, costs: Costs | None
 ) -> Propagated:
     assert operator.budget is not None
-    _require_kinds(source.model, operator.dims)
+    dimensions_of(source.model, operator.dims)  # what the model has not is refused before anything is timed
     cost = cost_within(costs, source.model.settings, operator.dims, operator.budget)
     choice = choice_within(source.model, operator, statistics, cost)
     return keep_units(source, choice, f"prune units by {operator.importance.by} to {operator.budget}")
@@ -95,11 +93,11 @@ def choice_within(
 ) -> dict[str, Tensor]:
     """Units kept by dimension, where an operator has a budget; ValueError as `choose_within` raises it."""
     assert operator.budget is not None
-    dimensions, importance = [d for d in model.dimensions() if d.kind in operator.dims], operator.importance
+    dimensions, importance = dimensions_of(model, operator.dims), operator.importance
     raw = score_units(model, dimensions, importance, statistics)
     scores = {name: comparable(units) for name, units in raw.items()}
     if operator.cross_dim == "loss":
-        scores = with_worth_of_kinds(dimensions, raw, scores)
+        scores = with_worth_of_dims(dimensions, raw, scores)
     return choose_within(model, scores, weight_worth(model, importance, statistics), cost, operator.budget)
 
 
@@ -124,7 +122,8 @@ def _renew(source: Propagated, operator: Renew, statistics: CalibrationStatistic
     return Propagated(model, masks, (*source.lineage, f"renew by seed {operator.seed}: {names}"), (*source.kept, kept))
 
 
-# The one table of operators; each is (source, its settings, statistics or None) -> Propagated.
+# By settings: (source, its settings, statistics or None) -> Propagated. `propagate` takes all operators from here but
+# PruneUnits with a budget, which needs costs too: `_within_budget`.
 APPLY: dict[type[Any], Callable[[Propagated, Any, CalibrationStatistics | None], Propagated]] = {
     Slice: _slice,
     PruneUnits: _prune_units,
@@ -166,14 +165,6 @@ def _remedy(operator: PruneUnits | PruneWeights) -> str:
         return "give a sparser pattern than {}:{}".format(*operator.pattern)
     amount = f"threshold {operator.threshold:g}" if operator.sparsity is None else f"sparsity {operator.sparsity:g}"
     return f"raise its {amount}"
-
-
-def _require_kinds(model: Recogniser, kinds: Sequence[str]) -> None:
-    have = dict.fromkeys(d.kind for d in model.dimensions())
-    for kind in kinds:
-        if kind not in have:
-            family = model.settings.encoder.family
-            raise ValueError(f"{family} has no dimension of kind '{kind}'; it has {', '.join(have)}")
 
 
 def statistics_for(model: Recogniser, operator: Operator, calibrate: Calibrate | None) -> CalibrationStatistics | None:

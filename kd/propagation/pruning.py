@@ -9,7 +9,7 @@ from torch import Tensor
 from kd.config.propagation import PruneUnits, PruneWeights
 from kd.models import Recogniser
 from kd.propagation.calibration import CalibrationStatistics
-from kd.propagation.choice import keep_by_scope
+from kd.propagation.choice import dimensions_of, keep_by_scope
 from kd.propagation.importance import score_units, weight_scores
 
 
@@ -70,10 +70,10 @@ def choose_units(
 ) -> dict[str, Tensor]:
     """The units that structured pruning keeps, by dimension; each dimension keeps at least its best one.
 
-    With a sparsity, exactly round(sparsity * units) go, of all, of each kind or of each dimension, as the scope says;
-    ValueError where they cannot.
+    With a sparsity, exactly round(sparsity * units) go, of all, of each dim or of each dimension, as the scope says;
+    ValueError where they cannot, or the model has no such dimension.
     """
-    dimensions = [d for d in model.dimensions() if d.kind in settings.dims]
+    dimensions = dimensions_of(model, settings.dims)
     scores = score_units(model, dimensions, settings.importance, statistics)
     if settings.threshold is not None:
         return _above(scores, settings.threshold)

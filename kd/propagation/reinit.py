@@ -17,13 +17,14 @@ def parts_to_renew(model: Recogniser, settings: Renew) -> dict[str, list[int]]:
     sizes = {d.name: d.size for d in model.dimensions()}
     parts = {name: [0] for name in ("stem", "head") if getattr(settings, name)}
     if settings.stem and "stem" not in sizes:
-        raise ValueError(f"{model.settings.encoder.family} has no stem to renew")
+        raise ValueError(f"{model.settings.encoder.family} has no stem to renew: remove stem")
     if settings.layers is not None:
         count = sizes.get(LAYERS, 0)
         layers = settings.positions(count)
         if not layers or layers[0] < 0 or layers[-1] >= count:
             raise ValueError(
-                f"renew: layers {settings.layers} of a {model.settings.encoder.family} with {count} layers"
+                f"renew: layers {settings.layers}, but the {model.settings.encoder.family} has {count}, from 0 on: "
+                "name fewer, or lower numbers"
             )
         parts[LAYERS] = layers
     return parts

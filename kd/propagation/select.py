@@ -53,7 +53,7 @@ def resized(settings: ModelSettings, dimensions: Sequence[Dimension], choice: Ch
     """The settings of the smaller model."""
     encoder: dict[str, Any] = settings.encoder.model_dump()
     for dimension in dimensions:
-        if dimension.name not in choice or dimension.kind == "layers":
+        if dimension.name not in choice or dimension.dim == "layers":
             continue
         size = len(choice[dimension.name])
         if dimension.layer is None:
@@ -73,13 +73,15 @@ def _check(choice: Choice, dimensions: Sequence[Dimension]) -> None:
     sizes = {d.name: d.size for d in dimensions}
     for name, kept in choice.items():
         if name not in sizes:
-            raise ValueError(f"no dimension '{name}'; this model has {', '.join(sizes)}")
+            raise ValueError(f"no dimension '{name}'; this model has {', '.join(sizes)}: name one of them")
         if len(kept) == 0:
             raise ValueError(f"nothing of '{name}' would be kept: keep at least one of its {sizes[name]}")
         if kept.min() < 0 or kept.max() >= sizes[name]:
-            raise ValueError(f"indices of '{name}' run from 0 to {sizes[name] - 1}, found {kept.tolist()}")
+            raise ValueError(
+                f"indices of '{name}' run from 0 to {sizes[name] - 1}, found {kept.tolist()}: remove those outside"
+            )
         if len(torch.unique(kept)) != len(kept):
-            raise ValueError(f"indices of '{name}' occur twice: {kept.tolist()}")
+            raise ValueError(f"indices of '{name}' occur twice: {kept.tolist()}. Give each once")
 
 
 def _layer_of(name: str) -> int | None:

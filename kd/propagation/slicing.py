@@ -8,6 +8,7 @@ from torch import Tensor
 from kd.config.propagation import Slice
 from kd.models import Dimension, Recogniser
 from kd.propagation.calibration import CalibrationStatistics
+from kd.propagation.choice import dimensions_of
 from kd.propagation.importance import score_units
 
 # (units there are, units to keep, generator) -> indices kept, in order.
@@ -29,7 +30,7 @@ def choose_slice(
 ) -> dict[str, Tensor]:
     """The indices that a slice keeps, by dimension; ValueError where it asks for more than there is."""
     generator = torch.Generator().manual_seed(settings.seed)
-    dimensions = [d for d in model.dimensions() if d.kind in settings.keep]
+    dimensions = dimensions_of(model, tuple(settings.keep))
     counts = {d.name: count_to_keep(d, settings) for d in dimensions}
     if settings.choose == "importance":
         scores = score_units(model, dimensions, settings.importance, statistics)
@@ -40,10 +41,10 @@ def choose_slice(
 
 def count_to_keep(dimension: Dimension, settings: Slice) -> int:
     """Units of one dimension that a slice keeps: its count, or its share rounded, at least one."""
-    count = settings.count(dimension.kind, dimension.size)
+    count = settings.count(dimension.dim, dimension.size)
     if count > dimension.size:
         raise ValueError(
             f"slice keeps {count} of '{dimension.name}', which has only {dimension.size}: "
-            f"lower keep.{dimension.kind}, or give a share below 1"
+            f"lower keep.{dimension.dim}, or give a share below 1"
         )
     return count

@@ -2,7 +2,7 @@
 
 Only what can be proven is removed: a unit goes where nothing but linear layers, convolutions and batch norms hold
 it, and afterwards the smaller module must compute what its source computes with those units unread. All else is
-left whole, with a reason, or refused. Needs the extra `foreign`.
+left whole, with a reason, or refused. Needs the extra `torch-pruning`.
 """
 
 import warnings
@@ -38,31 +38,34 @@ def prune(
     module: nn.Module,
     example_inputs: tuple[Any, ...],
     *,
-    share: float,
+    sparsity: float,
     importance: Literal["l1", "l2"] = "l2",
     keep: Sequence[str] = (),
 ) -> Pruned:
-    """A copy without the least important share of each group of coupled units; one stays, the input is untouched.
+    """A copy without the least important part of each group of coupled units; one stays, the input is untouched.
 
-    keep: names of layers whose outputs stay whole, such as the last one. Raises ValueError for recurrent layers, where
-    nothing can be removed, and for what `remove` refuses.
+    sparsity: share of each group's units that goes. keep: names of layers whose outputs stay whole, such as the last
+    one. Raises ValueError for recurrent layers, where nothing can be removed, and for what `remove` refuses.
     """
-    if not 0 < share < 1:
-        raise ValueError(f"share {share} is not between 0 and 1")
+    if not 0 < sparsity < 1:
+        raise ValueError(f"sparsity {sparsity} is not between 0 and 1: give the share of units to remove, such as 0.5")
     names = {name: part for name, part in module.named_modules() if name}
     if unknown := [name for name in keep if name not in names]:
-        raise ValueError(f"keep names {', '.join(unknown)}, which the module has not; it has {', '.join(names)}")
+        raise ValueError(f"keep names {', '.join(unknown)}, which the module has not: choose from {', '.join(names)}")
     graph, removed, kept, whole = _Graph(module, example_inputs), {}, {}, {}
     score = graph.pruning.importance.GroupMagnitudeImportance(p=1 if importance == "l1" else 2)
     for name, group in graph.groups():
         if reason := graph.why_whole(group, keep):
             whole[name] = reason
-        elif count := min(round(share * len(scores := score(group))), len(scores) - 1):
+        elif count := min(round(sparsity * len(scores := score(group))), len(scores) - 1):
             order = scores.argsort(stable=True).tolist()
             removed[name], kept[name] = sorted(order[:count]), sorted(order[count:])
     if not any(map(len, removed.values())):
         reasons = "; ".join(f"{name}: {reason}" for name, reason in whole.items())
-        raise ValueError(f"nothing can be removed from this {type(module).__name__} by {share:g}. {reasons}")
+        raise ValueError(
+            f"nothing can be removed from this {type(module).__name__} by {sparsity:g}: raise sparsity, keep fewer "
+            f"layers or prune it by other means. {reasons}"
+        )
     return Pruned(remove(module, example_inputs, removed), kept, removed, whole)
 
 
@@ -93,7 +96,9 @@ def remove(module: nn.Module, example_inputs: tuple[Any, ...], removed: Removed)
                 raise ValueError(f"units of '{name}' cannot go alone: the output is off by {off:g}. {remedy}")
     before, after = (sum(p.numel() for p in m.parameters()) for m in (module, smaller))
     if after >= before:
-        raise ValueError(f"{after} parameters are not fewer than {before}: Torch-Pruning removed nothing")
+        raise ValueError(
+            f"{after} parameters are not fewer than {before}: Torch-Pruning removed nothing. Name more units to remove"
+        )
     return smaller.train(module.training)
 
 
@@ -104,7 +109,9 @@ class _Graph:
         try:
             import torch_pruning
         except ImportError:
-            raise ValueError("pruning models that are not ours needs Torch-Pruning: pip install '.[foreign]'") from None
+            raise ValueError(
+                "third-party models need Torch-Pruning: pip install -e '.[torch-pruning]' -c requirements.lock"
+            ) from None
         self.pruning: Any = torch_pruning
         self.module = deepcopy(module).eval() if copy else module
         self.names = {part: name for name, part in self.module.named_modules()}

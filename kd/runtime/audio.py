@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from kd.runtime.decoder import Recording
+from kd.runtime.audio_decoder import Recording
 from kd.runtime.resample import Resampler, Samples
 
 READ_S = 0.1  # of a raw stream at a time
@@ -76,6 +76,7 @@ def raw(stream: BinaryIO, from_hz: int, rate_hz: int, channels: int = 1) -> Iter
 
 
 def from_int16(data: bytes) -> Samples:
+    """(N,) float32 in [-1, 1) of little-endian 16-bit samples."""
     return np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768)
 
 

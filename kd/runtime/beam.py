@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kd.runtime.scorer import Scorer, State
-from kd.runtime.words import BLANK, Unit
+from kd.runtime.words import BLANK_INDEX, Unit
 
 CUTOFF = -9.0  # units less likely than this, in nats, begin nothing
 
@@ -67,14 +67,14 @@ class Beam:
 
     def __init__(self, tokens: Sequence[str], size: int, scorer: Scorer) -> None:
         self._tokens, self._size, self._scorer = tokens, size, scorer
-        root = Prefix(None, BLANK, scorer.start)
+        root = Prefix(None, BLANK_INDEX, scorer.start)
         self._beam = {root: Entry(blank=0.0, path_blank=Path(0.0, None))}
         self._frames = 0
 
     def push(self, log_probs_TV: npt.NDArray[np.float32]) -> None:
         for frame_V in log_probs_TV.astype(float):
             likely = np.flatnonzero(frame_V > CUTOFF).tolist()
-            grown = self._grow(frame_V.tolist(), [unit for unit in likely if unit != BLANK])
+            grown = self._grow(frame_V.tolist(), [unit for unit in likely if unit != BLANK_INDEX])
             ranked = sorted(grown.items(), key=lambda item: -(item[1].total + item[0].state.score))
             self._beam = dict(ranked[: self._size])
             self._frames += 1
@@ -97,8 +97,8 @@ class Beam:
         for prefix, entry in self._beam.items():
             total, path = entry.total, entry.path
             stay = grown.setdefault(prefix, Entry())
-            stay.blank = _add(stay.blank, total + frame[BLANK])
-            stay.path_blank = _better(stay.path_blank, Path(path.log_prob + frame[BLANK], path.units))
+            stay.blank = _add(stay.blank, total + frame[BLANK_INDEX])
+            stay.path_blank = _better(stay.path_blank, Path(path.log_prob + frame[BLANK_INDEX], path.units))
             if prefix.parent is not None:
                 value = frame[prefix.unit]
                 stay.unit = _add(stay.unit, entry.unit + value)

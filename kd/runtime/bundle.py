@@ -22,7 +22,7 @@ class Bundle:
     """What all forms of an export share.
 
     subsampling: feature frames for an output frame. block_frames: output frames that depend on one another and must
-    not be cut apart. reach_frames: feature frames that an output frame depends on before and after its
+    not be cut apart. receptive_field_frames: feature frames that an output frame depends on before and after its
     own, None where it depends on all. digests: SHA-256 of the folder's files, as far as they are known.
     """
 
@@ -32,7 +32,7 @@ class Bundle:
     frontend: FrontEnd
     subsampling: int
     block_frames: int
-    reach_frames: tuple[int, int] | None
+    receptive_field_frames: tuple[int, int] | None
     tokens: tuple[str, ...]
     digests: dict[str, str] = field(default_factory=dict)
 
@@ -54,7 +54,7 @@ class Bundle:
             found.frontend,
             found.subsampling,
             found.block_frames,
-            found.reach_frames,
+            found.receptive_field_frames,
             read_tokens(folder / TOKENS),
             found.digests,
         )

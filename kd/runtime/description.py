@@ -11,7 +11,10 @@ from kd.runtime.files import read_text
 from kd.runtime.frontend import FrontEnd
 
 FORMAT = 1
-KEYS = ("problem", "frontend_included", "frontend", "subsampling", "block_frames", "reach_frames")
+KEYS = ("problem", "frontend_included", "frontend", "subsampling", "block_frames", "receptive_field_frames")
+FRONT_ENDS = ("kaldi", "whisper")
+RENAMED = {"reach_frames": "receptive_field_frames"}
+"""Keys of exports of before: old to new."""
 PROBLEMS = ("transcription", "keyword")
 WHOLE_LIMITS = {"sample_rate_hz": (1_000, 768_000), "num_mels": (1, 1_024)}
 LIMITS = {
@@ -32,7 +35,7 @@ class Description:
     frontend: FrontEnd
     subsampling: int
     block_frames: int
-    reach_frames: tuple[int, int] | None
+    receptive_field_frames: tuple[int, int] | None
     digests: dict[str, str]
 
     @classmethod
@@ -43,22 +46,21 @@ class Description:
             found = json.loads(text)
         except (ValueError, RecursionError):
             raise RefusedError(f"{file} is no whole JSON: is it cut off? Copy the whole folder again") from None
-        found = found if isinstance(found, dict) else {}
+        found = {RENAMED.get(key, key): value for key, value in found.items()} if isinstance(found, dict) else {}
         missing = [key for key in KEYS if key not in found]
-        if found.get("format") != FORMAT or missing:
-            shown = str(found.get("format"))[:40]
-            raise RefusedError(
-                f"{file} has format {shown} and lacks {', '.join(missing) or 'nothing'}; "
-                f"format {FORMAT} with {', '.join(KEYS)} is read. Export the model again"
-            )
+        if (given := found.get("format")) != FORMAT:
+            has = "no format" if given is None else f"format {str(given)[:40]}"
+            raise RefusedError(f"{file} has {has}, but format {FORMAT} is read. Export the model again")
+        if missing:
+            raise RefusedError(f"{file} lacks {', '.join(missing)}. Copy the whole folder, or export the model again")
         values = _Values(file, found)
         return cls(
             values.problem(),
-            values.kind("frontend_included", bool),
+            values.kind("frontend_included", bool, "true or false"),
             values.frontend(),
             values.whole(found["subsampling"], "subsampling", 1, MOST_FRAMES),
             values.whole(found["block_frames"], "block_frames", 1, MOST_FRAMES),
-            values.reach(),
+            values.receptive_field(),
             values.digests(),
         )
 
@@ -73,10 +75,10 @@ class _Values:
             self._refuse("problem", found, " or ".join(PROBLEMS))
         return str(found)
 
-    def kind(self, key: str, wanted: type) -> Any:
+    def kind(self, key: str, wanted: type, called: str) -> Any:
         found = self._found[key]
         if not isinstance(found, wanted):
-            self._refuse(key, found, wanted.__name__)
+            self._refuse(key, found, called)
         return found
 
     def whole(self, found: Any, key: str, lowest: int, highest: int) -> int:
@@ -86,8 +88,10 @@ class _Values:
         return int(found)
 
     def frontend(self) -> FrontEnd:
-        given, known = self.kind("frontend", dict), {}
-        for name in (field.name for field in fields(FrontEnd)):
+        given, known = self.kind("frontend", dict, "a mapping"), {}
+        if (kind := given.get("kind", "kaldi")) not in FRONT_ENDS:
+            self._refuse("frontend.kind", kind, " or ".join(FRONT_ENDS))
+        for name in (field.name for field in fields(FrontEnd) if field.name != "kind"):
             found, key = given.get(name), f"frontend.{name}"
             if name in WHOLE_LIMITS:
                 known[name] = self.whole(found, key, *WHOLE_LIMITS[name])
@@ -97,18 +101,18 @@ class _Values:
             if not number or not lowest <= found <= highest:
                 self._refuse(key, found, f"a number between {lowest:g} and {highest:g}")
             known[name] = found
-        frontend = FrontEnd(**known)
+        frontend = FrontEnd(**known, kind=kind)
         if frontend.shift < 1 or frontend.frame < 2:
             self._refuse("frontend.frame_shift_ms", given["frame_shift_ms"], "frames of more than a sample")
         return frontend
 
-    def reach(self) -> tuple[int, int] | None:
-        found = self._found["reach_frames"]
+    def receptive_field(self) -> tuple[int, int] | None:
+        found = self._found["receptive_field_frames"]
         if found is None:
             return None
         if not isinstance(found, list) or len(found) != 2:
-            self._refuse("reach_frames", found, "two whole numbers or null")
-        before, after = (self.whole(value, "reach_frames", 0, MOST_FRAMES) for value in found)
+            self._refuse("receptive_field_frames", found, "two whole numbers or null")
+        before, after = (self.whole(value, "receptive_field_frames", 0, MOST_FRAMES) for value in found)
         return before, after
 
     def digests(self) -> dict[str, str]:

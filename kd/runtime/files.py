@@ -53,10 +53,12 @@ def check_whole(file: Path, digest: str | None) -> None:
 def _bytes(file: Path, expected: str) -> bytes:
     try:
         if not file.is_file():
-            raise RefusedError(f"{file}: no such file; {expected} is expected")
+            raise RefusedError(f"{file}: no such file, where {expected} is expected: correct its name")
         data = file.read_bytes()
     except OSError as error:
-        raise RefusedError(f"{file} cannot be read: {error.strerror or error}") from None
+        raise RefusedError(
+            f"{file} cannot be read: {error.strerror or error}. Copy it again, or allow to read it"
+        ) from None
     if data.startswith(POINTER):
         raise RefusedError(f"{file} is a pointer of Git LFS, not the file: run `git lfs pull` first")
     return data

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from kd.runtime.words import BLANK, Unit
+from kd.runtime.words import BLANK_INDEX, Unit
 
 
 class Greedy:
@@ -11,7 +11,7 @@ class Greedy:
 
     def __init__(self) -> None:
         self._closed: list[Unit] = []
-        self._run = (BLANK, 0, 0, 0.0)  # unit, first frame, frames, summed log-probability
+        self._run = (BLANK_INDEX, 0, 0, 0.0)  # unit, first frame, frames, summed log-probability
         self._frames = 0
 
     def push(self, log_probs_TV: npt.NDArray[np.float32]) -> None:
@@ -42,11 +42,11 @@ class Greedy:
     def silent_frames(self) -> int:
         """Frames since the last unit ended; 0 while one is under way."""
         unit, first, _, _ = self._run
-        return self._frames - first if unit == BLANK else 0
+        return self._frames - first if unit == BLANK_INDEX else 0
 
     def _close(self) -> None:
         self._closed += self._open()
 
     def _open(self) -> list[Unit]:
         unit, first, count, total = self._run
-        return [] if unit == BLANK else [Unit(unit, first, first + count, total / count)]
+        return [] if unit == BLANK_INDEX else [Unit(unit, first, first + count, total / count)]

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from kd.runtime.errors import RefusedError
 from kd.runtime.terminal import say
-from kd.runtime.words import BLANK, SPACE, is_byte, spelling
+from kd.runtime.words import BLANK_INDEX, SPACE, is_byte, spelling
 
 SHOWN = 3  # words that a remark names
 
@@ -22,7 +22,7 @@ class Lexicon:
     @cached_property
     def _pieces(self) -> frozenset[str]:
         """What tokens add to a word."""
-        spelled = (spelling(token) for token in self.tokens[BLANK + 1 :] if not is_byte(token))
+        spelled = (spelling(token) for token in self.tokens[BLANK_INDEX + 1 :] if not is_byte(token))
         return frozenset(part for whole in spelled for part in whole.split(SPACE) if part)
 
     @cached_property

@@ -67,15 +67,15 @@ def run(options: Namespace) -> int:
     found = find(options.audio)
     tally = Tally(options.program, found)
     for file in found.files:
-        live, heard = Live(Stream(bundle, options.threads)), 0
+        live, num_samples = Live(Stream(bundle, options.threads)), 0
         with tally.of(file):
             source = Source(options, file, rate_hz, tally)
             for samples_N in source.pieces():
                 for piece_N in pieces(samples_N, rate_hz):
-                    heard += len(piece_N)
-                    _print(file, live.push(piece_N), heard / rate_hz, options.format)
-        _print(file, live.push(np.zeros(0, np.float32), last=True), heard / rate_hz, options.format)
-        if options.format == "text" and heard:
+                    num_samples += len(piece_N)
+                    _print(file, live.push(piece_N), num_samples / rate_hz, options.format)
+        _print(file, live.push(np.zeros(0, np.float32), last=True), num_samples / rate_hz, options.format)
+        if options.format == "text" and num_samples:
             print(flush=True)
     return tally.code
 

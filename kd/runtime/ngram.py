@@ -82,7 +82,7 @@ def _entries(file: Path, text: str) -> Iterator[tuple[Ngram, tuple[float, float]
             cells = line.split()
             if len(cells) not in (order + 1, order + 2):
                 raise RefusedError(
-                    f"{file}:{number}: {order} words between two numbers are expected, found '{line[:80]}'"
+                    f"{file}:{number}: {order} words between two numbers are expected, found '{line[:80]}'. Correct it"
                 )
             log10, backoff = (_number(file, number, cell) for cell in (cells[0], (*cells, "0")[order + 1]))
             yield tuple(cells[1 : order + 1]), (log10, backoff)
@@ -94,5 +94,7 @@ def _number(file: Path, line: int, cell: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise RefusedError(f"{file}:{line}: '{cell[:40]}' is no finite number; a logarithm to base 10 is expected")
+        raise RefusedError(
+            f"{file}:{line}: '{cell[:40]}' is no finite number; a logarithm to base 10 is expected. Correct it"
+        )
     return value

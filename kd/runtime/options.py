@@ -58,12 +58,12 @@ def place(text: str) -> str:
     if not text.strip():
         raise ArgumentTypeError("the name of a file is empty: is a variable of the shell unset?")
     if "\0" in text:
-        raise ArgumentTypeError("the name of a file holds a null byte")
+        raise ArgumentTypeError("the name of a file holds a null byte: remove it")
     try:
         os.stat(text)  # noqa: PTH116  # text, as it was given
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
-            raise ArgumentTypeError(f"{_short(text)}: the name of a file is too long") from None
+            raise ArgumentTypeError(f"{_short(text)}: the name of a file is too long: shorten it") from None
     return text
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from kd.runtime.errors import RefusedError
 from kd.runtime.files import read_text
 from kd.runtime.lexicon import Lexicon, visible_part
-from kd.runtime.words import BLANK, SPACE
+from kd.runtime.words import BLANK_INDEX, SPACE
 
 
 @dataclass(frozen=True)
@@ -98,12 +98,12 @@ def build(phrases: Sequence[Phrase], tokens: Sequence[str]) -> Graph:
 def _add(graph: Graph, letters: str, tokens: Sequence[str]) -> None:
     bounded = letters.endswith(SPACE)
     first = 1 if bounded else 0
-    blanks = {place: graph.state(BLANK) for place in range(1, len(letters))}
+    blanks = {place: graph.state(BLANK_INDEX) for place in range(1, len(letters))}
     ending: dict[int, list[int]] = {place: [] for place in range(len(letters) + 1)}
     for place in range(len(letters)):
         arriving = list(ending[place])
         for index, token in enumerate(tokens):
-            if index == BLANK or not letters.startswith(token, place):
+            if index == BLANK_INDEX or not letters.startswith(token, place):
                 continue
             boundary = bounded and place in (0, len(letters) - 1)
             state = graph.state(index, enters=place == 0, starts=place == first, sounds=not boundary)

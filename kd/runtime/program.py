@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
 
 
 def parser(program: str) -> ArgumentParser:
-    whole = Parser(program, description="Run exported recognisers: nothing but onnxruntime and numpy.")
+    whole = Parser(program, description="Run exported recognisers by onnxruntime, numpy and soundfile alone.")
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
     for name, module in {"transcribe": transcribe, "spot": spot}.items():
         command = commands.add_parser(

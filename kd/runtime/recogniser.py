@@ -34,7 +34,7 @@ class Recogniser:
     """One form of an exported model.
 
     chunk_s: audio that is taken at a time; context_s: the context on both sides beyond that, where the
-    model's own reach is not known to be less. A model of finite reach gives the same numbers for any chunk_s.
+    receptive field is not known to be less. A model of a finite one gives the same numbers for any chunk_s.
     """
 
     bundle: Bundle
@@ -52,7 +52,10 @@ class Recogniser:
         context_s: float = CONTEXT_S,
     ) -> Self:
         if not (chunk_s > 0 and context_s >= 0):
-            raise RefusedError(f"chunks of {chunk_s:g} s with {context_s:g} s of context: expected more than 0, and 0")
+            raise RefusedError(
+                f"chunks of {chunk_s:g} s with {context_s:g} s of context: give chunks of more than 0 s, and context "
+                "of 0 s or more"
+            )
         bundle = Bundle.load(folder)
         return cls(bundle, bundle.session(FORMS[form], threads), chunk_s, context_s)
 
@@ -82,10 +85,10 @@ class Recogniser:
         yield front.push(np.zeros(0, np.float32), last=True)
 
     def _short(self, pieces: Iterable[Samples]) -> Iterator[Samples]:
-        heard = 0
+        num_samples = 0
         for samples_N in pieces:
-            heard += len(samples_N)
-            if heard > LONGEST_KEYWORD_S * self.bundle.frontend.sample_rate_hz:
+            num_samples += len(samples_N)
+            if num_samples > LONGEST_KEYWORD_S * self.bundle.frontend.sample_rate_hz:
                 raise RefusedError(
                     f"longer than {LONGEST_KEYWORD_S:g} s, and {self.bundle.folder} gives one label for a whole "
                     "recording: cut it into clips of a word each"
@@ -128,7 +131,7 @@ class Recogniser:
         except Exception as error:  # ONNX Runtime has a class for each kind, and none for all
             raise RefusedError(
                 f"the model does not take {len(x)} rows of input: {str(error).strip().splitlines()[0][:160]}. Is its "
-                "file of another export?"
+                "file of another export? Copy the whole folder again"
             ) from None
         return log_probs if self.bundle.problem == "keyword" else log_probs[0]
 
@@ -137,7 +140,9 @@ class Recogniser:
         bundle = self.bundle
         step, block, shift_s = bundle.subsampling, bundle.block_frames, bundle.step_s / bundle.subsampling
         unknown = round(self.context_s / shift_s)
-        before, after = (-(-frames // (step * block)) * block for frames in bundle.reach_frames or (unknown, unknown))
+        before, after = (
+            -(-frames // (step * block)) * block for frames in bundle.receptive_field_frames or (unknown, unknown)
+        )
         return max(1, round(self.chunk_s / bundle.step_s / block)) * block, before, after
 
 

@@ -36,14 +36,14 @@ class Resampler:
         self._half: int = self._weights_LK.shape[1] // 2
         self._held_N = np.zeros(self._half - 1, np.float32)
         self._first = 1 - self._half  # input position of the first sample held
-        self._heard = 0
+        self._num_samples = 0
         self._made = 0
 
     def push(self, samples_N: Samples, last: bool = False) -> Samples:
         """The outputs that these samples complete; with `last`, all that are left."""
         if self._identity:
             return samples_N
-        self._heard += len(samples_N)
+        self._num_samples += len(samples_N)
         tail = self._half if last else 0
         self._held_N = np.concatenate([self._held_N, samples_N, np.zeros(tail, np.float32)])
         until = self._total() if last else self._complete()
@@ -56,11 +56,11 @@ class Resampler:
 
     def _total(self) -> int:
         """Outputs of the whole audio: the same duration, rounded to the nearest sample."""
-        return (self._heard * self.up + self.down // 2) // self.down
+        return (self._num_samples * self.up + self.down // 2) // self.down
 
     def _complete(self) -> int:
-        """Outputs whose weights end within the input so far: input positions up to heard - half - 1."""
-        return max(0, ((self._heard - self._half) * self.up - 1) // self.down + 1)
+        """Outputs whose weights end within the input so far: input positions up to num_samples - half - 1."""
+        return max(0, ((self._num_samples - self._half) * self.up - 1) // self.down + 1)
 
     def _outputs(self, first: int, until: int) -> Samples:
         made_N = np.empty(until - first, np.float32)

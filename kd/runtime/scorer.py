@@ -47,7 +47,7 @@ class Scorer:
         if word_list is not None:
             words = frozenset(read_text(word_list, "a list with one word a line").split())
             if not words:
-                raise RefusedError(f"{word_list} holds no word: nothing could be recognised")
+                raise RefusedError(f"{word_list} holds no word, and nothing could be recognised: write one a line")
             words = frozenset(lexicon.fit_all(sorted(words), word_list).values()) if lexicon else words
         if arpa is not None:
             ngram = NGram.read(arpa)

@@ -5,7 +5,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 
 from kd.runtime import audio
-from kd.runtime.decoder import Recording
+from kd.runtime.audio_decoder import Recording
 from kd.runtime.find import STREAM
 from kd.runtime.frontend import Samples
 from kd.runtime.standard_input import NAME, StandardInput

@@ -47,7 +47,9 @@ def run(options: Namespace) -> int:
     _check(options)
     recogniser = load(options)
     if recogniser.bundle.problem != "transcription":
-        raise RefusedError(f"{options.model} is a keyword model; phrases are found by a transcription model")
+        raise RefusedError(
+            f"{options.model} is a keyword model, but phrases are found by a transcription model: name one"
+        )
     spotter = Spotter(read_phrases(options.keywords, recogniser.bundle.tokens), recogniser.bundle.tokens)
     thresholds = _thresholds(options, recogniser, spotter)
     lowest, found = min(thresholds.values()), find(options.audio)

@@ -1,4 +1,4 @@
-"""Phrases never trained, found in the output of a CTC transcriber.
+"""Phrases never trained, found in the output of a CTC recogniser.
 
 Of each stretch of frames, the best path that spells the phrase is held against the best path at all: the sum over
 frames of log P(unit of the phrase) - log P(likeliest unit), divided by the phrase's letters. The score is 0 where the
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from kd.runtime.phrases import Graph, Phrase, build
 from kd.runtime.recogniser import LogProbs
-from kd.runtime.words import BLANK, SPACE
+from kd.runtime.words import BLANK_INDEX, SPACE
 
 LOWEST = -6.0  # nats a letter; below it nothing is reported at any threshold
 
@@ -72,7 +72,7 @@ class Spotter:
                 continue
             if edge_1V is None:
                 edge_1V = np.full((1, log_probs_TV.shape[1]), -np.inf)
-                edge_1V[0, [BLANK] if self._space is None else [BLANK, self._space]] = 0.0
+                edge_1V[0, [BLANK_INDEX] if self._space is None else [BLANK_INDEX, self._space]] = 0.0
                 yield edge_1V
             yield (log_probs_TV - log_probs_TV.max(axis=1, keepdims=True)).astype(np.float64)
         if edge_1V is not None:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from kd.runtime import audio
+from kd.runtime.audio_decoder import HIGHEST_HZ, LOWEST_HZ
 from kd.runtime.containers import MOST_CHUNKS, UNKNOWN_BYTES
-from kd.runtime.decoder import HIGHEST_HZ, LOWEST_HZ
 from kd.runtime.errors import AudioError
 from kd.runtime.resample import Samples
 
@@ -29,7 +29,9 @@ class StandardInput:
         if start[:4] == b"RIFF" and start[8:12] == b"WAVE":
             self._from_hz, self._channels, self._promised = _header(stream)
             if rate_hz not in (None, self._from_hz):
-                raise AudioError(NAME, "unreadable", f"its header says {self._from_hz} Hz, --rate {rate_hz}")
+                raise AudioError(
+                    NAME, "unreadable", f"its header says {self._from_hz} Hz, --rate {rate_hz}: leave out --rate"
+                )
             self._stream = _Rest(b"", stream, self._promised)
             return
         for mark, kind in OTHERS.items():
@@ -44,7 +46,7 @@ class StandardInput:
         """Samples at the model's rate, as they come. Raises AudioError where there are none."""
         yield from audio.raw(self._stream, self._from_hz, self._to_hz, self._channels)
         if self._stream.given == 0:
-            raise AudioError(NAME, "empty", "it holds no samples")
+            raise AudioError(NAME, "empty", "it holds no samples: is there sound in the pipe?")
         if self._promised is not None and self._stream.given < self._promised:
             self.short = f"only {self._stream.given} of {self._promised} bytes came: was it cut off?"
 
@@ -83,7 +85,7 @@ def _header(stream: BinaryIO) -> tuple[int, int, int | None]:
         chunk = stream.read(length + length % 2)
         if head[:4] == b"fmt ":
             found = _format(chunk)
-    raise AudioError(NAME, "unreadable", "it begins as a WAV and holds no samples: was it cut off?")
+    raise AudioError(NAME, "unreadable", "it begins as a WAV and holds no samples: was it cut off? Send the whole file")
 
 
 def _format(chunk: bytes) -> tuple[int, int]:

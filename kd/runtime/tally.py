@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kd.runtime.decoder import Recording
+from kd.runtime.audio_decoder import Recording
 from kd.runtime.errors import AudioError, RefusedError
 from kd.runtime.find import Found
 from kd.runtime.terminal import say

@@ -9,9 +9,9 @@ from typing import Protocol
 import numpy as np
 
 from kd.runtime import live, transcripts
+from kd.runtime.audio_decoder import HIGHEST_HZ, LOWEST_HZ
 from kd.runtime.beam import Beam
 from kd.runtime.bundle import FORMS, Bundle
-from kd.runtime.decoder import HIGHEST_HZ, LOWEST_HZ
 from kd.runtime.errors import RefusedError
 from kd.runtime.files import write_whole
 from kd.runtime.find import find
@@ -40,16 +40,28 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--format", choices=transcripts.FORMATS, default="text", help="JSON: a line for each file")
     parser.add_argument("--out", type=path, metavar="FOLDER", help="a file for each audio file, instead of printing")
     parser.add_argument(
-        "--beam", type=whole(0, 10_000), default=0, metavar="N", help="prefix beam search that keeps N; 0: greedy"
+        "--beam",
+        type=whole(0, 10_000),
+        default=0,
+        metavar="N",
+        help="prefix beam search that keeps N; 0, the default: greedy",
     )
     parser.add_argument("--lm", type=path, metavar="ARPA", help="word n-gram for beam search")
     parser.add_argument("--words", type=path, metavar="FILE", help="the only words there are, for beam search")
     parser.add_argument(
-        "--lm-weight", type=number(0, 100), default=0.5, metavar="W", help="of the n-gram against the model"
+        "--lm-weight",
+        type=number(0, 100),
+        default=0.5,
+        metavar="W",
+        help="of the n-gram against the model; default: %(default)s",
     )
     parser.add_argument("--stream", action="store_true", help="words as they come, from models that say causal: true")
     parser.add_argument(
-        "--word-bonus", type=number(-100, 100), default=0.0, metavar="NATS", help="for each word in beam search"
+        "--word-bonus",
+        type=number(-100, 100),
+        default=0.0,
+        metavar="NATS",
+        help="for each word in beam search; default: %(default)s",
     )
 
 
@@ -65,16 +77,26 @@ def add_model_options(parser: ArgumentParser) -> None:
         metavar="HZ",
         help="of the raw 16-bit mono samples; default: the model's",
     )
-    parser.add_argument("--form", choices=FORMS, default="float32", help="which of the folder's ONNX files")
-    parser.add_argument("--threads", type=whole(1, 256), default=1)
+    parser.add_argument(
+        "--form", choices=FORMS, default="float32", help="which of the folder's ONNX files; default: %(default)s"
+    )
+    parser.add_argument(
+        "--threads", type=whole(1, 256), default=1, help="threads of ONNX Runtime; default: %(default)s"
+    )
     parser.add_argument(
         "--level", type=number(-100, 0), metavar="DBFS", help="scale to this level, such as -23; default: not at all"
     )
     parser.add_argument(
-        "--chunk-s", type=number(0, 3_600, above=True), default=CHUNK_S, help="seconds of long audio taken at a time"
+        "--chunk-s",
+        type=number(0, 3_600, above=True),
+        default=CHUNK_S,
+        help="seconds of long audio taken at a time; default: %(default)s",
     )
     parser.add_argument(
-        "--context-s", type=number(0, 600), default=CONTEXT_S, help="seconds of context on both sides of a chunk"
+        "--context-s",
+        type=number(0, 600),
+        default=CONTEXT_S,
+        help="seconds of context on both sides of a chunk; default: %(default)s",
     )
 
 
@@ -127,24 +149,24 @@ def transcribe(
     pieces: Iterable[Samples],
 ) -> Transcript:
     """Of audio at the model's rate that comes in pieces."""
-    bundle, heard = recogniser.bundle, 0
+    bundle, num_samples = recogniser.bundle, 0
 
     def counted() -> Iterator[Samples]:
-        nonlocal heard
+        nonlocal num_samples
         for samples_N in pieces:
-            heard += len(samples_N)
+            num_samples += len(samples_N)
             yield samples_N
 
     search = decoder(bundle.tokens)
     words: list[Word] = []
     for log_probs_TV in recogniser.stream(counted()):
         if bundle.problem == "keyword":
-            words = label(log_probs_TV, bundle.tokens, heard / bundle.frontend.sample_rate_hz)
+            words = label(log_probs_TV, bundle.tokens, num_samples / bundle.frontend.sample_rate_hz)
         else:
             search.push(log_probs_TV)
     if bundle.problem != "keyword":
         words = to_words(search.units(), bundle.tokens, bundle.step_s)
-    return Transcript(file, heard / bundle.frontend.sample_rate_hz, tuple(words))
+    return Transcript(file, num_samples / bundle.frontend.sample_rate_hz, tuple(words))
 
 
 def words_of(bundle: Bundle, decoder: Decoder, log_probs_TV: LogProbs, duration_s: float) -> list[Word]:
@@ -169,4 +191,4 @@ def write(file: Path, text: str) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, (text + "\n").encode("utf-8", ESCAPES))
     except OSError as error:
-        raise RefusedError(f"{file} cannot be written: {error.strerror or error}") from None
+        raise RefusedError(f"{file} cannot be written: {error.strerror or error}. Name another place") from None

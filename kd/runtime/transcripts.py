@@ -13,6 +13,8 @@ PAUSE_S = 1.0
 
 @dataclass(frozen=True)
 class Transcript:
+    """What was said in one file; duration_s, and the times of words, in seconds from its start."""
+
     file: str
     duration_s: float
     words: tuple[Word, ...]
@@ -29,6 +31,7 @@ def as_json(transcript: Transcript) -> str:
 
 
 def as_srt(transcript: Transcript) -> str:
+    """Numbered subtitles of at most two lines."""
     cues = enumerate(subtitles(transcript.words), 1)
     return "\n".join(f"{number}\n{_span(cue, ',')}\n{_lines(cue)}\n" for number, cue in cues)
 

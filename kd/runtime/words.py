@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-BLANK = 0
+BLANK_INDEX = 0
 SPACE = "▁"
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _MARKS = ("<unk>", "<s>", "</s>", "<pad>")

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from kd.text.decoding import BLANK_INDEX
+from kd.text.vocabulary import BLANK_INDEX
 
 
 def best_path_confidence(log_probs_BTV: Tensor, lengths_B: Tensor) -> list[float]:
@@ -31,7 +31,7 @@ def _confidence(best_T: Tensor, units_T: Tensor) -> float:
     if len(best_T) == 0:
         return 0.0
     units, counts = torch.unique_consecutive(units_T, return_counts=True)
-    surest = torch.stack([run.max() for run in torch.split(best_T, counts.tolist())])
+    peaks = torch.stack([run.max() for run in torch.split(best_T, counts.tolist())])
     spoken = units != BLANK_INDEX
-    chosen = surest[spoken] if spoken.any() else best_T
+    chosen = peaks[spoken] if spoken.any() else best_T
     return float(chosen.mean().exp())

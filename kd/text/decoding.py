@@ -4,12 +4,14 @@ import heapq
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-BLANK_INDEX = 0
+from kd.config.models import Problem
+from kd.padding import frame_mask
+from kd.text.vocabulary import BLANK_INDEX
+
 Decoder = Callable[[Tensor, Tensor], list[list[int]]]
 
 
@@ -54,7 +56,7 @@ def keyword(logits_BTV: Tensor, lengths_B: Tensor) -> list[list[int]]:
     return best_BT
 
 
-DECODERS: dict[Literal["transcription", "keyword"], Decoder] = {"transcription": ctc_greedy, "keyword": keyword}
+DECODERS: dict[Problem, Decoder] = {"transcription": ctc_greedy, "keyword": keyword}
 
 
 def _best_units(logits_BTV: Tensor, lengths_B: Tensor) -> Tensor:
@@ -70,7 +72,7 @@ def _best_units(logits_BTV: Tensor, lengths_B: Tensor) -> Tensor:
             f"lengths {lengths_B.tolist()} exceed the {num_frames} frames of the logits. "
             "Pass the lengths that the model returned, not those of its input"
         )
-    valid_BT = torch.arange(num_frames, device=logits_BTV.device) < lengths_B.to(logits_BTV.device)[:, None]
+    valid_BT = frame_mask(lengths_B.to(logits_BTV.device), num_frames)
     broken_B = (logits_BTV.isnan().any(dim=2) & valid_BT).any(dim=1)
     if broken_B.any():
         raise NotANumberError(

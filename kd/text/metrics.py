@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Self
 
 from rapidfuzz.distance import Levenshtein
+
+from kd.config.models import Problem
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def keyword_edits(reference: str, hypothesis: str) -> Edits:
     return Edits(substitutions=int(reference != hypothesis), reference_units=1)
 
 
-EDITS: dict[Literal["transcription", "keyword"], Callable[[str, str], Edits]] = {
+EDITS: dict[Problem, Callable[[str, str], Edits]] = {
     "transcription": word_edits,
     "keyword": keyword_edits,
 }
@@ -63,5 +65,7 @@ def error_rate(counts: Iterable[Edits]) -> float:
     """
     total = sum(counts, Edits())
     if total.reference_units == 0:
-        raise ValueError("an error rate needs references, and these hold no unit. Is the split empty?")
+        raise ValueError(
+            "an error rate needs references, and these hold no unit. Is the split empty? Give it transcripts"
+        )
     return total.errors / total.reference_units

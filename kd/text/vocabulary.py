@@ -6,7 +6,9 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal, Self
 
-BLANK = "<blk>"
+BLANK_INDEX = 0
+"""Of CTC's blank among units, and among logits."""
+BLANK_SYMBOL = "<blk>"
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Vocabulary:
 
     @classmethod
     def characters(cls, alphabet: str) -> Self:
-        return cls("characters", (BLANK, *dict.fromkeys(alphabet)))
+        return cls("characters", (BLANK_SYMBOL, *dict.fromkeys(alphabet)))
 
     @classmethod
     def labels(cls, labels: Sequence[str]) -> Self:
@@ -33,7 +35,7 @@ class Vocabulary:
     def sentencepiece(cls, model: str) -> Self:
         """From a serialised SentencePiece model in base64; its unit i becomes index i + 1."""
         processor = _load_sentencepiece(model)
-        return cls("sentencepiece", (BLANK, *(processor.id_to_piece(i) for i in range(len(processor)))), model)
+        return cls("sentencepiece", (BLANK_SYMBOL, *(processor.id_to_piece(i) for i in range(len(processor)))), model)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
@@ -59,13 +61,20 @@ class Vocabulary:
         if self.kind == "sentencepiece":
             pieces = [int(i) + 1 for i in self._processor.encode(text)]
             if self._processor.unk_id() + 1 in pieces:
-                raise ValueError(f"'{text}' holds characters that the SentencePiece model has no unit for")
+                raise ValueError(
+                    f"'{text}' holds characters that the SentencePiece model has no unit for: add them to "
+                    "units.alphabet, or map them with preprocess.replace"
+                )
             return pieces
         units = [text] if self.kind == "labels" else list(text)
-        unknown = [unit for unit in units if unit not in self._index or unit == BLANK]
+        unknown = [unit for unit in units if unit not in self._index or unit == BLANK_SYMBOL]
         if unknown:
-            what = "label" if self.kind == "labels" else "character"
-            raise ValueError(f"unknown {what} {', '.join(map(repr, dict.fromkeys(unknown)))}")
+            what, remedy = (
+                ("label", "give it a training row")
+                if self.kind == "labels"
+                else ("character", "add it to units.alphabet, or map it with preprocess.replace")
+            )
+            raise ValueError(f"unknown {what} {', '.join(map(repr, dict.fromkeys(unknown)))}: {remedy}")
         return [self._index[unit] for unit in units]
 
     def decode(self, indices: Sequence[int]) -> str:

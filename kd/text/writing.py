@@ -44,7 +44,7 @@ class Writing:
             plain = self._composed(lower(plain, self.language))
         if self.strip_punctuation:
             plain = "".join(" " if is_punctuation(c) and c not in self._kept else c for c in plain)
-        return unicodedata.normalize("NFC", " ".join(plain.split()))
+        return composed(" ".join(plain.split()))
 
     def strange(self, plain: str) -> list[str]:
         """Characters of a normalised text that the alphabet has not."""
@@ -69,8 +69,13 @@ class Writing:
     def _composed(self, text: str) -> str:
         """NFC, straight apostrophes, no invisible characters; what the alphabet has not, in its compatibility form."""
         kept = self._letters if self.alphabet is not None else _LETTERS_OF_THEIR_OWN
-        composed = unicodedata.normalize("NFC", "".join(c for c in text if not is_invisible(c) or c in self._joiners))
-        return unicodedata.normalize("NFC", "".join(c if c in kept else _compatible(c) for c in composed))
+        visible = composed("".join(c for c in text if not is_invisible(c) or c in self._joiners))
+        return composed("".join(c if c in kept else _compatible(c) for c in visible))
+
+
+def composed(text: str) -> str:
+    """Letters with their accents as one character each where there is such a one (NFC)."""
+    return unicodedata.normalize("NFC", text)
 
 
 def _compatible(character: str) -> str:
@@ -115,11 +120,11 @@ def replaced(text: str, replacements: Mapping[str, str]) -> str:
     return text
 
 
-def shown(characters: Iterable[str]) -> str:
+def format_characters(characters: Iterable[str]) -> str:
     """Characters with their code points where they are hard to see: 'ü', U+0301."""
-    return " ".join(_shown(c) for c in characters)
+    return " ".join(_format_character(c) for c in characters)
 
 
-def _shown(character: str) -> str:
+def _format_character(character: str) -> str:
     hidden = is_invisible(character) or unicodedata.category(character)[0] in "MZC"
     return f"U+{ord(character):04X}" if hidden and character != " " else repr(character)

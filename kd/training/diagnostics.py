@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 
 from kd.losses.frames import valid_frames
-from kd.models.parts import frame_mask
-
-BLANK = 0
+from kd.padding import frame_mask
+from kd.text.vocabulary import BLANK_INDEX
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ def divergence_by_kind(student_BTV: Tensor, teacher_BTV: Tensor, lengths_B: Tens
     student_NV = valid_frames(student_BTV.detach(), lengths_B).float().log_softmax(-1)
     teacher_NV = valid_frames(teacher_BTV.detach(), lengths_B).float().log_softmax(-1)
     each_N = (teacher_NV.exp() * (teacher_NV - student_NV)).sum(-1)
-    silent_N = teacher_NV.argmax(-1) == BLANK
+    silent_N = teacher_NV.argmax(-1) == BLANK_INDEX
     return each_N[silent_N], each_N[~silent_N]
 
 
@@ -43,8 +42,8 @@ def entropy(logits_BTV: Tensor, lengths_B: Tensor) -> Tensor:
 def spikes(logits_BTV: Tensor, lengths_B: Tensor) -> list[list[Spike]]:
     """Spikes of each utterance, in order."""
     best_BT = logits_BTV.detach().nan_to_num().argmax(-1)
-    before_BT = torch.nn.functional.pad(best_BT[:, :-1], (1, 0), value=BLANK)
-    begins_BT = (best_BT != BLANK) & (best_BT != before_BT) & frame_mask(lengths_B, best_BT.shape[1])
+    before_BT = torch.nn.functional.pad(best_BT[:, :-1], (1, 0), value=BLANK_INDEX)
+    begins_BT = (best_BT != BLANK_INDEX) & (best_BT != before_BT) & frame_mask(lengths_B, best_BT.shape[1])
     found: list[list[Spike]] = [[] for _ in range(len(lengths_B))]
     for b, t in begins_BT.nonzero().tolist():
         found[b].append(Spike(t, int(best_BT[b, t])))
@@ -71,7 +70,7 @@ def gradient_norm(loss: Tensor, at_BTV: Tensor, lengths_B: Tensor) -> Tensor:
     return norm
 
 
-def middle(counts: Tensor, lowest: int) -> float:
+def histogram_median(counts: Tensor, lowest: int) -> float:
     """Median of whole numbers given as a histogram: counts[i] times the number lowest + i. NaN of nothing."""
     total = int(counts.sum())
     if not total:

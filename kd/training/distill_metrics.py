@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kd.training import diagnostics
 from kd.training.inputs import Inputs
-from kd.training.objective import Objective, Pair, Term, weighted
+from kd.training.objective import Objective, StudentTeacherPair, Term, weighted
 from kd.training.student_with_heads import Outputs
 
 BATCHES, LEAST_APART = 3, 30
@@ -37,15 +37,17 @@ class DistillMetrics:
         """Whether the batch of this number (from 0) is measured; never without a teacher."""
         return self.objective.schedule.uses_teacher and batch % self.every == 0
 
-    def add(self, outputs: Outputs, inputs: Inputs, terms: Sequence[Term], shares: Sequence[float]) -> None:
-        """Measure one batch, before its backward pass."""
+    def add(
+        self, outputs: Outputs, inputs: Inputs, terms: Sequence[Term], shares: Sequence[float], groups: int = 1
+    ) -> None:
+        """Measure one batch, or one of so many groups of its utterances, before its backward pass."""
         processes, where = self.accelerator.num_processes, outputs.meeting_point
         for kind in ("label", "distill"):
             parts = [(t, s / processes) for t, s in zip(terms, shares, strict=True) if t.kind == kind]
             if parts:
                 norm = diagnostics.gradient_norm(weighted(parts), *where)
                 self.sums[f"{kind}_square"] += float(norm) ** 2
-        self.sums["batches"] += 1 / processes
+        self.sums["batches"] += 1 / processes / groups
         pair = self.objective.pair(outputs, inputs)
         if pair is None:
             return
@@ -57,7 +59,7 @@ class DistillMetrics:
             same_B = pair.student_BTV[:, 0].argmax(-1) == pair.teacher_BTV[:, 0].argmax(-1)
             self._add("common", "spikes", same_B.double())
 
-    def _add_spikes(self, pair: Pair) -> None:
+    def _add_spikes(self, pair: StudentTeacherPair) -> None:
         blank, spoken = diagnostics.divergence_by_kind(*pair)
         self._add("blank", "blank_frames", blank)
         self._add("spoken", "spoken_frames", spoken)
@@ -85,7 +87,7 @@ class DistillMetrics:
         }
         columns = {name: total / count for name, (total, count) in found.items() if count}
         if self.delays.sum():
-            delay = diagnostics.middle(self.delays, -LONGEST)
+            delay = diagnostics.histogram_median(self.delays, -LONGEST)
             stride = round(sums["features"] / sums["frames"])
             columns |= {"delay_frames": delay, "delay_ms": delay * stride * frame_shift_ms}
         kinds = {"label": self.objective.settings.label_weight > 0, "distill": True}

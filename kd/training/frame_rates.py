@@ -45,6 +45,11 @@ def averaged(
     return student_BTD[:, : int(student_B.max())], _means(teacher_BTD, teacher_B, student_B), student_B
 
 
+def common_frames(student_B: Tensor, teacher_B: Tensor) -> Tensor:
+    """The lengths over which `aligned` and `averaged` compare: the slower one's."""
+    return teacher_B if int(student_B.sum()) > int(teacher_B.sum()) else student_B
+
+
 def _means(fast_BTD: Tensor, fast_B: Tensor, slow_B: Tensor) -> Tensor:
     if int(slow_B.max()) == 1:
         return utterance_means(fast_BTD, fast_B)[:, None]

@@ -34,7 +34,10 @@ class Inputs:
     def both_views(self) -> "Inputs":
         """A batch of twice as many utterances: all in the first view, then all in the second."""
         if self.second_BTF is None:
-            raise ValueError("the objective compares two views of a batch, but the batch has only one")
+            raise ValueError(
+                "the objective compares two views of a batch, but the batch has only one: give second_BTF, or remove "
+                "cr_ctc"
+            )
         return Inputs(
             torch.cat([self.features_BTF, self.second_BTF]),
             _twice(self.lengths_B),
@@ -45,6 +48,24 @@ class Inputs:
             None,
             None if self.teacher_lengths_B is None else _twice(self.teacher_lengths_B),
             None if self.states is None else self.states.twice(),
+        )
+
+    def groups(self, count: int) -> list["Inputs"]:
+        """The utterances in order in so many groups, whose sizes differ by at most one; 1 <= count <= B."""
+        size = len(self.lengths_B)
+        return [self._rows(slice(size * i // count, size * (i + 1) // count)) for i in range(count)]
+
+    def _rows(self, which: slice) -> "Inputs":
+        return Inputs(
+            self.features_BTF[which],
+            self.lengths_B[which],
+            self.targets_BL[which],
+            self.target_lengths_B[which],
+            None if self.teacher_BTV is None else self.teacher_BTV[which],
+            None if self.hypotheses is None else self.hypotheses.rows(which),
+            None if self.second_BTF is None else self.second_BTF[which],
+            None if self.teacher_lengths_B is None else self.teacher_lengths_B[which],
+            None if self.states is None else self.states.rows(which),
         )
 
 

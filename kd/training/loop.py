@@ -3,12 +3,14 @@
 Each epoch reseeds torch from (seed, epoch), so a run resumed at an epoch's end goes on exactly as
 one that was never stopped. Several processes (Accelerate) share each batch and reach the losses and
 gradients of one process that has the whole of it, but for dropout, which each draws for itself, and for relational
-losses and DIST, whose pairs and columns are those of a process's share.
+losses and DIST, whose pairs and columns are those of a process's share. So do the groups of a batch that pass one after
+another (`micro_batches`), for which batch norms, too, take the statistics of a group.
 """
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -24,13 +26,14 @@ from kd.models import Recogniser
 from kd.models.masks import apply_masks
 from kd.text.decoding import NotANumberError
 from kd.training.averaging import make_average
-from kd.training.best import score
+from kd.training.best_weights import BestWeights
 from kd.training.distill_metrics import DistillMetrics
+from kd.training.groups import groups_of
 from kd.training.inputs import Inputs
 from kd.training.meters import Meters, shares
 from kd.training.objective import Objective, Term, total
-from kd.training.optim import make_optimiser, make_schedule
-from kd.training.qat import in_eight_bits
+from kd.training.optim import learning_rates, make_optimiser, make_schedule
+from kd.training.qat import fake_quantised
 from kd.training.student_with_heads import StudentWithHeads
 from kd.training.weight_hook import NoWeightHook, WeightHook
 
@@ -109,21 +112,21 @@ def fit(
     *,
     masks: Mapping[str, Tensor] | None = None,
     resume: Mapping[str, Any] | None = None,
-    pressure: WeightHook | None = None,
+    weight_hook: WeightHook | None = None,
     span: Span | None = None,
 ) -> Iterator[Epoch]:
     """Train `model` in place, yielding after each epoch; with `resume` (an earlier `state`), go on from there.
 
-    masks: weights kept at zero (true = alive). pressure: acts beside the objective. span: these epochs alone; None:
-    all of the course's. The best epoch has the least (valid_error, valid_loss); after `patience` epochs without a
+    masks: weights kept at zero (true = alive). weight_hook: acts beside the objective. span: these epochs alone; None:
+    all of the task's. The best epoch has the least (valid_error, valid_loss); after `patience` epochs without a
     better one the run ends. Raises TrainingDivergedError, and ValueError for layers that are not there.
     """
     settings, epochs = task.settings, task.length.epochs
     span = span or Span(0, epochs, (0, epochs))
-    learner = _Learner(model, task, span, masks or {}, pressure or NoWeightHook(), resume)
+    learner = _Learner(model, task, span, masks or {}, weight_hook or NoWeightHook(), resume)
     if resume is not None and resume["finished"]:
         return
-    with in_eight_bits(model, settings.qat == "int8"):
+    with fake_quantised(model, settings.qat == "int8"):
         for index in range(span.first if resume is None else resume["epoch"] + 1, span.end):
             metrics = learner.epoch(index)
             finished = index + 1 == span.end or learner.best.stale(index, settings.patience)
@@ -142,25 +145,29 @@ class _Learner:
         task: TrainingTask,
         span: Span,
         masks: Mapping[str, Tensor],
-        pressure: WeightHook,
+        weight_hook: WeightHook,
         resume: Mapping[str, Any] | None,
     ) -> None:
-        self.model, self.task, self.masks, self.pressure = model, task, masks, pressure
-        self.trainee = StudentWithHeads(model, task.objective.schedule, task.settings.seed, task.teacher)
-        optimiser = make_optimiser(self.trainee.parameters(), task.settings.optimiser)
+        self.model, self.task, self.masks, self.weight_hook = model, task, masks, weight_hook
+        self.student = StudentWithHeads(model, task.objective.schedule, task.settings.seed, task.teacher)
+        rates = learning_rates(
+            self.student.named_parameters(), task.settings, getattr(model.settings.encoder, "layers", 0)
+        )
+        optimiser = make_optimiser(rates, task.settings.optimiser)
+        model.encoder.set_gradient_checkpointing(task.settings.gradient_checkpointing)
         steps = task.length.within(*span.rates)
         done = task.length.within(span.rates[0], span.first)
         self.schedule = make_schedule(optimiser, task.settings.schedule, steps, done)
-        self.best, self.average = _Best(), make_average(model, task.settings.averaging)
+        self.best, self.average = BestWeights(), make_average(model, task.settings.averaging)
         if resume is not None:
             model.load_state_dict(resume["model"])
-            self.trainee.beside.load_state_dict(resume["beside"])
+            self.student.beside.load_state_dict(resume["beside"])
             optimiser.load_state_dict(resume["optimiser"])
             self.schedule.load_state_dict(resume["schedule"])
-            pressure.load_state_dict(resume["pressure"])
+            weight_hook.load_state_dict(resume["weight_hook"])
             self.average.load_state_dict(resume["average"])
-            self.best = _Best.restored(resume)
-        self.wrapped, self.optimiser = task.accelerator.prepare(self.trainee, optimiser)
+            self.best = BestWeights.restored(resume)
+        self.wrapped, self.optimiser = task.accelerator.prepare(self.student, optimiser)
         if resume is not None and task.accelerator.scaler is not None:
             task.accelerator.scaler.load_state_dict(resume["scaler"])
 
@@ -169,40 +176,46 @@ class _Learner:
         task, accelerator = self.task, self.task.accelerator
         torch.manual_seed(task.settings.seed * 100_003 + index + accelerator.process_index * 1_000_000_007)
         now, meters = task.objective.at(index), Meters()
-        gauges = DistillMetrics(now, task.batches.per_epoch, accelerator)
+        distill_metrics = DistillMetrics(now, task.batches.per_epoch, accelerator)
         self.wrapped.train()
+        frozen = index < task.settings.frozen_epochs
         batches = islice(task.batches.epoch(index), task.length.within(index, index + 1))
         for number, inputs in enumerate(batches):
-            meters.add(self._step(now, inputs, gauges if gauges.measures(number) else None), accelerator)
+            terms = self._step(now, inputs, distill_metrics if distill_metrics.measures(number) else None, frozen)
+            meters.add(terms, accelerator)
         self.model.eval()
-        losses, diagnosis = now.metrics(meters.means()), gauges.means(task.batches.frame_shift_ms)
-        with self.average.acting(), self.pressure.acting(training=False):
+        losses, diagnosis = now.metrics(meters.means()), distill_metrics.means(task.batches.frame_shift_ms)
+        with self.average.acting(), self.weight_hook.acting(training=False):
             found = validated(task.validate, self.model, index)
         rate = float(self.schedule.get_last_lr()[0])
-        ours = {**losses, **diagnosis, "lr": rate, **self.pressure.metrics(), **found}
+        ours = {**losses, **diagnosis, "lr": rate, **self.weight_hook.metrics(), **found}
         metrics: dict[str, float] = broadcast_object_list([ours])[0]
         _require_finite(metrics, index)
         self.best.see(index, metrics, self.average.weights())
         return metrics
 
-    def _step(self, objective: Objective, inputs: Inputs, gauges: DistillMetrics | None) -> list[Term]:
+    def _step(
+        self, objective: Objective, inputs: Inputs, distill_metrics: DistillMetrics | None, frozen: bool
+    ) -> list[Term]:
         """One step of the optimiser on this process's share of a batch; returns the terms of its objective.
 
-        gauges: where the batch is measured, None for most.
+        distill_metrics: where the batch is measured, None for most. frozen: the encoder's weights stay.
         """
         accelerator, max_grad_norm = self.task.accelerator, self.task.settings.max_grad_norm
-        if objective.settings.two_views is not None:
-            inputs = inputs.both_views()
-        with self.pressure.acting(training=True):
-            with accelerator.autocast():
-                outputs = self.wrapped(inputs.features_BTF, inputs.lengths_B)
-            terms = objective.terms(outputs, inputs)
-            parts = shares(terms, accelerator)
-            if gauges is not None:
-                gauges.add(outputs, inputs, terms, parts)
-            self.optimiser.zero_grad()
-            accelerator.backward(total(terms, parts))
-        self.pressure.press()
+        two_views = objective.settings.two_views is not None
+        groups = groups_of(inputs, self.task.settings.micro_batches, two_views, accelerator)
+        counts = [objective.counts(group, *self.student.frames(group.lengths_B)) for group in groups]
+        self.optimiser.zero_grad()
+        terms = list[Term]()
+        with self.weight_hook.acting(training=True):
+            weighed = zip(groups, counts, shares(counts, accelerator), strict=True)
+            for number, (group, of, parts) in enumerate(weighed, 1):
+                with nullcontext() if number == len(groups) else accelerator.no_sync(self.wrapped):
+                    terms += self._gradients(objective, group, of, parts, distill_metrics, len(groups))
+        self.weight_hook.add_gradients()
+        if frozen:
+            for parameter in self.model.encoder.parameters():
+                parameter.grad = None
         if max_grad_norm is not None:
             accelerator.clip_grad_norm_(self.wrapped.parameters(), max_grad_norm)
         self.optimiser.step()
@@ -212,45 +225,37 @@ class _Learner:
         self.average.add()
         return terms
 
+    def _gradients(
+        self,
+        objective: Objective,
+        group: Inputs,
+        counts: Sequence[int],
+        parts: Sequence[float],
+        distill_metrics: DistillMetrics | None,
+        groups: int,
+    ) -> list[Term]:
+        """Adds the gradients of a group of utterances; returns its terms, detached."""
+        with self.task.accelerator.autocast():
+            outputs = self.wrapped(group.features_BTF, group.lengths_B)
+        terms = objective.terms(outputs, group, counts)
+        if distill_metrics is not None:
+            distill_metrics.add(outputs, group, terms, parts, groups)
+        self.task.accelerator.backward(total(terms, parts))
+        return [replace(term, value=term.value.detach()) for term in terms]
+
     def state(self) -> dict[str, Any]:
         scaler = self.task.accelerator.scaler
         return {
             "model": self.model.state_dict(),
             "shape": self.model.settings.model_dump(mode="json"),
-            "beside": self.trainee.beside.state_dict(),
+            "beside": self.student.beside.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
             "scaler": None if scaler is None else scaler.state_dict(),
-            "pressure": self.pressure.state_dict(),
+            "weight_hook": self.weight_hook.state_dict(),
             "average": self.average.state_dict(),
             **self.best.saved(),
         }
-
-
-class _Best:
-    """The best epoch so far, and its weights."""
-
-    def __init__(self) -> None:
-        self.score: Sequence[float] = (math.inf, math.inf)
-        self.epoch = -1
-        self.weights: dict[str, Tensor] = {}
-
-    @classmethod
-    def restored(cls, state: Mapping[str, Any]) -> "_Best":
-        record = cls()
-        record.score, record.epoch, record.weights = state["best_score"], state["best_epoch"], state["best_weights"]
-        return record
-
-    def see(self, epoch: int, metrics: Mapping[str, float], weights: Mapping[str, Tensor]) -> None:
-        if score(metrics) < tuple(self.score):
-            self.score, self.epoch = score(metrics), epoch
-            self.weights = {name: t.detach().clone() for name, t in weights.items()}
-
-    def stale(self, epoch: int, patience: int | None) -> bool:
-        return patience is not None and epoch - self.epoch >= patience
-
-    def saved(self) -> dict[str, Any]:
-        return {"best_score": list(self.score), "best_epoch": self.epoch, "best_weights": self.weights}
 
 
 def validated(validate: Validate, model: Recogniser, epoch: int) -> dict[str, float]:

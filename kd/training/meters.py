@@ -1,4 +1,4 @@
-"""Means of the objective's terms over an epoch, and one process's share of each of them."""
+"""Means of the objective's terms over an epoch, and what each group of utterances weighs in them."""
 
 from collections.abc import Sequence
 
@@ -28,10 +28,14 @@ class Meters:
         return {name: float(total / count.clamp(min=1)) for name, (total, count) in self.sums.items()}
 
 
-def shares(terms: Sequence[Term], accelerator: Accelerator) -> list[float]:
-    """Weights that turn the mean over processes (as DDP takes it) into the mean over the whole batch."""
-    if accelerator.num_processes == 1:
-        return [1.0] * len(terms)
-    counts = torch.tensor([term.count for term in terms], dtype=torch.float64, device="cpu")
-    means = accelerator.reduce(counts.to(accelerator.device, torch.float32), reduction="mean").cpu()
-    return [float(term.count / mean) if term.count else 0.0 for term, mean in zip(terms, means, strict=True)]
+def shares(counts: Sequence[Sequence[int]], accelerator: Accelerator) -> list[list[float]]:
+    """Weights by which the terms of groups add up, in the mean over processes (as DDP takes it), to the whole batch's.
+
+    counts: for each group of this process's utterances what each term is a mean over, as `Objective.counts` gives it.
+    """
+    if accelerator.num_processes == 1 and len(counts) == 1:
+        return [[1.0] * len(counts[0])]
+    sums_K = torch.tensor(counts, dtype=torch.float64, device="cpu").sum(0)
+    if accelerator.num_processes > 1:
+        sums_K = accelerator.reduce(sums_K.to(accelerator.device, torch.float32), reduction="mean").cpu()
+    return [[float(count / whole) if count else 0.0 for count, whole in zip(g, sums_K, strict=True)] for g in counts]

@@ -1,14 +1,14 @@
 """Optimisers and schedules by their settings."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from kd.config.training import Constant, Cosine, Optimiser, Schedule, Step
+from kd.config.training import Constant, Cosine, Optimiser, Schedule, Step, TrainingSettings
 
 OPTIMISERS: dict[str, Callable[..., Optimizer]] = {
     "sgd": torch.optim.SGD,
@@ -17,14 +17,42 @@ OPTIMISERS: dict[str, Callable[..., Optimizer]] = {
     "rmsprop": torch.optim.RMSprop,
 }
 FUSED = ("sgd", "adam", "adamw")
+ENCODER = "model.encoder."
 
 
-def make_optimiser(parameters: Iterable[nn.Parameter], settings: Optimiser) -> Optimizer:
+Group = tuple[float, list[nn.Parameter]]
+"""A factor of the learning rate, and whose it is."""
+
+
+def make_optimiser(groups: Sequence[Group], settings: Optimiser) -> Optimizer:
     """An optimiser whose step is one kernel for each tensor, where torch has such: half the time of one of many."""
     knobs = settings.model_dump(exclude={"name", "lr"})
     if settings.name in FUSED:
         knobs["fused"] = True
-    return OPTIMISERS[settings.name](list(parameters), lr=settings.lr, **knobs)
+    parts = [{"params": parameters, "lr": factor * settings.lr} for factor, parameters in groups]
+    return OPTIMISERS[settings.name](parts, lr=settings.lr, **knobs)
+
+
+def learning_rates(named: Iterable[tuple[str, nn.Parameter]], settings: TrainingSettings, layers: int) -> list[Group]:
+    """Parameters by the factor of their learning rate, the greatest of the encoder's first.
+
+    named: those of a recogniser and of what is trained beside it. Layer i of L has layer_decay ** (L - 1 - i), what
+    comes before the layers layer_decay ** L, what comes behind them 1; the output layer, and what is beside the model,
+    head_lr. Layer-wise rates: Howard & Ruder 2018 (arXiv:1801.06146), sec. 3.2.
+    """
+    groups: dict[float, list[nn.Parameter]] = {1.0: []}
+    for name, parameter in named:
+        groups.setdefault(_factor(name, settings, layers), []).append(parameter)
+    return [(factor, parameters) for factor, parameters in groups.items() if parameters]
+
+
+def _factor(name: str, settings: TrainingSettings, layers: int) -> float:
+    if not name.startswith(ENCODER):
+        return 1.0 if settings.head_lr is None else settings.head_lr / settings.optimiser.lr
+    part, _, rest = name.removeprefix(ENCODER).partition(".")
+    if part == "layers":
+        return float(settings.layer_decay ** (layers - 1 - int(rest.split(".")[0])))
+    return 1.0 if part == "norm" else float(settings.layer_decay**layers)
 
 
 def make_schedule(optimiser: Optimizer, settings: Schedule, total_steps: int, first_step: int = 0) -> LambdaLR:

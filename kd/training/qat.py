@@ -22,7 +22,7 @@ Rounded = nn.Linear | nn.Conv1d | nn.Conv2d
 
 
 @contextmanager
-def in_eight_bits(model: nn.Module, active: bool = True) -> Iterator[None]:
+def fake_quantised(model: nn.Module, active: bool = True) -> Iterator[None]:
     """Within, the layers of the model round their weights and inputs to 8 bits; its parameters stay as they are."""
     layers = [layer for layer in model.modules() if active and _is_rounded(layer)]
     for layer in layers:

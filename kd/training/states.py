@@ -35,6 +35,10 @@ class States(NamedTuple):
         """The same utterances once more, behind themselves."""
         return States({layer: x.repeat(2, 1, 1) for layer, x in self.at.items()}, self.lengths_B.repeat(2))
 
+    def rows(self, which: slice) -> "States":
+        """Those of some of the utterances."""
+        return States({layer: x[which] for layer, x in self.at.items()}, self.lengths_B[which])
+
 
 def layers_of(model: Recogniser) -> Sequence[nn.Module]:
     """The encoder's layers, whose outputs are (B, T, D); the encoder itself where it is no stack of such."""

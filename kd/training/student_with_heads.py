@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from kd.config.losses import ObjectiveSettings
 from kd.config.models import EncoderSettings
 from kd.config.self_distillation import inner_layers
-from kd.config.states import Pair, layers_read, meetings, state_widths
+from kd.config.states import LayerPair, layer_pairs, layers_read, state_widths
 from kd.models import Recogniser
 from kd.training.states import States, layers_of, states_of, tapped
 
@@ -28,7 +28,7 @@ class Outputs(NamedTuple):
     lengths_B: Tensor
     inner_BTV: tuple[Tensor, ...] = ()
     states: States | None = None
-    projected: Mapping[Pair, Tensor] | None = None
+    projected: Mapping[LayerPair, Tensor] | None = None
 
     @property
     def meeting_point(self) -> tuple[Tensor, Tensor]:
@@ -55,7 +55,7 @@ class StudentWithHeads(nn.Module):
         self.model = model
         self.inner: tuple[int, ...] = ()
         self.read: tuple[int, ...] = ()
-        self.pairs: tuple[Pair, ...] = ()
+        self.pairs: tuple[LayerPair, ...] = ()
         sizes: dict[str, tuple[int, int]] = {}
         if settings.intermediate is not None:
             self.inner = inner_layers(settings.intermediate, len(layers_of(model)))
@@ -73,24 +73,31 @@ class StudentWithHeads(nn.Module):
         own, others = state_widths(self.model.settings.encoder), state_widths(teacher)
         self.read, _ = layers_read(settings, len(own), len(others))
         if settings.features is not None:
-            self.pairs = meetings(settings.features, len(own), len(others))
+            self.pairs = layer_pairs(settings.features, len(own), len(others))
         return {f"project_{mine}_{theirs}": (own[mine - 1], others[theirs - 1]) for mine, theirs in self.pairs}
 
     def forward(self, features_BTF: Tensor, lengths_B: Tensor) -> Outputs:
         with tapped(self.model, sorted({*self.inner, *self.read})) as caught:
             logits_BTV, frames_B = self.model(features_BTF, lengths_B)
-        inner = tuple(self._transcribed(layer, caught[layer]) for layer in self.inner)
+        inner = tuple(self._transcribed(layer, caught[layer], lengths_B) for layer in self.inner)
         if not self.read:
             return Outputs(logits_BTV, frames_B, inner)
         states = states_of(self.model, {layer: caught[layer] for layer in self.read}, lengths_B)
         projected = {pair: self.beside[f"project_{pair[0]}_{pair[1]}"](caught[pair[0]]) for pair in self.pairs}
         return Outputs(logits_BTV, frames_B, inner, states, projected)
 
-    def _transcribed(self, layer: int, x_BTD: Tensor) -> Tensor:
-        """Logits of an inner layer, through the encoder's last normalisation where it has one."""
+    def frames(self, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames of the logits, and of the encoder's states, for that many feature frames."""
+        return self.model.output_lengths(lengths_B), self.model.encoder.output_lengths(lengths_B)
+
+    def _transcribed(self, layer: int, x_BTD: Tensor, lengths_B: Tensor) -> Tensor:
+        """Logits of an inner layer, through the encoder's last normalisation and the pooling where there are such."""
         norm = getattr(self.model.encoder, "norm", None)
         head = dict(self.beside.items()).get(f"head_{layer}", self.model.head)
-        logits_BTV: Tensor = head(x_BTD if norm is None else norm(x_BTD))
+        pooled_BTD, _ = self.model.pooled(
+            x_BTD if norm is None else norm(x_BTD), self.model.encoder.output_lengths(lengths_B)
+        )
+        logits_BTV: Tensor = head(pooled_BTD)
         return logits_BTV
 
 

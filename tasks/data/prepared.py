@@ -84,7 +84,10 @@ class PreparedData:
         chosen = tuple(u for u in self.utterances if u.split == name)
         if not chosen:
             found = ", ".join(sorted({u.split for u in self.utterances}))
-            raise ValueError(f"{self.folder} has no utterance of split '{name}'; it has {found}")
+            raise ValueError(
+                f"{self.folder} has no utterance of split '{name}'; it has {found}. Add some to the corpus, and run "
+                "the stages corpus and preprocess again"
+            )
         return chosen
 
     def waveform(self, utterance: Utterance) -> npt.NDArray[np.float32]:

@@ -1,6 +1,6 @@
 """Which utterances a model is trained on, and of which of them it sees the transcript."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from tasks.data.prepared import PreparedData, Utterance
@@ -22,15 +22,18 @@ def labelled(utterances: Sequence[Utterance], why: str) -> tuple[Utterance, ...]
     """Those with a transcript. Raises ValueError if there are none; `why` says who needs them."""
     chosen = tuple(u for u in utterances if u.units)
     if not chosen:
-        raise ValueError(f"{why}: none of its {len(utterances)} training utterances has a transcript")
+        raise ValueError(
+            f"{why}: none of its {len(utterances)} training utterances has a transcript. Add transcripts, or name "
+            "under supervision a part that has some as labelled"
+        )
     return chosen
 
 
 def teachable(
-    utterances: Sequence[Utterance], *, by_labels: bool, by_outputs: bool, by_text: Collection[str]
+    utterances: Sequence[Utterance], *, by_labels: bool, by_teacher: Callable[[Utterance], bool]
 ) -> tuple[Utterance, ...]:
-    """Those from which something can be learnt: a label, a teacher's outputs, or its text (by ids that have one)."""
-    chosen = tuple(u for u in utterances if by_outputs or (by_labels and u.units) or u.id in by_text)
+    """Those from which something can be learnt: a label, where labels count, or a teacher's output."""
+    chosen = tuple(u for u in utterances if by_teacher(u) or (by_labels and u.units))
     if not chosen:
         raise ValueError(
             f"none of {len(utterances)} utterances has a label or a pseudo-label that a filter kept: loosen it"

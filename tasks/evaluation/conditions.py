@@ -48,10 +48,10 @@ def degraded(data: PreparedData, chosen: Sequence[Utterance], condition: Conditi
     for utterance in chosen:
         rng = np.random.default_rng([seed, int(utterance.audio_hash, 16)])
         given = np.asarray(data.audio[utterance.offset : utterance.offset + utterance.num_samples])
-        heard = degrade(given, data.sample_rate_hz, condition, rng)
-        audio.append(heard)
-        utterances.append(replace(utterance, offset=offset, num_samples=len(heard)))
-        offset += len(heard)
+        samples_N = degrade(given, data.sample_rate_hz, condition, rng)
+        audio.append(samples_N)
+        utterances.append(replace(utterance, offset=offset, num_samples=len(samples_N)))
+        offset += len(samples_N)
     return replace(data, utterances=tuple(utterances), audio=np.concatenate(audio))
 
 

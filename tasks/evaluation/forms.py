@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from kd.stats import error_interval
+from tasks.evaluation.error_rows import speakers_interval
+from tasks.metric_names import ERROR_KINDS, named_errors
 from tasks.onnx.forms_table import REFERENCE, closeness, decoded, error, make_table, rise
 from tasks.onnx.onnx_decoder import OnnxDecoder
 from tasks.onnx.quantise.files import files_of, read_released
@@ -38,20 +39,18 @@ def evaluate_forms(
         }
         for form, file in files.items()
     }
-    text = json.dumps({"confidence": confidence, "forms": found}, indent=1)
+    kind = ERROR_KINDS[decoder.bundle.problem]
+    named = {form: named_errors(facts, kind) for form, facts in found.items()}
+    text = json.dumps({"confidence": confidence, "forms": named}, indent=1)
     write_whole(folder / "forms.json", text + "\n")
-    heard = table[table["form"] == REFERENCE]["hypothesis"].tolist()
-    return heard, {f"{form}/test_error": facts["test_error"] for form, facts in found.items() if form != REFERENCE}
+    hypotheses = table[table["form"] == REFERENCE]["hypothesis"].tolist()
+    return hypotheses, {f"{form}/test_error": facts["test_error"] for form, facts in found.items() if form != REFERENCE}
 
 
 def _errors(table: pd.DataFrame, form: str, confidence: float) -> dict[str, Any]:
     """Errors with the interval of the test part's, and its rise over float32 on the same utterances."""
     valid, test = (table[table["split"] == split] for split in ("valid", "test"))
-    part = test[test["form"] == form]
-    speakers = [None if pd.isna(speaker) else str(speaker) for speaker in part["speaker"]]
-    interval = error_interval(
-        part["errors"].tolist(), part["reference_units"].tolist(), speakers, confidence=confidence
-    )
+    interval = speakers_interval(test[test["form"] == form], confidence)
     difference = rise(test, form, confidence)
     return {
         "valid_error": error(valid, form),

@@ -7,6 +7,7 @@ from typing import Any
 
 from kd.stats.limits import FEW_SPEAKERS, least_speakers, limit_of, most_comparisons
 from tasks.params.pipeline import Params
+from tasks.params.trainings import is_baseline
 
 
 def impossible(params: Params, prepared: Path) -> list[str]:
@@ -22,7 +23,7 @@ def impossible(params: Params, prepared: Path) -> list[str]:
 
 def num_comparisons(params: Params) -> int:
     """How many comparisons the report makes: with the teacher, and with a baseline; 8 bits and others included."""
-    baselines = sum(recipe.is_baseline for recipe in params.students.values())
+    baselines = sum(is_baseline(recipe) for recipe in params.students.values())
     others = len(params.students) - baselines + 1
     extras = len(params.evaluation.external) + any(form.startswith("int8") for form in params.export.forms)
     return len(params.students) + (others if baselines else 0) + extras

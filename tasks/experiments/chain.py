@@ -10,7 +10,7 @@ from pathlib import Path
 from tasks.params.pipeline import Params
 from tasks.runner.digests import ROOT
 from tasks.runner.dvc_graph import StageSpec, specs
-from tasks.runner.harness import STAGES
+from tasks.runner.harness import STAGES, stage_module
 from tasks.runner.paths import Paths
 from tasks.runner.reporter import Reporter
 
@@ -54,7 +54,7 @@ class Chain:
         mark = self._paths.scratch / "done" / spec.label
         if mark.is_file():
             return
-        module = import_module(STAGES[spec.command])
+        module = import_module(stage_module(self._params, spec.command, spec.name))
         module.run(self._params, self._paths, spec.name, reporter or self._reporter(spec.label))
         mark.parent.mkdir(parents=True, exist_ok=True)
         mark.touch()

@@ -12,7 +12,7 @@ import torch
 
 from kd.config.frontend import FrontEndSettings
 from kd.config.models import ModelSettings
-from kd.config.propagation import Budget, Kind
+from kd.config.propagation import Budget, Dim
 from kd.models import Recogniser, build
 from kd.models.macs import count_params, macs_per_audio_second
 from kd.propagation.budget import Cost
@@ -20,12 +20,12 @@ from tasks.checkpoint import Checkpoint
 from tasks.data.prepared import PreparedData
 
 SHARES = (1.0, 0.75, 0.5, 0.25, 0.1)
-"""Of each kind's units: the sizes that are timed for a cost table, all kinds together and each alone."""
+"""Of each dim's units: the sizes that are timed for a cost table, all dims together and each alone."""
 ToCost = Callable[[ModelSettings], float]
 
 
 def cost_for(
-    frontend: FrontEndSettings, data: PreparedData, settings: ModelSettings, kinds: tuple[Kind, ...], budget: Budget
+    frontend: FrontEndSettings, data: PreparedData, settings: ModelSettings, dims: tuple[Dim, ...], budget: Budget
 ) -> Cost:
     """The cost of any model for one budget; time is estimated by a table, and measured in the end."""
 
@@ -42,7 +42,7 @@ def cost_for(
 
     if budget.measure != "latency_ms":
         return Cost(measured)
-    return Cost(fitted(measured, sampled(settings, kinds), frontend), measured)
+    return Cost(fitted(measured, sampled(settings, dims), frontend), measured)
 
 
 def fitted(measured: ToCost, samples: list[ModelSettings], frontend: FrontEndSettings) -> ToCost:
@@ -62,18 +62,18 @@ def fitted(measured: ToCost, samples: list[ModelSettings], frontend: FrontEndSet
     return estimate
 
 
-def sampled(settings: ModelSettings, kinds: tuple[Kind, ...]) -> list[ModelSettings]:
-    """The model, and smaller ones: all kinds together, and each kind alone."""
-    smaller = [shrunk(settings, kinds, share) for share in SHARES]
-    return list(dict.fromkeys([*smaller, *(shrunk(settings, (kind,), 0.5) for kind in kinds)]))
+def sampled(settings: ModelSettings, dims: tuple[Dim, ...]) -> list[ModelSettings]:
+    """The model, and smaller ones: all dims together, and each alone."""
+    smaller = [shrunk(settings, dims, share) for share in SHARES]
+    return list(dict.fromkeys([*smaller, *(shrunk(settings, (dim,), 0.5) for dim in dims)]))
 
 
-def shrunk(settings: ModelSettings, kinds: tuple[Kind, ...], share: float) -> ModelSettings:
-    """With this share of the units of these kinds, at least one of each."""
+def shrunk(settings: ModelSettings, dims: tuple[Dim, ...], share: float) -> ModelSettings:
+    """With this share of the units of these dims, at least one of each."""
     from kd.propagation.select import resized
 
     dimensions = _fresh(settings).dimensions()
-    choice = {d.name: torch.arange(max(1, round(share * d.size))) for d in dimensions if d.kind in kinds}
+    choice = {d.name: torch.arange(max(1, round(share * d.size))) for d in dimensions if d.dim in dims}
     return resized(settings, dimensions, choice)
 
 

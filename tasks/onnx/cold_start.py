@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tasks.onnx.onnx_session import Deployed
+from tasks.onnx.onnx_session import OnnxRecogniser
 
 
 def peak_mb() -> float:
@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> None:
     samples, model, *frontend = map(Path, arguments[1:])
     baseline, audio = peak_mb(), np.load(samples)
     started_s = time.perf_counter()
-    Deployed.load(model, frontend[0] if frontend else None, int(arguments[0]))(audio)
+    OnnxRecogniser.load(model, frontend[0] if frontend else None, int(arguments[0]))(audio)
     startup_ms = 1000 * (time.perf_counter() - started_s)
     print(json.dumps({"peak_memory_mb": peak_mb(), "baseline_memory_mb": baseline, "startup_ms": startup_ms}))
 

@@ -9,9 +9,8 @@ from kd.models.macs import count_params, macs_per_audio_second
 from tasks.checkpoint import Checkpoint
 from tasks.data.prepared import PreparedData, spread_over_lengths
 from tasks.onnx.latency import time_interleaved, write_frontend
-from tasks.onnx.onnx_files import write_onnx
-from tasks.onnx.onnx_module import TRACED_FRAMES, Exported, metadata
-from tasks.onnx.onnx_session import Deployed
+from tasks.onnx.onnx_module import write_traced
+from tasks.onnx.onnx_session import OnnxRecogniser
 from tasks.runner.reporter import NullReporter
 
 TIMED_UTTERANCES, REPEATS = 20, 5
@@ -25,21 +24,14 @@ def cost_of(checkpoint: Checkpoint, measure: str, data: PreparedData) -> float:
     if measure == "macs_per_audio_second":
         return macs_per_audio_second(model, model.settings, checkpoint.frontend)
     with TemporaryDirectory() as folder:
-        file = write_float32(checkpoint, Path(folder) / "model.onnx")
+        file = Path(folder) / "model.onnx"
+        write_traced(checkpoint, file)
         return float(file.stat().st_size) if measure == "size_bytes" else latency_ms(file, checkpoint, data)
-
-
-def write_float32(checkpoint: Checkpoint, file: Path) -> Path:
-    """The file that the stage export writes of a model that takes features."""
-    module = Exported(checkpoint, frontend_included=False)
-    example = module.batch(TRACED_FRAMES, seed=0)
-    write_onnx(file, module, example, module.inputs(), module.outputs(), metadata(checkpoint, False))
-    return file
 
 
 def latency_ms(file: Path, checkpoint: Checkpoint, data: PreparedData) -> float:
     """Median time for one validation utterance in ONNX Runtime with one thread, as the stage profile takes it."""
     frontend = write_frontend(file.with_name("frontend.onnx"), checkpoint.frontend)
     samples = [data.waveform(u) for u in spread_over_lengths(data.split("valid"), TIMED_UTTERANCES)]
-    seconds = time_interleaved({"": Deployed.load(file, frontend)}, samples, REPEATS, NullReporter())[""]
+    seconds = time_interleaved({"": OnnxRecogniser.load(file, frontend)}, samples, REPEATS, NullReporter())[""]
     return float(np.median(seconds) * 1000)

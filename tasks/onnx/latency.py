@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from kd.audio.frontend import LogMel
+from kd.audio.frontend import make_front_end
 from kd.config.frontend import FrontEndSettings
 from tasks.onnx.onnx_files import write_onnx
 from tasks.runner.reporter import Reporter
@@ -52,5 +52,5 @@ def write_frontend(file: Path, settings: FrontEndSettings) -> Path:
     """The log-mel front end as an ONNX file, from audio to features."""
     example = torch.zeros(2, 8000), torch.tensor([8000, 5003])
     inputs, outputs = {"audio": ("N", "S"), "audio_lens": ("N",)}, {"x": ("N", "T"), "x_lens": ("N",)}
-    write_onnx(file, LogMel(settings), example, inputs, outputs, {})
+    write_onnx(file, make_front_end(settings), example, inputs, outputs, {})
     return file

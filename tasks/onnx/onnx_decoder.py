@@ -53,7 +53,7 @@ class OnnxDecoder:
         return EDITS[self.bundle.problem](utterance.text, hypothesis)  # type: ignore[index]
 
     def error_row(self, utterance: Utterance, hypothesis: str) -> dict[str, Any]:
-        """What every table of errors holds of an utterance: who said what, what was heard, and the errors in it."""
+        """What every table of errors holds of an utterance: speaker, reference, hypothesis, and the errors in it."""
         edits = self.edits(utterance, hypothesis)
         return {
             "id": utterance.id,

@@ -9,13 +9,15 @@ S samples, T' frames of the model, V units.
 """
 
 from copy import deepcopy
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool1d
 
-from kd.audio.frontend import LogMel
+from kd.audio.frontend import make_front_end
 from tasks.checkpoint import Checkpoint
+from tasks.onnx.onnx_files import write_onnx
 
 FORMAT = 1
 TRACED_FRAMES = (47, 31)
@@ -29,7 +31,7 @@ class Exported(nn.Module):
     def __init__(self, checkpoint: Checkpoint, frontend_included: bool) -> None:
         super().__init__()
         self.model = checkpoint.model
-        self.frontend = LogMel(checkpoint.frontend) if frontend_included else None
+        self.frontend = make_front_end(checkpoint.frontend) if frontend_included else None
         self.keyword = checkpoint.model.settings.problem == "keyword"
         self.eval()
 
@@ -80,7 +82,8 @@ class Exported(nn.Module):
 def metadata(checkpoint: Checkpoint, frontend_included: bool) -> dict[str, str]:
     """Key-value pairs in the file. sherpa-onnx reads model_type; the rest is for whoever finds the file alone."""
     settings, frontend = checkpoint.model.settings, checkpoint.frontend
-    for_sherpa = settings.problem == "transcription" and not frontend_included
+    kaldi = frontend.kind == "kaldi" and not frontend_included  # which sherpa-onnx computes itself
+    for_sherpa = settings.problem == "transcription" and kaldi
     return {
         "model_type": "zipformer2_ctc" if for_sherpa else f"kd_{settings.problem}",
         "version": str(FORMAT),
@@ -89,3 +92,14 @@ def metadata(checkpoint: Checkpoint, frontend_included: bool) -> dict[str, str]:
         "sample_rate_hz": str(frontend.sample_rate_hz),
         "num_mels": str(frontend.num_mels),
     }
+
+
+def write_traced(checkpoint: Checkpoint, file: Path, frontend_included: bool = False) -> Exported:
+    """Write the file as it was traced, not compared yet; gives the module that it was traced from.
+
+    frontend_included: it takes audio in place of features.
+    """
+    module = Exported(checkpoint, frontend_included)
+    properties = metadata(checkpoint, frontend_included)
+    write_onnx(file, module, module.batch(TRACED_FRAMES, seed=0), module.inputs(), module.outputs(), properties)
+    return module

@@ -19,7 +19,7 @@ Feed = Mapping[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Deployed:
+class OnnxRecogniser:
     """A model's session, and its front end's where the model takes features."""
 
     model: onnxruntime.InferenceSession

@@ -19,10 +19,10 @@ PAGE = Path("docs/params.md")
 COMMAND = "python -m tasks.pages.params_reference"
 INTRODUCTION = f"""# What params.yaml may hold
 
-Written by `{COMMAND}` from the models in `kd/config/` and `tasks/params/`; a test holds it to them.
-Where a key such as `kind` chooses between forms, each form is a section of its own, named by that key. `NAME` is a
-name of your own, `[]` each entry of a list. A key without a default must be written. What must hold between keys,
-`kd check` says.
+Written by `{COMMAND}` from the models in `kd/config/` and `tasks/params/`;
+a test holds it to them. Where a key such as `kind` chooses between forms, each form is a section of its own, named by
+that key. `NAME` is a name of your own, `[]` each entry of a list. A key without a default must be written, and one
+whose meaning says so. What must hold between keys, `kd check` says.
 """
 TYPES = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false", "null": "null"}
 LIMITS = {

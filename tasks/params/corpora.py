@@ -1,18 +1,13 @@
 """Parameters of the corpora: where audio and transcripts come from."""
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from kd.config.base import Strict
-
-
-def _in_order(low_high: tuple[float, float]) -> tuple[float, float]:
-    if low_high[0] > low_high[1]:
-        raise ValueError(f"the range {list(low_high)} ends before it begins: write the lower end first")
-    return low_high
+from kd.config.base import Range, Strict, in_order
+from tasks.params.errors import did_you_mean
+from tasks.params.names import require_folder_name
 
 
 def _each_split(numbers: dict[str, int]) -> dict[str, int]:
@@ -21,10 +16,9 @@ def _each_split(numbers: dict[str, int]) -> dict[str, int]:
     return numbers
 
 
-Range = Annotated[tuple[float, float], AfterValidator(_in_order)]
 Pitch = Annotated[int, Field(ge=0, le=100)]
-Seconds = Annotated[tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]], AfterValidator(_in_order)]
-Counts = Annotated[tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]], AfterValidator(_in_order)]
+Seconds = Annotated[tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]], AfterValidator(in_order)]
+Counts = Annotated[tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]], AfterValidator(in_order)]
 PerSplit = Annotated[dict[Literal["train", "valid", "test"], int], AfterValidator(_each_split)]
 
 
@@ -80,7 +74,7 @@ class SyntheticCorpus(_Corpus):
     utterances: PerSplit = Field(description="utterances of each split")
     speakers: PerSplit = Field(description="voice and variant pairs")
     words_per_minute: Counts = Field((130, 210), description="range of the speaking rate")
-    pitch: Annotated[tuple[Pitch, Pitch], AfterValidator(_in_order)] = Field(
+    pitch: Annotated[tuple[Pitch, Pitch], AfterValidator(in_order)] = Field(
         (30, 70), description="range of eSpeak's pitch, 0 to 100"
     )
     room: RoomParams = Field(RoomParams(), description="what lies between the voice and the microphone")
@@ -91,7 +85,7 @@ class ManifestCorpus(_Corpus):
     """The user's table: path, text, and optionally speaker, split, start_s and end_s."""
 
     kind: Literal["manifest"]
-    file: Path = Field(description="CSV, JSONL or Parquet; paths in it are relative to `root`")
+    file: Path = Field(description="CSV, TSV, JSONL or Parquet; paths in it are relative to `root`")
     limits: dict[Literal["train", "valid", "test"], Annotated[int, Field(ge=1)]] = Field(
         {}, description="at most so many utterances of a split named in the table, drawn by their paths"
     )
@@ -104,8 +98,7 @@ LIBRISPEECH_SUBSETS = (
 
 def _librispeech_subset(name: str) -> str:
     if name not in LIBRISPEECH_SUBSETS:
-        near = get_close_matches(name, LIBRISPEECH_SUBSETS, n=1)
-        hint = f"did you mean '{near[0]}'? " if near else ""
+        hint = did_you_mean(name, LIBRISPEECH_SUBSETS)
         raise ValueError(f"'{name}' is no subset; {hint}there are {', '.join(LIBRISPEECH_SUBSETS)}")
     return name
 
@@ -148,7 +141,9 @@ class FsddCorpus(_Corpus):
     @model_validator(mode="after")
     def _two_speakers(self) -> Self:
         if self.valid_speaker is not None and self.test_speaker is None:
-            raise ValueError("valid_speaker needs test_speaker: the official split is not by speaker")
+            raise ValueError(
+                "valid_speaker needs test_speaker, for the official split is not by speaker: give both, or none"
+            )
         if self.valid_speaker is not None and self.valid_speaker == self.test_speaker:
             raise ValueError(f"valid_speaker and test_speaker are both '{self.valid_speaker}': name two")
         return self
@@ -166,10 +161,7 @@ class CorpusPart(Strict):
     )
 
 
-def _part_name(name: str) -> str:
-    if not name.replace("_", "").replace("-", "").isalnum():
-        raise ValueError(f"'{name}' names a folder: use letters, digits, - and _")
-    return name
+PartName = Annotated[str, AfterValidator(require_folder_name)]
 
 
 class SeveralCorpora(_Corpus):
@@ -179,7 +171,7 @@ class SeveralCorpora(_Corpus):
     """
 
     kind: Literal["several"]
-    parts: dict[Annotated[str, AfterValidator(_part_name)], CorpusPart] = Field(min_length=2, description="by name")
+    parts: dict[PartName, CorpusPart] = Field(min_length=2, description="by name")
 
 
 CorpusParams = Annotated[

@@ -1,5 +1,6 @@
 """Turns a pydantic error into one plain line for each mistake, with the nearest valid key."""
 
+from collections.abc import Iterable
 from difflib import get_close_matches
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
@@ -18,13 +19,13 @@ class ParamsError(ValueError):
     """Wrong parameters; `lines` has one line for each mistake, of at most 480 characters, and at most 40 of them."""
 
     def __init__(self, lines: list[str]) -> None:
-        self.lines = [shown(line, LINE_CHARACTERS, plain=True) for line in lines[:MOST_LINES]]
+        self.lines = [format_value(line, LINE_CHARACTERS, plain=True) for line in lines[:MOST_LINES]]
         if len(lines) > MOST_LINES:
             self.lines.append(f"and {len(lines) - MOST_LINES} more")
         super().__init__("\n".join(self.lines))
 
 
-def shown(value: Any, most: int = VALUE_CHARACTERS, *, plain: bool = False) -> str:
+def format_value(value: Any, most: int = VALUE_CHARACTERS, *, plain: bool = False) -> str:
     """A value as one line of print of at most so many characters; plain: text without quotes around it."""
     text = value if plain and isinstance(value, str) else repr(value)
     if len(text) > most:
@@ -57,12 +58,12 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
             path, message = _wrong_tag(path, detail["ctx"])
         elif detail["type"] == "boolean_number":
             key = detail["ctx"]["key"]
-            path, message = f"{path}.{key}".lstrip("."), f"{message}, found {shown(detail['input'][key])}"
+            path, message = f"{path}.{key}".lstrip("."), f"{message}, found {format_value(detail['input'][key])}"
         elif new := renamed_value(key, detail["input"]):
             message = f"'{detail['input']}' is renamed to '{new}'"
         elif detail["type"] != "value_error":
-            message = f"{_in_yaml_terms(message)}, found {shown(detail['input'])}"
-        lines.append(f"{shown(path, 200, plain=True)}: {message}" if path else f"the file: {message}")
+            message = f"{_in_yaml_terms(message)}, found {format_value(detail['input'])}"
+        lines.append(f"{format_value(path, 200, plain=True)}: {message}" if path else f"the file: {message}")
     rest = [f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in details[MOST_EXPLAINED:]]
     return [line for line in dict.fromkeys([*lines, *rest]) if line not in misspelt]
 
@@ -73,9 +74,14 @@ def _wrong_tag(path: str, context: dict[str, Any]) -> tuple[str, str]:
     if "tag" not in context:
         return f"{path}.{key}", MISSING
     found, valid = context["tag"], [tag.strip("' ") for tag in context["expected_tags"].split(",")]
-    near = get_close_matches(found[:VALUE_CHARACTERS], valid, n=1, cutoff=0.5)
-    hint = f"did you mean '{near[0]}'? " if near else ""
-    return f"{path}.{key}", f"'{shown(found, plain=True)}' is unknown; {hint}there are {', '.join(valid)}"
+    hint = did_you_mean(found[:VALUE_CHARACTERS], valid, cutoff=0.5)
+    return f"{path}.{key}", f"'{format_value(found, plain=True)}' is unknown; {hint}there are {', '.join(valid)}"
+
+
+def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """`did you mean 'x'? `, or nothing. cutoff: how alike they must be, from 0 to 1."""
+    near = get_close_matches(word, list(known), n=1, cutoff=cutoff)
+    return f"did you mean '{near[0]}'? " if near else ""
 
 
 def _in_yaml_terms(message: str) -> str:

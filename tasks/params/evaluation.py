@@ -1,5 +1,6 @@
 """How models are judged: confidence, the margin that still counts as not worse, conditions, what is timed."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -7,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from kd.config.base import Strict
 from kd.config.conditions import Clipping, Condition, Level, Noise, Rate, Reverberation, Telephone
+from tasks.params.canary import CanaryName, CanaryParams
 
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 
@@ -36,17 +38,21 @@ class RelativeMargin(Strict):
 Margin = Annotated[AbsoluteMargin | RelativeMargin, Field(discriminator="kind")]
 
 
-class OtherTable(Strict):
+class ExternalTable(Strict):
     """An external recogniser, by a table of its transcript of every test utterance: columns id and text."""
 
     source: Literal["table"]
-    path: Path = Field(description="a .csv, .tsv, .jsonl or .parquet file in the folder others, which DVC watches")
+    path: Path = Field(description="a .csv, .tsv, .jsonl or .parquet file in the folder external, which DVC watches")
 
     @field_validator("path")
     @classmethod
     def _lies_where_it_is_watched(cls, path: Path) -> Path:
-        if path.parts[:1] != ("others",) or ".." in path.parts or path.suffix.lower() not in TABLES:
-            raise ValueError(f"{path} is no .csv, .tsv, .jsonl or .parquet file in the folder others: put it there")
+        if path.parts[:1] == ("others",):
+            raise ValueError(
+                f"{path}: the folder others is renamed to 'external': move the table there, and say so here"
+            )
+        if path.parts[:1] != ("external",) or ".." in path.parts or path.suffix.lower() not in TABLES:
+            raise ValueError(f"{path} is no .csv, .tsv, .jsonl or .parquet file in the folder external: put it there")
         return path
 
 
@@ -71,13 +77,20 @@ class EvaluationParams(Strict):
     margin: Margin = Field(
         AbsoluteMargin(kind="absolute", value=0.01), description="how many more errors still count as not worse"
     )
-    external: dict[str, OtherTable] = Field({}, description="external recognisers to be judged in the same table")
+    external: dict[str, ExternalTable] = Field({}, description="external recognisers to be judged in the same table")
+    canary: dict[CanaryName, CanaryParams] = Field(
+        {}, max_length=1, description="a general test set by its name, to see what was forgotten; {}: none"
+    )
     conditions: tuple[Condition, ...] = Field(CONDITIONS, description="what every model is tried under; []: nothing")
     condition_utterances: int = Field(120, ge=1, description="test utterances, evenly spread, under each condition")
     condition_seed: int = Field(1, ge=0, description="of noise and echoes")
     timing_utterances: int = Field(40, ge=5, description="test utterances that are timed")
     timing_repeats: int = Field(3, ge=1, description="times that each of them is transcribed by each model")
     threads: int = Field(1, ge=1, description="of torch and ONNX Runtime in stages that train nothing")
+
+    @property
+    def _unused(self) -> Collection[str]:
+        return [] if self.canary else ["canary"]
 
     @model_validator(mode="after")
     def _conditions_differ(self) -> Self:

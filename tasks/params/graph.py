@@ -1,22 +1,21 @@
 """Which models and teachers must be there before another one, and what a teacher gives."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from tasks.params.teachers import BundleTeacher, PipelineModelTeacher, gives_frames
-
-if TYPE_CHECKING:
-    from tasks.params.pipeline import Params
+from kd.config.frontend import FrontEndSettings
+from tasks.params.pipeline import Params
+from tasks.params.teachers import BundleTeacher, PipelineModelTeacher, gives_posteriors
+from tasks.params.trained import TrainedTeacher
 
 MODELS = Path("models")
 
 
-def names(params: "Params") -> list[str]:
+def names(params: Params) -> list[str]:
     """All that models/ holds in the end: the teacher, further ones, ensembles, students."""
     return ["teacher", *params.teachers, *params.ensembles, *params.students]
 
 
-def needs(params: "Params", name: str) -> tuple[str, ...]:
+def needs(params: Params, name: str) -> tuple[str, ...]:
     """What one of them is made from: names of others, and words such as random and none."""
     if name in params.students:
         return params.students[name].init, params.students[name].teacher
@@ -26,7 +25,21 @@ def needs(params: "Params", name: str) -> tuple[str, ...]:
     return (other.path.name,) if isinstance(other, PipelineModelTeacher) and other.path.parent == MODELS else ()
 
 
-def way_back(params: "Params", start: str) -> list[str]:
+def front_end_of(params: Params, name: str) -> FrontEndSettings | None:
+    """The front end of a model of this file; None where only the weights that it comes from say it."""
+    seen: set[str] = set()
+    while name in params.students and name not in seen:
+        seen.add(name)
+        recipe = params.students[name]
+        if recipe.init == "random":
+            return recipe.frontend or params.frontend
+        name = recipe.init
+    if name == "teacher" and isinstance(params.teacher, TrainedTeacher):
+        return params.teacher.frontend or params.frontend
+    return None
+
+
+def way_back(params: Params, start: str) -> list[str]:
     """The shortest way from one of them over what it is made from back to it; empty if there is none."""
     ways, seen = [[start]], {start}
     for way in ways:  # grows while it is read
@@ -39,20 +52,20 @@ def way_back(params: "Params", start: str) -> list[str]:
     return []
 
 
-def gives_text(params: "Params", name: str, asked_by: tuple[str, ...] = ()) -> bool:
+def gives_text(params: Params, name: str, asked_by: tuple[str, ...] = ()) -> bool:
     """Whether a teacher gives transcripts alone, and no posteriors to compare frame by frame."""
     if name in params.ensembles and name not in asked_by:
         return any(gives_text(params, member, (*asked_by, name)) for member in needs(params, name))
     other = params.teachers.get(name)
-    return other is not None and not gives_frames(other)
+    return other is not None and not gives_posteriors(other)
 
 
-def foreign_frames(params: "Params", name: str) -> bool:
+def gives_torchaudio_posteriors(params: Params, name: str) -> bool:
     """Whether a teacher gives frames of a network that is none of ours."""
     other = params.teachers.get(name)
-    return isinstance(other, BundleTeacher) and gives_frames(other)
+    return isinstance(other, BundleTeacher) and gives_posteriors(other)
 
 
-def reads_logits(params: "Params", name: str) -> bool:
+def reads_logits(params: Params, name: str) -> bool:
     """Whether any student learns from this teacher's cached logits."""
     return any(r.teacher == name and not r.objective.reads_states for r in params.students.values())

@@ -6,11 +6,12 @@ Alternatives are told apart by `if` and `then`, not by `oneOf`: so that a mistak
 """
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from tasks.params.pipeline import Params, TrainedTeacher
+from tasks.params.pipeline import READ_BY_DVC, Params
 
 FILE = "params.schema.json"
 OF_ONE_TYPE = {
@@ -19,15 +20,13 @@ OF_ONE_TYPE = {
 }  # fmt: skip
 """Keywords that say nothing of values of other types, so that alternatives of unlike types stand in one schema."""
 
-READ_BY_DVC = ((Params, "logit_cache"), (TrainedTeacher, "path"))
-"""Keys that have a default, but must be written: dvc.yaml depends on them."""
+MUST_BE_WRITTEN = "; must be written in params.yaml, since DVC reads it there"
 
 
 def params_schema() -> dict[str, Any]:
     """The schema as draft 2020-12 has it."""
     found: dict[str, Any] = _told_apart(plain_schema())
-    for section, key in READ_BY_DVC:
-        place = found if section is Params else found["$defs"][section.__name__]
+    for place, key in _read_by_dvc(found):
         place["required"] = [*place["required"], key]
     about = "What params.yaml may hold. Written by `kd schema`; `kd check` looks at what must hold between keys, too."
     return {"$schema": GenerateJsonSchema.schema_dialect, "title": "params.yaml", "description": about, **found}
@@ -35,7 +34,16 @@ def params_schema() -> dict[str, Any]:
 
 def plain_schema() -> dict[str, Any]:
     """The schema as pydantic has it, with `discriminator` where a key chooses between alternatives."""
-    return Params.model_json_schema(schema_generator=_Untitled)
+    found = Params.model_json_schema(schema_generator=_Untitled)
+    for place, key in _read_by_dvc(found):
+        place["properties"][key]["description"] += MUST_BE_WRITTEN
+    return found
+
+
+def _read_by_dvc(schema: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    """The section of each key that DVC reads, and the key's name in it."""
+    for section, path, _ in READ_BY_DVC:
+        yield schema if section is Params else schema["$defs"][section.__name__], path.rpartition(".")[2]
 
 
 def schema_text() -> str:

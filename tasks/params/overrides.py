@@ -1,12 +1,16 @@
-"""Studies and searches: a whole params.yaml, or the path of one, and what is set in it by dotted key."""
+"""Studies and searches: a whole params.yaml, or the path of one, and what is set in it by dotted key.
+
+Such a key is `students.small.operators.0.sparsity`: items of lists go by their number.
+"""
 
 from pathlib import Path
 from typing import Any
 
-from tasks.params.dotted import put
-from tasks.params.errors import ParamsError, shown
+from tasks.params.errors import ParamsError, format_value
 from tasks.params.shape import require_shape
 from tasks.params.strict_yaml import read_yaml
+
+_CORRECT = "correct the path in overrides"
 
 
 def read_with_overrides(file: Path) -> Any:
@@ -20,7 +24,7 @@ def read_with_overrides(file: Path) -> Any:
     if isinstance(data["params"], str):
         data["params"] = read_yaml(Path(data["params"]))
     if not isinstance(data["params"], dict):
-        raise ParamsError([f"params: should be a mapping, or the path of one, found {shown(data['params'])}"])
+        raise ParamsError([f"params: should be a mapping, or the path of one, found {format_value(data['params'])}"])
     overrides = data.get("overrides", {})
     try:
         for key, value in overrides.items() if isinstance(overrides, dict) else ():
@@ -29,3 +33,25 @@ def read_with_overrides(file: Path) -> Any:
         raise ParamsError([f"overrides.{error.args[0]}"]) from None
     require_shape(data["params"])
     return data
+
+
+def put(data: Any, key: str, value: Any) -> None:
+    """Set a dotted key. Raises KeyError with a sentence that names the key."""
+    *path, last = key.split(".")
+    for part in path:
+        data = data.setdefault(part, {}) if isinstance(data, dict) else _item(data, part, key)
+    if isinstance(data, list):
+        _item(data, last, key)
+        data[int(last)] = value
+    elif isinstance(data, dict):
+        data[last] = value
+    else:
+        raise KeyError(f"{key}: '{last}' lies in {format_value(data)}, which has no keys: {_CORRECT}")
+
+
+def _item(data: Any, part: str, key: str) -> Any:
+    if not isinstance(data, list):
+        raise KeyError(f"{key}: '{part}' lies in {format_value(data)}, which has no keys: {_CORRECT}")
+    if not (part.isascii() and part.isdigit() and len(part) < 9) or int(part) >= len(data):
+        raise KeyError(f"{key}: there is no item {part} in a list of {len(data)}, whose first is 0: {_CORRECT}")
+    return data[int(part)]

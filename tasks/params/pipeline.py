@@ -1,16 +1,9 @@
-"""params.yaml as frozen types: every mistake is one line that names the key, before any work starts."""
+"""params.yaml as frozen types. What must hold between sections is in checks; tasks.params.load reads files by both."""
 
 from collections.abc import Collection
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-from unicodedata import normalize
+from typing import Annotated, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, model_validator
 
 from kd.config.base import Strict
 from kd.config.filtering import FilterSettings
@@ -18,22 +11,20 @@ from kd.config.frontend import AugmentSettings, FrontEndSettings
 from kd.config.losses import ObjectiveSettings
 from kd.config.models import EncoderSettings
 from kd.config.propagation import Operator
-from kd.config.scheduled import Shrink, for_problem
+from kd.config.shrink import Shrink
 from kd.config.training import TrainingSettings
-from tasks.params.checks import find_problems
+from kd.text.writing import composed
 from tasks.params.corpora import CorpusParams
-from tasks.params.errors import ParamsError, explain
 from tasks.params.evaluation import EvaluationParams
 from tasks.params.export import ExportParams
-from tasks.params.graph import gives_text
-from tasks.params.strict_yaml import read_yaml
-from tasks.params.teachers import NOTHING, CheckpointTeacher, Ensemble, OtherTeacher
+from tasks.params.names import require_folder_name
+from tasks.params.teachers import CheckpointTeacher, Ensemble, OtherTeacher
+from tasks.params.trained import NOTHING, PretrainedTeacher, Supervision, TrainedTeacher
 
-MOST_LETTERS = 80  # of 3 bytes each, with room for a suffix in the 255 bytes of a folder's name
 RESERVED_NAMES = ("teacher", "random", "none", "initial")
 
 
-Alphabet = Annotated[str, AfterValidator(lambda alphabet: normalize("NFC", alphabet)), Field(min_length=1)]
+Alphabet = Annotated[str, AfterValidator(composed), Field(min_length=1)]
 """Letters in their composed form, in which transcripts are compared with them, however the file writes them."""
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz' "
@@ -115,37 +106,11 @@ class PreprocessParams(Strict):
     @model_validator(mode="after")
     def _limits_in_order(self) -> Self:
         if self.min_seconds >= self.max_seconds:
-            raise ValueError(f"min_seconds {self.min_seconds} is not below max_seconds {self.max_seconds}")
+            raise ValueError(f"min_seconds {self.min_seconds} is not below max_seconds {self.max_seconds}: lower it")
         return self
 
 
-Supervision = Annotated[
-    dict[str, Literal["labelled", "unlabelled"]] | None,
-    Field(min_length=1, description="parts of the corpus, and whether their transcripts are seen; null: all, seen"),
-]
-
-
-class TrainedTeacher(Strict):
-    """A teacher that is trained here, from labels."""
-
-    source: Literal["train"]
-    path: Literal["models/none"] = Field("models/none", description="DVC watches it: here, nothing to watch")
-    model: EncoderSettings = Field(description="its shape")
-    training: TrainingSettings = Field(description="how long and how it is trained")
-    augment: AugmentSettings = Field(AugmentSettings(), description="what is done to its training audio")
-    objective: ObjectiveSettings = Field(
-        ObjectiveSettings(), description="labels, and itself: a teacher has no teacher"
-    )
-    supervision: Supervision = None
-
-    @model_validator(mode="after")
-    def _has_no_teacher(self) -> Self:
-        if self.objective.uses_teacher:
-            raise ValueError("objective.beta is for students: a teacher that is trained here has no teacher")
-        return self
-
-
-Teacher = Annotated[TrainedTeacher | CheckpointTeacher, Field(discriminator="source")]
+Teacher = Annotated[TrainedTeacher | CheckpointTeacher | PretrainedTeacher, Field(discriminator="source")]
 
 
 class Recipe(Strict):
@@ -153,13 +118,16 @@ class Recipe(Strict):
 
     init: str = Field(description="random, teacher, or another student's name")
     model: EncoderSettings | None = Field(None, description="its shape; with init: random, and only then")
+    frontend: FrontEndSettings | None = Field(
+        None, description="of its features, with init: random; null: the section frontend. Others have their source's"
+    )
     operators: tuple[Operator, ...] = Field((), description="applied in this order to what `init` names")
     teacher: str = Field(description="whom it learns from: none, teacher, a student, one of teachers or ensembles")
     objective: ObjectiveSettings = Field(ObjectiveSettings(), description="labels, its teacher, itself")
     filter: FilterSettings | None = Field(
         None,
-        description="of the transcripts of a teacher that gives text, where it is {} unless said otherwise; "
-        "null: all that CTC can align",
+        description="of the transcripts of a teacher that gives text. Left out: {}, the filter with its defaults; "
+        "null, written: no filter, all that CTC can align",
     )
     supervision: Supervision = None
     training: TrainingSettings | None = Field(None, description="null: student_training")
@@ -167,21 +135,20 @@ class Recipe(Strict):
 
     @property
     def _unused(self) -> Collection[str]:
-        return self._without_value("shrink")
-
-    @property
-    def is_baseline(self) -> bool:
-        """Whether no teacher ever touches it: random weights, labels only."""
-        return self.init == "random" and self.teacher == "none"
+        return self._without_value("shrink", "frontend")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.init == "random" and self.model is None:
-            raise ValueError("init: random needs a model: the shape of the new network")
+            raise ValueError("init: random needs a shape for the new network: give model")
         if self.init == "random" and self.operators:
-            raise ValueError("operators act on given weights: init: random takes none (name a smaller model instead)")
+            raise ValueError(
+                "operators act on given weights, which init: random has not: remove them, and name a smaller model"
+            )
         if self.init != "random" and self.model is not None:
             raise ValueError(f"the shape follows from init: {self.init} and the operators: remove model")
+        if self.init != "random" and self.frontend is not None:
+            raise ValueError(f"features are those of init: {self.init}: remove frontend")
         if self.teacher == "none" and self.objective.uses_teacher:
             raise ValueError(
                 f"objective.beta is {self.objective.beta} but teacher is none: name a teacher, or set beta: 0"
@@ -192,13 +159,7 @@ class Recipe(Strict):
 
 
 def _usable_name(name: str) -> str:
-    if name in RESERVED_NAMES:
-        raise ValueError(f"nothing may be called {name}: the pipeline uses that name itself")
-    if len(name) > MOST_LETTERS:
-        raise ValueError(f"a name of {len(name)} letters: it names folders, which take {MOST_LETTERS}")
-    if not name.replace("_", "").replace("-", "").isalnum():
-        raise ValueError(f"'{name}' names folders and stages: use letters, digits, - and _")
-    return name
+    return require_folder_name(name, reserved=RESERVED_NAMES)
 
 
 StudentName = Annotated[str, AfterValidator(_usable_name)]
@@ -221,54 +182,17 @@ class Params(Strict):
     ]
     corpus: CorpusParams = Field(description="where audio and transcripts come from")
     preprocess: PreprocessParams = Field(description="how they are prepared; {}: by the defaults")
-    frontend: FrontEndSettings = Field(description="features of audio")
+    frontend: FrontEndSettings = Field(description="features of audio, of new models that name no other")
     teacher: Teacher = Field(description="the big model that students come from and learn from")
     teachers: dict[StudentName, OtherTeacher] = Field({}, description="further ones, which students name")
     ensembles: dict[StudentName, Ensemble] = Field({}, description="two teachers as one")
     student_training: TrainingSettings = Field(description="of students whose recipe names no training")
     student_augment: AugmentSettings = Field(description="what is done to the training audio of all students")
-    logit_cache: LogitCacheParams = Field(
-        LogitCacheParams(), description="how teachers' logits are stored; must be written: DVC reads it"
-    )
+    logit_cache: LogitCacheParams = Field(LogitCacheParams(), description="how teachers' logits are stored")
     students: dict[StudentName, Recipe] = Field(min_length=1, description="recipes by name")
     export: ExportParams = Field(description="the ONNX files")
     evaluation: EvaluationParams = Field(description="how models are judged")
 
-    @model_validator(mode="after")
-    def _parts_agree(self) -> Self:
-        if problems := list(find_problems(self)):
-            raise ValueError("\n".join(problems))
-        for name, recipe in self.students.items():
-            if "filter" not in recipe.model_fields_set and gives_text(self, recipe.teacher):
-                self.students[name] = recipe.model_copy(update={"filter": FilterSettings()})
-            if recipe.shrink is not None:
-                shrink = for_problem(recipe.shrink, self.problem.kind)
-                self.students[name] = self.students[name].model_copy(update={"shrink": shrink})
-        return self
 
-    @property
-    def frame_ms(self) -> float:
-        """The longest step of any model's output frames, in ms: what CTC must align transcripts to."""
-        return self.preprocess.frame_ms
-
-    def training_of(self, student: str) -> TrainingSettings:
-        return self.students[student].training or self.student_training
-
-
-def parse_params(data: Any) -> Params:
-    """Params from what YAML gave; raises ParamsError with one line for each mistake."""
-    try:
-        return Params.model_validate(data)
-    except ValidationError as error:
-        raise ParamsError(explain(error, Params)) from None
-
-
-def load_params(path: Path) -> Params:
-    """Read and check params.yaml; raises ParamsError with one line for each mistake."""
-    data = read_yaml(path)
-    params = parse_params(data)
-    if "path" not in data["teacher"]:  # has a default, but DVC reads the file alone
-        raise ParamsError([f"teacher.path: missing: dvc.yaml depends on it; write {NOTHING} for source: train"])
-    if "logit_cache" not in data:  # the same
-        raise ParamsError(["logit_cache: missing: dvc.yaml depends on it; write logit_cache: {} for the defaults"])
-    return params
+READ_BY_DVC = ((Params, "name", "default"), (TrainedTeacher, "teacher.path", NOTHING), (Params, "logit_cache", "{}"))
+"""Keys that have a default, but must be written, since DVC reads the file alone: whose they are, path, default."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from tasks.params.errors import MISSING, ParamsError, shown
+from tasks.params.errors import MISSING, ParamsError, format_value
 
 
 def require_shape(data: Any) -> None:
@@ -20,23 +20,28 @@ def _problems(data: Any) -> Iterator[str]:
     corpus = data.get("corpus")
     if isinstance(corpus, dict):
         yield from _text(corpus, "root", "corpus")
-        yield from _parts(corpus.get("parts", {}))
+        yield from _of_corpora(corpus.get("parts", {}), "corpus.parts")
+    if "evaluation" in data:
+        yield from _mapping(data, "evaluation", "evaluation")
+    if isinstance(data.get("evaluation"), dict):
+        yield from _of_corpora(data["evaluation"].get("canary", {}), "evaluation.canary")
 
 
-def _parts(parts: Any) -> Iterator[str]:
-    yield from _each(parts, "corpus.parts")
-    for name, part in parts.items() if isinstance(parts, dict) else ():
-        if isinstance(part, dict):
-            path = f"corpus.parts.{name}"
-            yield from _mapping(part, "corpus", f"{path}.corpus")
-            if isinstance(part.get("corpus"), dict):
-                yield from _text(part["corpus"], "root", f"{path}.corpus")
+def _of_corpora(holders: Any, path: str) -> Iterator[str]:
+    """Of what has a corpus each."""
+    yield from _each(holders, path)
+    for name, holder in holders.items() if isinstance(holders, dict) else ():
+        if isinstance(holder, dict):
+            key = f"{path}.{name}.corpus"
+            yield from _mapping(holder, "corpus", key)
+            if isinstance(holder.get("corpus"), dict):
+                yield from _text(holder["corpus"], "root", key)
 
 
 def _each(values: Any, path: str, *texts: str) -> Iterator[str]:
     if not isinstance(values, dict):
         if path != "students":  # which is said already
-            yield f"{path}: should be a mapping, found {shown(values)}"
+            yield f"{path}: should be a mapping, found {format_value(values)}"
         return
     for name, value in values.items():
         yield from _mapping(values, name, f"{path}.{name}")
@@ -49,9 +54,9 @@ def _mapping(data: dict[str, Any], key: str, path: str) -> Iterator[str]:
     if key not in data:
         yield f"{path}: {MISSING}"
     elif not isinstance(data[key], dict):
-        yield f"{path}: should be a mapping, found {shown(data[key])}"
+        yield f"{path}: should be a mapping, found {format_value(data[key])}"
 
 
 def _text(data: dict[str, Any], key: str, path: str) -> Iterator[str]:
     if not isinstance(data.get(key), str):
-        yield f"{path}.{key}: " + (f"should be text, found {shown(data[key])}" if key in data else MISSING)
+        yield f"{path}.{key}: " + (f"should be text, found {format_value(data[key])}" if key in data else MISSING)

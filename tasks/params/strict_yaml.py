@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from tasks.params.errors import ParamsError, shown
+from tasks.params.errors import ParamsError, format_value
 
 LOADER: Any = type("Loader", (getattr(yaml, "CSafeLoader", yaml.SafeLoader),), {})
 """The one in C where it is there: ten times as fast. 1e-3 and -.5 are numbers to it, as they are to DVC."""
@@ -65,7 +65,9 @@ def read_yaml(file: Path) -> Any:
 def parse_yaml(content: bytes, name: str) -> Any:
     """`read_yaml` of a file's bytes."""
     if len(content) > MOST_BYTES:
-        raise ParamsError([f"{name}: {len(content):,} bytes, but no such file needs more than {MOST_BYTES:,}"])
+        raise ParamsError(
+            [f"{name}: {len(content):,} bytes, but no such file needs more than {MOST_BYTES:,}: give another"]
+        )
     try:
         return _parse(_decoded(content))
     except _Refused as error:
@@ -99,13 +101,15 @@ def _parse(text: str) -> Any:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
         what = error.problem or error.context or "cannot be read"
-        raise _Refused(line, _key_near(text, line), f"is not valid YAML: {shown(what, plain=True)}. {_LOOK}") from None
+        raise _Refused(
+            line, _key_near(text, line), f"is not valid YAML: {format_value(what, plain=True)}. {_LOOK}"
+        ) from None
     except yaml.reader.ReaderError as error:
         position = error.position if isinstance(error.position, int) else 0
         line = text.count("\n", 0, position) + 1
         raise _Refused(line, _key_near(text, line), f"is not valid YAML: {error.reason}: remove it") from None
     except (yaml.YAMLError, ValueError, TypeError, RecursionError, OverflowError) as error:
-        raise _Refused(1, "", f"cannot be read as YAML: {shown(str(error), plain=True)}") from None
+        raise _Refused(1, "", f"cannot be read as YAML: {format_value(str(error), plain=True)}. Correct it") from None
 
 
 def _scan(text: str) -> dict[int, str]:
@@ -141,13 +145,17 @@ class _Walk:
         if id(node) in self.seen:
             return self.seen[id(node)]
         if (tag := self.tags.get(node.start_mark.index)) is not None:
-            _refuse(node, path, f"the tag {shown(tag, plain=True)} is not taken: remove it; values need none")
+            _refuse(node, path, f"the tag {format_value(tag, plain=True)} is not taken: remove it; values need none")
         self.above.add(id(node))
         inside = [(1, 0), *self._inside(node, path)]
         self.above.discard(id(node))
         size = sum(count for count, _ in inside), 1 + max(depth for _, depth in inside)
         if size[0] > MOST_VALUES or size[1] > MOST_NESTED:
-            _refuse(node, path, f"more than {MOST_VALUES:,} values or {MOST_NESTED} levels with its aliases put in")
+            _refuse(
+                node,
+                path,
+                f"more than {MOST_VALUES:,} values or {MOST_NESTED} levels with its aliases put in: use fewer",
+            )
         self.seen[id(node)] = size
         return size
 
@@ -187,16 +195,20 @@ def _check_words_between_brackets(node: MappingNode | SequenceNode, path: str) -
     words = [word for item in node.value for word in (item if isinstance(item, tuple) else (item,))]
     for word in words if node.flow_style else ():
         if isinstance(word, ScalarNode) and not word.style and (":" in word.value or "?" in word.value):
-            _refuse(word, path, f"{shown(word.value, plain=True)} holds : or ? between brackets: put it in quotes")
+            _refuse(
+                word, path, f"{format_value(word.value, plain=True)} holds : or ? between brackets: put it in quotes"
+            )
 
 
 def _check_scalar(node: ScalarNode, path: str) -> None:
     text, kind = node.value, str(node.tag).removeprefix(TAG)
     if CONTROLS.search(text):
-        _refuse(node, path, f"holds a control character: remove it from {shown(text)}")
+        _refuse(node, path, f"holds a control character: remove it from {format_value(text)}")
     plain = not node.style
     if kind == "timestamp":
-        _refuse(node, path, f"{shown(text, plain=True)} is read as a date: put it in quotes, or correct the number")
+        _refuse(
+            node, path, f"{format_value(text, plain=True)} is read as a date: put it in quotes, or correct the number"
+        )
     if kind == "int" and not WHOLE.fullmatch(text):
         _refuse(node, path, f"{_number(text)} is no number that everybody reads alike: {_ADVICE}")
     if kind == "float" and not _finite(text):
@@ -204,7 +216,11 @@ def _check_scalar(node: ScalarNode, path: str) -> None:
     if kind == "str" and plain and text != "_" and READ_OTHERWISE.fullmatch(text):
         _refuse(node, path, f"{_number(text)} is text to one reader and a number to another: {_ADVICE}")
     if kind not in ("str", "int", "float", "bool", "null", "merge", "value"):
-        _refuse(node, path, f"{shown(text, plain=True)} is read as {shown(kind, plain=True)}: put it in quotes")
+        _refuse(
+            node,
+            path,
+            f"{format_value(text, plain=True)} is read as {format_value(kind, plain=True)}: put it in quotes",
+        )
 
 
 _LOOK = "Correct this line, or a bracket, quote or colon above it"
@@ -219,11 +235,11 @@ def _finite(text: str) -> bool:
 
 
 def _number(text: str) -> str:
-    return shown(text, plain=True)
+    return format_value(text, plain=True)
 
 
 def _joined(path: str, key: str) -> str:
-    return f"{path}.{shown(key, 40, plain=True)}".lstrip(".")
+    return f"{path}.{format_value(key, 40, plain=True)}".lstrip(".")
 
 
 def _refuse(node: Node, path: str, message: str) -> NoReturn:

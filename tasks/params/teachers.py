@@ -2,14 +2,12 @@
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
 from kd.config.base import Strict
-
-NOTHING = "models/none"
-"""A constant file; DVC depends on it where there is nothing to depend on."""
+from tasks.params.trained import NOTHING, HubModel, PretrainedTeacher
 
 Speeds = Annotated[
     tuple[Annotated[float, Field(gt=0.5, lt=2.0)], ...],
@@ -48,7 +46,7 @@ class TranscribingTeacher(TextTeacher):
     speeds: Speeds = ()
 
 
-class PosteriorTeacher(TranscribingTeacher):
+class TextOrPosteriorTeacher(TranscribingTeacher):
     """One whose posteriors of frames a student can match, too."""
 
     output: Literal["text", "posteriors"] = Field(
@@ -67,8 +65,11 @@ class PosteriorTeacher(TranscribingTeacher):
         return [] if self.output == "posteriors" else ["output"]
 
 
-class WhisperTeacher(TranscribingTeacher):
-    """Whisper through faster-whisper (pip install faster-whisper), from a folder or by its name on the hub."""
+class WhisperTeacher(HubModel, TranscribingTeacher):
+    """Whisper through faster-whisper, from a folder or by its name on the hub.
+
+    Needs `pip install -e '.[whisper]' -c requirements.lock`.
+    """
 
     source: Literal["whisper"]
     path: Path = Field(description=f"folder in CTranslate2's form, which DVC watches; {NOTHING} with hub")
@@ -84,14 +85,8 @@ class WhisperTeacher(TranscribingTeacher):
         1.0, ge=0, description="shorter clips are not given to it: it pads them to 30 s and makes words up"
     )
 
-    @model_validator(mode="after")
-    def _one_place(self) -> Self:
-        if (self.hub is None) == (self.path == Path(NOTHING)):
-            raise ValueError(f"give either the folder as path, or hub with path: {NOTHING}")
-        return self
 
-
-class BundleTeacher(PosteriorTeacher):
+class BundleTeacher(TextOrPosteriorTeacher):
     """A CTC model of torchaudio.pipelines by its name (wav2vec 2.0, HuBERT): its transcripts, or its posteriors."""
 
     source: Literal["torchaudio"]
@@ -124,7 +119,7 @@ class CommandTeacher(TextTeacher):
         return self
 
 
-class PipelineModelTeacher(PosteriorTeacher):
+class PipelineModelTeacher(TextOrPosteriorTeacher):
     """A model of this pipeline, `path: models/teacher` or a student's: its transcripts; or, as a teaching
     assistant, its posteriors, which are stored once for all who learn from it."""
 
@@ -133,13 +128,18 @@ class PipelineModelTeacher(PosteriorTeacher):
 
 
 AnyTextTeacher = WhisperTeacher | BundleTeacher | TableTeacher | CommandTeacher | PipelineModelTeacher
-OtherTeacher = Annotated[CheckpointTeacher | AnyTextTeacher, Field(discriminator="source")]
+OtherTeacher = Annotated[CheckpointTeacher | PretrainedTeacher | AnyTextTeacher, Field(discriminator="source")]
+
+TEACHER_SOURCES = tuple(
+    get_args(kind.model_fields["source"].annotation)[0]
+    for kind in (CheckpointTeacher, PretrainedTeacher, *get_args(AnyTextTeacher))
+)
 
 
-def gives_frames(teacher: CheckpointTeacher | AnyTextTeacher) -> bool:
+def gives_posteriors(teacher: CheckpointTeacher | PretrainedTeacher | AnyTextTeacher) -> bool:
     """Whether students can match its posteriors, frame by frame."""
-    return isinstance(teacher, CheckpointTeacher) or (
-        isinstance(teacher, PosteriorTeacher) and teacher.output == "posteriors"
+    return isinstance(teacher, CheckpointTeacher | PretrainedTeacher) or (
+        isinstance(teacher, TextOrPosteriorTeacher) and teacher.output == "posteriors"
     )
 
 

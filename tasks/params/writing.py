@@ -1,14 +1,10 @@
 """How transcripts are written, as the parameters say."""
 
-from typing import TYPE_CHECKING
-
 from kd.text.writing import Writing
-
-if TYPE_CHECKING:
-    from tasks.params.pipeline import Params
+from tasks.params.pipeline import Params
 
 
-def writing_of(params: "Params", *, any_character: bool = False) -> Writing:
+def writing_of(params: Params, *, any_character: bool = False) -> Writing:
     """any_character: the alphabet, too, is left out of it, as it is of keywords."""
     alphabet = None if params.problem.kind == "keyword" else params.problem.units.alphabet
     settings = params.preprocess

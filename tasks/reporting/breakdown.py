@@ -52,8 +52,8 @@ def lost_words(model: Model) -> Counter[str]:
     """Words of the references that the model left out or took for others; for keywords, labels."""
     lost: Counter[str] = Counter()
     for reference, hypothesis in zip(model.test["reference"], model.test["hypothesis"], strict=True):
-        words, heard = _units(model, reference), _units(model, hypothesis)
-        lost.update(words[op.src_pos] for op in Levenshtein.editops(words, heard) if op.tag != "insert")
+        words, recognised = _units(model, reference), _units(model, hypothesis)
+        lost.update(words[op.src_pos] for op in Levenshtein.editops(words, recognised) if op.tag != "insert")
     return lost
 
 

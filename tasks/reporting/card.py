@@ -7,12 +7,13 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from tasks.metric_names import ERROR_WORDS
 from tasks.params.pipeline import Params
 from tasks.reporting.forms import FormRow
 from tasks.reporting.licences import licence_of
 from tasks.reporting.page import Sources
 from tasks.reporting.results import Model
-from tasks.reporting.wording import ERROR_WORDS, compact, percent
+from tasks.reporting.wording import compact, percent
 from tasks.runner.atomic_io import write_whole
 from tasks.runner.paths import Paths
 
@@ -28,7 +29,10 @@ def write_cards(paths: Paths, sources: Sources) -> None:
 def render_card(sources: Sources, model: Model, export: Path) -> str:
     """One model's card in Markdown; export: the folder of its exported forms."""
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )  # no escaping: it is no HTML
     environment.filters.update(percent=percent, compact=compact)
     params, forms = sources.params, [row for row in sources.forms if row.model == model.name]

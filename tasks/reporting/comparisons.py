@@ -91,9 +91,9 @@ def without_twin(models: Sequence[Model]) -> list[str]:
     return [m.name for m in models if m.row["role"] == "student" and twin_of(m, models) is None]
 
 
-def difference(model: Model, other: Model) -> Difference:
-    """Of the errors on the test part, paired by utterance."""
-    ours, theirs = model.test, other.test
+def difference(model: Model, other: Model, split: str = "test") -> Difference:
+    """Of the errors on the test part, or on the canary, paired by utterance."""
+    ours, theirs = model.part(split), other.part(split)
     if ours["id"].tolist() != theirs["id"].tolist():
         raise ValueError(f"{model.name} and {other.name} were evaluated on different utterances. Evaluate both again")
     speakers = [None if pd.isna(speaker) else str(speaker) for speaker in ours["speaker"]]

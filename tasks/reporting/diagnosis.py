@@ -112,10 +112,10 @@ def _blanks(figures: dict[str, float]) -> list[str]:
 
 
 def _gradients(figures: dict[str, float]) -> list[str]:
-    label, match = (figures.get(f"{kind}_gradient", 0.0) for kind in ("label", "distill"))
-    if not label or not match:
+    label, distill = (figures.get(f"{kind}_gradient", 0.0) for kind in ("label", "distill"))
+    if not label or not distill:
         return []
-    ratio = match / label
+    ratio = distill / label
     if ratio > DROWNS:
         return [f"the teacher's gradient drowns the labels', {compact(ratio, 2)} to 1: lower beta"]
     if ratio < 1 / DROWNS:

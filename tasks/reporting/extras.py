@@ -10,7 +10,8 @@ import pandas as pd
 from kd.stats import error_interval
 from kd.text.metrics import EDITS, char_edits
 from tasks.data.tables import Columns, rows_by_utterance
-from tasks.params.evaluation import OtherTable
+from tasks.metric_names import plain_errors
+from tasks.params.evaluation import ExternalTable
 from tasks.params.pipeline import Params
 from tasks.params.writing import writing_of
 from tasks.reporting.results import COLUMNS as RESULT_COLUMNS
@@ -25,7 +26,8 @@ def quantised_teacher(paths: Paths, teacher: Model) -> Model | None:
     """The teacher's 8-bit form of the lowest error rate on the validation part; None where it has none."""
     folder = paths.evaluation(teacher.name)
     file = folder / "forms.json"
-    forms: Mapping[str, Mapping[str, float]] = json.loads(file.read_text(encoding="utf-8"))["forms"]
+    written: Mapping[str, Mapping[str, float]] = json.loads(file.read_text(encoding="utf-8"))["forms"]
+    forms = {form: plain_errors(facts) for form, facts in written.items()}
     name = min((f for f in forms if f.startswith("int8")), key=lambda f: (forms[f]["valid_error"], f), default=None)
     if name is None:
         return None
@@ -39,9 +41,9 @@ def quantised_teacher(paths: Paths, teacher: Model) -> Model | None:
     )
 
 
-def other_recognisers(params: Params, root: Path, reference: Model) -> list[Model]:
+def external_recognisers(params: Params, root: Path, reference: Model) -> list[Model]:
     """Models of role `external` from tables of their transcripts, on the utterances of `reference`."""
-    return [_other(name, source, params, root, reference) for name, source in params.evaluation.external.items()]
+    return [_external(name, source, params, root, reference) for name, source in params.evaluation.external.items()]
 
 
 def read_hypotheses(file: Path, ids: list[str]) -> list[str]:
@@ -59,10 +61,10 @@ def read_hypotheses(file: Path, ids: list[str]) -> list[str]:
     return [rows[i][0].text("text") or "" for i in ids]
 
 
-def _other(name: str, source: OtherTable, params: Params, root: Path, reference: Model) -> Model:
+def _external(name: str, source: ExternalTable, params: Params, root: Path, reference: Model) -> Model:
     test, edits = reference.test, EDITS[params.problem.kind]
-    heard = [_plain(text, params) for text in read_hypotheses(root / source.path, test["id"].tolist())]
-    pairs = list(zip(test["reference"], heard, strict=True))
+    hypotheses = [_plain(text, params) for text in read_hypotheses(root / source.path, test["id"].tolist())]
+    pairs = list(zip(test["reference"], hypotheses, strict=True))
     errors = [edits(said, text).errors for said, text in pairs]
     chars = sum((char_edits(said, text).errors for said, text in pairs), 0)
     speakers = [None if pd.isna(speaker) else str(speaker) for speaker in test["speaker"]]
@@ -75,7 +77,7 @@ def _other(name: str, source: OtherTable, params: Params, root: Path, reference:
         "error_kind": reference.row["error_kind"], "test_error": interval.estimate,
         "test_error_low": interval.low, "test_error_high": interval.high, "cer": chars / sum(len(r) for r, _ in pairs),
     }  # fmt: skip
-    utterances = test.assign(hypothesis=heard, errors=errors)
+    utterances = test.assign(hypothesis=hypotheses, errors=errors)
     return Model(name, row, interval.method, "", (), {}, pd.DataFrame(), utterances)
 
 

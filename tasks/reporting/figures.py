@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from tasks.drawing import save
+from tasks.metric_names import ERROR_WORDS
 from tasks.reporting.results import Model
 
 TEXT, GRID = "#000001", "#000002"
@@ -64,7 +65,7 @@ def error_chart(models: Sequence[Model], column: str, label: str, scale: float =
                 color=colour(i), marker=MARKERS[i % len(MARKERS)], markersize=8, capsize=4, linewidth=1.8,
             )  # fmt: skip
         axes.set_ylim(bottom=0)
-        axes.set(xlabel=label, ylabel="test error in %")
+        axes.set(xlabel=label, ylabel=f"test {error_words(models)} in %")
         plain_log_ticks(axes)
         return finish(figure, column)
 
@@ -81,12 +82,12 @@ def learning_curves(models: Sequence[Model]) -> str:
                 axes.plot(epochs.iloc[-1:], errors.iloc[-1:], color=colour(i), marker=MARKERS[i % len(MARKERS)])
         axes.set_ylim(bottom=0)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set(xlabel="epoch", ylabel="validation error in %")
+        axes.set(xlabel="epoch", ylabel=f"validation {error_words(models)} in %")
         return finish(figure, "curves")
 
 
-def noise_chart(curves: Sequence[tuple[list[float], list[float], float]]) -> str:
-    """Error against SNR in dB, one curve a model, with the error of the audio as it is at the right."""
+def noise_chart(curves: Sequence[tuple[list[float], list[float], float]], what: str) -> str:
+    """Error against SNR in dB, one curve a model, with the error of the audio as it is at the right; what: its name."""
     with mpl.rc_context({**STYLE, "svg.hashsalt": "noise"}):
         figure = Figure(figsize=SIZE_INCHES, layout="constrained")
         axes = figure.subplots()
@@ -97,7 +98,7 @@ def noise_chart(curves: Sequence[tuple[list[float], list[float], float]]) -> str
             axes.plot(places, heights, color=colour(i), marker=MARKERS[i % len(MARKERS)], markersize=7, linewidth=1.8)
         axes.set_ylim(bottom=0)
         axes.set_xticks([*levels, clean], [*(f"{level:g}" for level in levels), "as recorded"])
-        axes.set(xlabel="signal-to-noise ratio in dB", ylabel="test error in %")
+        axes.set(xlabel="signal-to-noise ratio in dB", ylabel=f"test {what} in %")
         return finish(figure, "noise")
 
 
@@ -116,6 +117,11 @@ def epoch_curves(models: Sequence[Mapping[str, Sequence[float]]], column: str, l
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel="epoch", ylabel=label)
         return finish(figure, column)
+
+
+def error_words(models: Sequence[Model]) -> str:
+    """What these models' errors are called in print."""
+    return ERROR_WORDS[models[0].row["error_kind"]]
 
 
 def marker_symbol(index: int) -> str:

@@ -15,7 +15,7 @@ PADDING = 0.06
 
 
 @dataclass(frozen=True)
-class Row:
+class ForestRow:
     """One comparison; left, right, estimate, margin: places on the axis in per cent."""
 
     comparison: Comparison
@@ -43,7 +43,7 @@ class Row:
 class Forest:
     title: str
     zero: float
-    rows: tuple[Row, ...]
+    rows: tuple[ForestRow, ...]
 
 
 def forests(comparisons: Sequence[Comparison]) -> list[Forest]:
@@ -63,7 +63,7 @@ def _forest(title: str, comparisons: Sequence[Comparison]) -> Forest:
         return 100 * (min(max(value, start), end) - start) / (end - start)
 
     rows = (
-        Row(c, place(j.low), place(j.high), place(j.estimate), place(j.margin))
+        ForestRow(c, place(j.low), place(j.high), place(j.estimate), place(j.margin))
         for c, j in zip(comparisons, judgements, strict=True)
     )
     return Forest(title, place(0.0), tuple(rows))

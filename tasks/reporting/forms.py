@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tasks.metric_names import plain_errors
 from tasks.onnx.quantise.files import read_released
 from tasks.runner.paths import Paths
 
@@ -52,6 +53,6 @@ def read_forms(paths: Paths, model: str, timings: Mapping[str, Any]) -> list[For
         if missing := released.keys() - known.keys():
             raise ValueError(f"{model} has forms that stage {stage} does not know: {', '.join(missing)}. Run it again")
     return [
-        FormRow(model, form, gate, errors[form], contents.get(form, {}), timings["forms"][model][form])
+        FormRow(model, form, gate, plain_errors(errors[form]), contents.get(form, {}), timings["forms"][model][form])
         for form, gate in released.items()
     ]

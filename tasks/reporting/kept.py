@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kd.config.models import ModelSettings
 from kd.models import Dimension, Recogniser, build
-from kd.propagation.compose import Survivors, survivors
+from kd.propagation.compose import KeptUnits, compose
 from tasks.reporting.results import Model
 from tasks.reporting.strips import Strip, strips_picture
 from tasks.runner.paths import Paths
@@ -68,7 +68,7 @@ def read_kept(paths: Paths, models: Sequence[Model], sources: Mapping[str, str])
     return found
 
 
-def unit_strips(dimensions: Sequence[Dimension], left: Survivors) -> Iterator[Strip]:
+def unit_strips(dimensions: Sequence[Dimension], left: KeptUnits) -> Iterator[Strip]:
     """Which units of each of the source's dimensions are left."""
     for dimension in dimensions:
         kept = set(left.kept[dimension.name])
@@ -97,7 +97,7 @@ def _pictures(paths: Paths, model: Model, dimensions: Sequence[Dimension], place
     steps = json.loads(file.read_text(encoding="utf-8"))
     units = weights = ""
     if any(steps):
-        units = strips_picture(list(unit_strips(dimensions, survivors(dimensions, steps))), place, f"units-{place}")
+        units = strips_picture(list(unit_strips(dimensions, compose(dimensions, steps))), place, f"units-{place}")
     file = paths.model(model.name) / "masks.safetensors"
     if file.is_file():
         weights = strips_picture(list(weight_strips(load_file(file))), place, f"weights-{place}")

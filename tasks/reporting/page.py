@@ -10,25 +10,27 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from tasks.evaluation.power import impossible
+from tasks.metric_names import ERROR_WORDS
 from tasks.params.pipeline import Params
 from tasks.reporting.breakdown import breakdowns
-from tasks.reporting.circumstances import seeds, versions
+from tasks.reporting.canary import canary_section
 from tasks.reporting.clips import clips
 from tasks.reporting.comparisons import Comparison
 from tasks.reporting.diagnosis import diagnose
-from tasks.reporting.doubts import teacher_doubts
 from tasks.reporting.figures import error_chart, learning_curves, marker_symbol, themed
 from tasks.reporting.forest import verdict_section
 from tasks.reporting.forms import FormRow
 from tasks.reporting.kept import Kept
+from tasks.reporting.provenance import seeds, versions
+from tasks.reporting.pseudo_label_summary import PseudoLabelSummary
 from tasks.reporting.results import Model
 from tasks.reporting.robustness import robustness_section
-from tasks.reporting.taught import Supervision
+from tasks.reporting.teacher_warnings import teacher_warnings
 from tasks.reporting.transcripts import most_disputed, unchosen
 from tasks.reporting.verdict import conclude
-from tasks.reporting.wording import ERROR_WORDS, compact, percent, points_of
+from tasks.reporting.wording import compact, percent, points_of
 
-FOLDER = Path(__file__).parent
+TEMPLATES = Path(__file__).parent / "templates"
 UNCHOSEN, DISPUTED = 3, 5
 
 
@@ -46,7 +48,7 @@ class Sources:
     card_svg: str
     quarantine: Counter[str]
     prepared: Path
-    taught: Sequence[Supervision] = ()
+    pseudo_labels: Sequence[PseudoLabelSummary] = ()
     kept: Sequence[Kept] = ()
 
 
@@ -57,7 +59,7 @@ def render(sources: Sources) -> str:
     apart = {verdict.best, *(m.name for m in models if m.row["role"] == "teacher")}
     disputed = most_disputed(models, DISPUTED, apart if len(apart) > 1 else ())
     environment = Environment(
-        loader=FileSystemLoader(FOLDER),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -65,16 +67,17 @@ def render(sources: Sources) -> str:
     )
     environment.filters.update(percent=percent, compact=compact, points=points_of)
     return environment.get_template("page.html").render(
-        css=Markup((FOLDER / "page.css").read_text(encoding="utf-8")),
+        css=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
         name=sources.params.name,
         problem=sources.params.problem.kind,
         what=ERROR_WORDS[models[0].row["error_kind"]],
         confidence=sources.params.evaluation.confidence,
         verdict=verdict,
-        doubts=teacher_doubts(models),
+        warnings=teacher_warnings(models),
         apart=len(apart) > 1,
         breakdowns=breakdowns(models, verdict.best),
         **robustness_section(models),
+        canary=canary_section(models, sources.params.evaluation, sources.params.teacher),
         models=models,
 
         **verdict_section(sources.comparisons, models, sources.params.evaluation),
@@ -97,7 +100,7 @@ def render(sources: Sources) -> str:
         clips={name: Markup(uri) for name, uri in clips(sources.prepared, [one.id for one in disputed]).items()},
         forms=sources.forms,
         timings=sources.timings,
-        taught=sources.taught,
+        pseudo_labels=sources.pseudo_labels,
         kept=sources.kept,
         card=sources.card,
         card_svg=Markup(themed(sources.card_svg, "card")),

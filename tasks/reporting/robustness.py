@@ -6,7 +6,7 @@ from typing import Any
 from markupsafe import Markup
 
 from tasks.reporting.breakdown import Breakdown, Group
-from tasks.reporting.figures import noise_chart
+from tasks.reporting.figures import error_words, noise_chart
 from tasks.reporting.results import Model
 
 AS_RECORDED = "as recorded"
@@ -16,7 +16,8 @@ def robustness_section(models: Sequence[Model]) -> dict[str, Any]:
     """What robustness.html needs."""
     conditions = conditions_of(models)
     curves = noise_curves(models)
-    return {"conditions": conditions, "noise_chart": Markup(noise_chart(curves)) if curves else ""}
+    chart = Markup(noise_chart(curves, error_words(models))) if curves else ""
+    return {"conditions": conditions, "noise_chart": chart}
 
 
 def conditions_of(models: Sequence[Model]) -> Breakdown:

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from tasks.drawing import save
+from tasks.metric_names import ERROR_WORDS, error_name
 from tasks.reporting.figures import MARKERS, STYLE, plain_log_ticks, side_by_side
 from tasks.runner.atomic_io import write_whole
 
@@ -28,6 +29,8 @@ LABEL_GAP = 0.055
 
 def size_picture(results: pd.DataFrame) -> str:
     """An SVG file's text: test error of each model, with its interval, against the bytes of its ONNX file."""
+    results = results.rename(columns=lambda column: error_name(column, "error"))
+    what = ERROR_WORDS[results["error_kind"].iloc[0]]
     colours: dict[Any, Any] = {"text.color": TEXT, "axes.labelcolor": TEXT, "axes.edgecolor": GRID, "grid.color": GRID}
     ticks: dict[Any, Any] = {"xtick.color": TEXT, "ytick.color": TEXT, "font.size": 11, "svg.hashsalt": "size"}
     with mpl.rc_context({**STYLE, **colours, **ticks}):
@@ -53,7 +56,7 @@ def size_picture(results: pd.DataFrame) -> str:
                 f"{name}  {error[i]:.1f} %", (right, heights[i]), (12, 0),
                 textcoords="offset points", va="center", color=COLOURS[i % len(COLOURS)],
             )  # fmt: skip
-        axes.set(xlabel="ONNX file in MB", ylabel="word error rate in %, with 95 % interval")
+        axes.set(xlabel="ONNX file in MB", ylabel=f"test {what} in %, with 95 % interval")
         plain_log_ticks(axes)
         file = io.StringIO()
         save(figure, file, format="svg", metadata={"Date": None})

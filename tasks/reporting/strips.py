@@ -61,7 +61,7 @@ def binned(shares: Sequence[float], most: int = MOST_STEPS) -> list[float]:
 
 
 def outlined(heights: Sequence[float]) -> list[tuple[float, float]]:
-    """Corners of a flight of stairs on a floor from (0, 0) to (1, 0); equal neighbours are one step."""
+    """Corners of a step function above the axis from (0, 0) to (1, 0); equal neighbours are one step."""
     changes = [i for i, height in enumerate(heights) if i == 0 or height != heights[i - 1]]
     ends = [*changes[1:], len(heights)]
     corners = [(x / len(heights), heights[i]) for i, end in zip(changes, ends, strict=True) for x in (i, end)]

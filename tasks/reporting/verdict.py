@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tasks.metric_names import ERROR_WORDS
 from tasks.reporting.choice import best_student, lowest
 from tasks.reporting.comparisons import Comparison
 from tasks.reporting.results import Model
-from tasks.reporting.wording import ERROR_WORDS, NARROW, percent, points_of, share
+from tasks.reporting.wording import NARROW, percent, points_of, share
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def conclude(models: Sequence[Model], comparisons: Sequence[Comparison], confide
     if teacher is not None:
         headline += f" where the teacher has {percent(teacher.row['test_error'])}, with {costs(best, teacher)}"
     chosen = (
-        f"It was chosen by its validation error, {percent(best.row['valid_error'])}. "
+        f"It was chosen by its validation {what}, {percent(best.row['valid_error'])}. "
         f"On the test part the {100 * confidence:.0f}{NARROW}% interval reaches from "
         f"{percent(best.row['test_error_low'])} to {percent(best.row['test_error_high'])} "
         f"({best.interval_method})."

@@ -1,7 +1,6 @@
 """Numbers as the report writes them."""
 
 NARROW = "\N{NARROW NO-BREAK SPACE}"
-ERROR_WORDS = {"wer": "WER", "keyword_error": "keyword error rate"}
 
 
 def percent(rate: float) -> str:

@@ -7,7 +7,7 @@ stands (grimp).
 
 import ast
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
@@ -23,16 +23,13 @@ LEFT_OUT = {
     "tasks.runner.digests": "compares code, and computes nothing else",
     "tasks.runner.paths": "says where files lie, not what is in them",
     "tasks.runner.reporter": "an interface",
+    "tasks.runner.supervisor": "ends processes, and computes nothing",
     "tasks.params.errors": "the wording of errors",
     "kd.runtime.terminal": "the wording of errors",
-    "tasks.params.strict_yaml": "refuses files, and gives what PyYAML gives",
-    "tasks.params.pipeline": "holds settings: DVC compares those that the file gives, and the digest has the defaults",
-    "tasks.params.checks": "refuses parameters, changes none",
-    "tasks.params.frames": "refuses parameters, changes none",
-    "tasks.params.operators": "refuses parameters, changes none",
-    "tasks.params.shrinking": "refuses parameters, changes none",
-    "tasks.params.states": "refuses parameters, changes none",
-    "tasks.params.teaching": "refuses parameters, changes none",
+    "tasks.params.pipeline": "settings, no code but checks: DVC compares what the file gives, the digest the defaults",
+    "tasks.params.load": "reads params.yaml and refuses it; what it completes is in tasks.params.completion",
+    "tasks.runner.harness": "reads parameters, runs the stage's module, writes down how it went and ends it when it is "
+    "killed; what it fixes for the stage is in tasks.runner.threads",
 }
 """What a digest leaves out, with all that is imported through it alone; each for a reason."""
 
@@ -50,7 +47,7 @@ def code_of(modules: Sequence[str]) -> dict[str, str]:
             found.add(module)
             waiting.extend(graph.find_modules_directly_imported_by(module))
     files = {_source(module) for module in found}
-    data = {file for folder in {file.parent for file in files} for file in folder.iterdir() if _is_data(file)}
+    data = {file for folder in {file.parent for file in files} for file in _data_beside(folder)}
     return {str(file.relative_to(ROOT)): _digest_of(file) for file in sorted(files | data)}
 
 
@@ -97,6 +94,17 @@ def _source(module: str) -> Path:
 def _digest_of(file: Path) -> str:
     content = file.read_bytes()
     return fingerprint(content.decode("utf-8")) if file.suffix == ".py" else _short(content)
+
+
+def _data_beside(modules: Path) -> Iterator[Path]:
+    """Data files in a folder of modules, and in folders there that hold none, such as templates."""
+    inner = (
+        folder
+        for folder in modules.iterdir()
+        if folder.is_dir() and folder.name != "__pycache__" and not any(folder.rglob("*.py"))
+    )
+    for folder in (modules, *inner):
+        yield from filter(_is_data, folder.iterdir())
 
 
 def _is_data(file: Path) -> bool:

@@ -3,8 +3,10 @@
 import os
 from pathlib import Path
 
-from tasks.params.pipeline import Params, TrainedTeacher
+from tasks.params.pipeline import Params
+from tasks.params.trainings import training_of_teacher
 from tasks.runner.reporter import NullReporter
+from tasks.runner.threads import teacher_of_stage
 
 
 def is_first_process() -> bool:
@@ -12,9 +14,10 @@ def is_first_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def divides_work(command: str, params: Params) -> bool:
-    """Whether a stage shares its work among processes; any other is done by the first alone."""
-    return command == "distil" or (command == "teacher" and isinstance(params.teacher, TrainedTeacher))
+def divides_work(command: str, params: Params, name: str) -> bool:
+    """Whether a stage shares its work among processes, as a training does; any other is done by the first alone."""
+    teacher = teacher_of_stage(command, name)
+    return command == "distil" if teacher is None else training_of_teacher(params, teacher) is not None
 
 
 class Along(NullReporter):

@@ -49,13 +49,13 @@ def read_spec(root: Path, command: str, name: str = "") -> StageSpec:
 def specs(file: Path, params: Mapping[str, Any]) -> Iterator[StageSpec]:
     """All stages of a dvc.yaml with these parameters, in its order."""
     graph = read_yaml(file)
-    defaults = {key: value for default in graph.get("vars", ()) for key, value in default.items()}
-    params = {**defaults, **params}
+    for default in graph.get("vars", ()):
+        params = _completed(default, params)
     for stage in graph["stages"].values():
         if "do" not in stage:
             yield _spec(stage, params)
             continue
-        for key, item in params[_group(stage)].items():
+        for key, item in look_up(params, _group(stage)).items():
             yield _spec(stage["do"], {**params, "key": key, "item": item or {}})
 
 
@@ -80,8 +80,14 @@ def sections_of(root: Path, command: str) -> set[str]:
 
 
 def _group(stage: Mapping[str, Any]) -> str:
-    """The section of params.yaml that a stage has one of each for: `students` of `${students}`."""
-    return re.sub(r"\$\{(\w+)\}", r"\1", stage["foreach"])
+    """The dotted key of params.yaml that a stage has one of each for: `students` of `${students}`."""
+    return re.sub(r"\$\{([\w.]+)\}", r"\1", stage["foreach"])
+
+
+def _completed(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Values with those defaults that they lack, at any depth, as DVC completes params.yaml by `vars`."""
+    deeper = (key for key, value in given.items() if isinstance(defaults.get(key), dict) and isinstance(value, dict))
+    return {**defaults, **given, **{key: _completed(defaults[key], given[key]) for key in deeper}}
 
 
 def look_up(values: Mapping[str, Any], key: str) -> Any:

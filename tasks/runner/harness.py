@@ -1,7 +1,6 @@
 """All that surrounds a stage: parameters, threads, resume folder, events for MLflow, and an orderly death."""
 
 import os
-import random
 import signal
 import sys
 import time
@@ -14,16 +13,18 @@ from types import FrameType
 from typing import Any, Protocol, TypeVar
 
 import tasks.runner.progress as progress_display
-from tasks.params.errors import LINE_CHARACTERS, ParamsError, shown
-from tasks.params.pipeline import Params, TrainedTeacher, load_params
+from tasks.metric_names import ERROR_KINDS, named_errors
+from tasks.params.errors import LINE_CHARACTERS, ParamsError, format_value
+from tasks.params.load import load_params
+from tasks.params.pipeline import Params
 from tasks.runner.distributed import Along, divides_work, is_first_process
 from tasks.runner.dvc_graph import look_up, read_spec
 from tasks.runner.event_log import EventWriter
-from tasks.runner.orphan_guard import end_with
 from tasks.runner.paths import Paths
 from tasks.runner.resume import note_begun, open_scratch, scratch_key
-from tasks.runner.stage_durations import Timing, add_timing
+from tasks.runner.supervisor import terminate_after
 from tasks.runner.telemetry import stay_offline
+from tasks.runner.threads import fix_threads, threads_of_stage
 
 T = TypeVar("T")
 
@@ -37,10 +38,22 @@ STAGES = {
     "propagate": "tasks.stages.propagate",
     "distil": "tasks.stages.distil",
     "export": "tasks.stages.export",
+    "canary": "tasks.stages.canary",
     "evaluate": "tasks.stages.evaluate",
     "profile": "tasks.stages.profile",
     "report": "tasks.stages.report",
 }
+
+BY_SOURCE = {"pretrained": "tasks.stages.fine_tune"}
+"""Modules of the stage adopt_teacher for sources that have one of their own."""
+
+
+def stage_module(params: Params, command: str, name: str) -> str:
+    """The module whose `run` is a stage."""
+    if command != "adopt_teacher":
+        return STAGES[command]
+    return BY_SOURCE.get(params.teachers[name].source, STAGES[command])
+
 
 EVENTS_VARIABLE = "KD_EVENTS"
 """Set by the flow: the file a stage writes its events to; the flow then passes them on to MLflow."""
@@ -65,10 +78,11 @@ class Killed(BaseException):
 
 @dataclass
 class StageReporter:
-    """Reporter of a real run: events to their log, progress to the terminal."""
+    """Reporter of a real run: events to their log, progress to the terminal, unless it is `followed` by a flow."""
 
     event_log: EventWriter
     make_scratch: Callable[[], Path]
+    followed: bool = False
 
     @cached_property
     def scratch(self) -> Path | None:
@@ -79,7 +93,7 @@ class StageReporter:
         self.event_log.write("metrics", step=step, values=dict(values))
 
     def progress(self, items: Iterable[T], total: int | None = None, label: str = "") -> Iterator[T]:
-        return progress_display.show_progress(items, total, label, self.event_log)
+        return progress_display.show_progress(items, total, label, self.event_log, self.followed)
 
     def say(self, message: str) -> None:
         print(message, flush=True)
@@ -91,7 +105,7 @@ def run_stage(command: str, name: str = "", root: Path = Path(), follow: Follow 
     follow: what passes the stage's events on while no flow does it; None: they stay in their file.
     """
     if command not in STAGES:
-        print(f"no stage {shown(command)}; there are {', '.join(STAGES)}", file=sys.stderr)
+        print(f"no stage {format_value(command)}; there are {', '.join(STAGES)}", file=sys.stderr)
         return 2
     stay_offline()
     try:
@@ -101,7 +115,7 @@ def run_stage(command: str, name: str = "", root: Path = Path(), follow: Follow 
         print(*error.lines, sep="\n", file=sys.stderr)
         return 2
     except ValueError as error:
-        print(shown(str(error), LINE_CHARACTERS, plain=True), file=sys.stderr)
+        print(format_value(str(error), LINE_CHARACTERS, plain=True), file=sys.stderr)
         return 2
     values = params.model_dump(mode="json")
     used = {key: look_up(values, key) for key in spec.params}
@@ -112,13 +126,13 @@ def run_stage(command: str, name: str = "", root: Path = Path(), follow: Follow 
 
     signal.signal(signal.SIGTERM, _raise_killed)
     if FLOW_VARIABLE in os.environ:
-        end_with(int(os.environ[FLOW_VARIABLE]))
+        terminate_after(int(os.environ[FLOW_VARIABLE]))
     if is_first_process():
         note_begun(root, stage)
         _run_recorded(command, name, params, used, root, make_scratch, follow)
-    elif divides_work(command, params):
-        _fix_threads(_threads(params, command, name))
-        import_module(STAGES[command]).run(params, Paths(root), name, Along(make_scratch()))
+    elif divides_work(command, params, name):
+        fix_threads(threads_of_stage(params, command, name))
+        import_module(stage_module(params, command, name)).run(params, Paths(root), name, Along(make_scratch()))
     return 0  # scratch stays: killed before DVC has recorded the outputs, the stage is run again
 
 
@@ -140,12 +154,12 @@ def _run_recorded(
     follower = None if given or follow is None else follow(events, root)
     status = "FAILED"
     try:
-        _fix_threads(_threads(params, command, name))
-        module = import_module(STAGES[command])
-        started_s, clock_s = time.time(), time.perf_counter()
-        metrics = module.run(params, Paths(root), name, StageReporter(event_log, make_scratch))
+        fix_threads(threads_of_stage(params, command, name))
+        module = import_module(stage_module(params, command, name))
+        clock_s = time.perf_counter()
+        found = module.run(params, Paths(root), name, StageReporter(event_log, make_scratch, bool(given)))
+        metrics = named_errors(found, ERROR_KINDS[params.problem.kind])
         seconds = time.perf_counter() - clock_s
-        add_timing(root, Timing(stage=stage, started_s=started_s, seconds=seconds))
         event_log.write("metrics", step=0, values={**metrics, "run_seconds": seconds})
         status = "FINISHED"
     except (Killed, KeyboardInterrupt):
@@ -161,28 +175,11 @@ def _run_recorded(
 def threads_of(command: str, name: str = "", root: Path = Path()) -> int:
     """Threads of the numeric libraries in a stage under `root`; 0 where params.yaml is wrong."""
     try:
-        return _threads(load_params(Paths(root).params), command, name)
+        return threads_of_stage(load_params(Paths(root).params), command, name)
     except (ParamsError, KeyError, ValueError):
         return 0
 
 
-def _threads(params: Params, command: str, name: str) -> int:
-    """Weights differ in their last bits with the number of threads, so params fix it for every stage."""
-    if command == "teacher" and isinstance(params.teacher, TrainedTeacher):
-        return params.teacher.training.threads
-    if command in ("propagate", "distil"):
-        return params.training_of(name).threads
-    return params.evaluation.threads
-
-
-def _fix_threads(threads: int) -> None:
-    """Fix the threads of all numeric libraries, before any is loaded, and Python's own random numbers."""
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[variable] = str(threads)
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(threads)
-    random.seed(0)
-
-
 def _raise_killed(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # what puts things in order is not to be interrupted again
     raise Killed(f"signal {number}")

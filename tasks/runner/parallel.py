@@ -1,9 +1,8 @@
 """Work spread over processes, with results in order and memory that does not grow with the corpus."""
 
-import ctypes
+import atexit
 import os
 import signal
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -11,10 +10,10 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import TypeVar
 
+from tasks.runner.supervisor import terminate_after
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def cores() -> int:
@@ -49,8 +48,6 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], *, wo
 
 
 def _start(parent: int) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
+    terminate_after(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends the pool
+    atexit.register(os._exit, 0)  # at the end of a process that is not to take apart what it loaded, for a second

@@ -22,6 +22,9 @@ class Paths:
     def prepared(self) -> Path:
         return self.root / "data" / "prepared"
 
+    def canary(self, name: str) -> Path:
+        return self.root / "canary" / name
+
     def model(self, name: str) -> Path:
         return self.root / "models" / name
 

@@ -6,6 +6,9 @@ from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 
+SHOWN = ("train_loss", "valid_wer", "valid_keyword_error")
+"""Metrics of an epoch that stand in its line."""
+
 
 class Reporter(Protocol):
     """Given to each stage by the harness: where to report to, and a place for resume states."""
@@ -25,7 +28,7 @@ class Reporter(Protocol):
 
 
 class NullReporter:
-    """A watch that keeps nothing: for tests, and for use as a library."""
+    """A reporter that shows and keeps nothing: for tests, and for use as a library."""
 
     scratch: Path | None = None
 
@@ -47,7 +50,7 @@ class LineReporter(NullReporter):
         self.label = label
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
-        shown = {key: round(value, 4) for key, value in values.items() if key in ("train_loss", "valid_error")}
+        shown = {key: round(value, 4) for key, value in values.items() if key in SHOWN}
         print(f"{self.label} epoch {step}: {shown}", flush=True)
 
     def say(self, message: str) -> None:

@@ -11,21 +11,37 @@ from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
 from tasks.params.pipeline import Params
+from tasks.params.teachers import TEACHER_SOURCES
 from tasks.runner.atomic_io import fresh_folder, write_whole
 from tasks.runner.digests import code_of
 from tasks.runner.dvc_graph import sections_of
-from tasks.runner.harness import STAGES
+from tasks.runner.harness import BY_SOURCE, STAGES
 
 FOLDER = "digests"
 """The stage, and the folder that it writes."""
 
+AROUND = ("tasks.runner.threads",)
+"""What the harness does for every stage, and what results depend on; no stage imports it."""
+
+COMPLETED = {"distil": ("tasks.params.completion",)}
+"""What fills settings that a stage reads, when parameters are loaded; no stage imports it."""
+
 
 def write_digests(root: Path) -> None:
-    """Write digests/STAGE.json for every stage of the project under `root`."""
+    """Write digests/STAGE.json for every stage of the project under `root`; of adopt_teacher one for each source."""
     with fresh_folder(root / FOLDER) as folder:
-        for stage, module in STAGES.items():
-            found = code_of([module]) | defaults_of(sections_of(root, stage))
-            write_whole(folder / f"{stage}.json", json.dumps(found, indent=1, sort_keys=True) + "\n")
+        for file, (stage, module) in digest_files().items():
+            found = code_of([module, *AROUND, *COMPLETED.get(stage, ())]) | defaults_of(sections_of(root, stage))
+            write_whole(folder / f"{file}.json", json.dumps(found, indent=1, sort_keys=True) + "\n")
+
+
+def digest_files() -> dict[str, tuple[str, str]]:
+    """The stage, and the module that runs it, for each file of digests."""
+    found = {stage: (stage, module) for stage, module in STAGES.items() if stage != "adopt_teacher"}
+    return found | {
+        f"adopt_teacher-{source}": ("adopt_teacher", BY_SOURCE.get(source, STAGES["adopt_teacher"]))
+        for source in sorted(TEACHER_SOURCES)
+    }
 
 
 def defaults_of(sections: Iterable[str]) -> dict[str, Any]:

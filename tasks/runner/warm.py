@@ -11,17 +11,14 @@ import signal
 import socket
 import struct
 import sys
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
+from tasks.runner.supervisor import terminate_after
 from tasks.runner.warm_client import PLAIN
-
-GRACE_S = 5.0
-"""Between SIGTERM and SIGKILL for a stage whose client is gone."""
 
 LOADED = ("tasks.stages.distil", "scipy.signal")
 """Most of what any stage imports. Not onnxruntime, which starts a thread when it is imported."""
@@ -59,7 +56,6 @@ class Warm:
         self._listener.listen()
         self._fits = fits
         self._stages: dict[int, socket.socket] = {}
-        self._doomed: dict[int, float] = {}
 
     def serve(self, until: int) -> list[str] | None:
         """Fork stages until the file descriptor `until` is at its end; what then still runs looks after itself.
@@ -67,26 +63,19 @@ class Warm:
         Returns None in the warm process, and the stage's arguments in each fork, which is to run it and end.
         """
         while True:
-            waiting = [conn for pid, conn in self._stages.items() if pid not in self._doomed]
-            listened: list[int | socket.socket] = [until, self._listener, *waiting]
+            listened: list[int | socket.socket] = [until, self._listener]
             ready, _, _ = select.select(listened, [], [], 0.05 if self._stages else None)
             if until in ready:
                 return None
             if self._listener in ready and (arguments := self._accept()) is not None:
                 return arguments
-            for pid in [pid for pid, conn in self._stages.items() if conn in ready and pid not in self._doomed]:
-                os.kill(pid, signal.SIGTERM)  # a client never writes: it is gone
-                self._doomed[pid] = time.monotonic() + GRACE_S
             self._reap()
 
     def _reap(self) -> None:
         for pid in list(self._stages):
-            if time.monotonic() > self._doomed.get(pid, float("inf")):
-                os.kill(pid, signal.SIGKILL)
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 code = os.waitstatus_to_exitcode(status)
-                self._doomed.pop(pid, None)
                 with self._stages.pop(pid) as connection:
                     _answer(connection, str(code if code >= 0 else 128 - code))
 
@@ -108,6 +97,7 @@ class Warm:
                 for other in (self._listener, connection, *self._stages.values()):
                     other.close()
                 request.become(descriptors)
+                terminate_after(peer[0])
                 return request.arguments
             self._stages[pid] = connection
             _answer(connection, str(pid))
@@ -140,7 +130,7 @@ def serve_stages(name: str, threads: int) -> list[str] | None:
 
 def code_now(root: Path = Path(__file__).parents[2]) -> Code:
     """When and how large the files of our own code are, which a warm process must not be older than."""
-    files = [file for room in ("kd", "tasks") for file in (root / room).rglob("*.py")]
+    files = [file for package in ("kd", "tasks") for file in (root / package).rglob("*.py")]
     return {str(file): (file.stat().st_mtime_ns, file.stat().st_size) for file in files}
 
 
@@ -154,5 +144,5 @@ def _exactly(connection: socket.socket, count: int) -> bytes:
 
 
 def _answer(connection: socket.socket, text: str) -> None:
-    with suppress(OSError):  # the client is gone, which `serve` sees
+    with suppress(OSError):  # the client is gone, which its stage sees
         connection.sendall(f"{text}\n".encode())

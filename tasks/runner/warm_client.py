@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 VARIABLE = "KD_WARM"
-"""Set by the flow: the name of the warm process's socket (in Linux's abstract room, so that no file is left)."""
+"""Set by the flow: the name of the warm process's socket (in Linux's abstract namespace, so that no file is left)."""
 
 PLAIN = "plain"
 """The warm process's answer where the stage needs a process of its own."""
@@ -38,7 +38,7 @@ def run_warm(arguments: list[str]) -> int | None:
             if pid:
                 os.kill(pid, number)
             else:
-                sys.exit(128 + number)  # the warm process sees us go
+                sys.exit(128 + number)  # the stage sees us go
 
         signal.signal(signal.SIGTERM, hand_on)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the stage is in our process group and gets its own

@@ -2,11 +2,12 @@
 
 from tasks.data.prepared import PreparedData
 from tasks.params.pipeline import Params
-from tasks.params.teachers import BundleTeacher, CheckpointTeacher, PipelineModelTeacher, gives_frames
+from tasks.params.teachers import BundleTeacher, CheckpointTeacher, PipelineModelTeacher, gives_posteriors
+from tasks.params.trained import PretrainedTeacher
 from tasks.runner.paths import Paths
 from tasks.runner.reporter import NullReporter, Reporter
 from tasks.teachers.adopt_checkpoint import adopt_checkpoint
-from tasks.teachers.adopt_frame_teacher import adopt_frames
+from tasks.teachers.adopt_posterior_teacher import adopt_posteriors
 from tasks.teachers.pseudo_label_table import write_pseudo_labels
 from tasks.teachers.pseudo_labels import chosen, pseudo_label_metrics, pseudo_labels_of
 
@@ -17,9 +18,10 @@ def run(params: Params, paths: Paths, name: str = "", reporter: Reporter = NullR
     data = PreparedData.load(paths.prepared, sample_rate_hz=params.frontend.sample_rate_hz)
     if isinstance(settings, CheckpointTeacher):
         return adopt_checkpoint(params, settings, paths, data, name, reporter)
+    assert not isinstance(settings, PretrainedTeacher), "tasks.stages.fine_tune has these"
     try:
-        if isinstance(settings, BundleTeacher | PipelineModelTeacher) and gives_frames(settings):
-            return adopt_frames(params, settings, paths, data, name, reporter)
+        if isinstance(settings, BundleTeacher | PipelineModelTeacher) and gives_posteriors(settings):
+            return adopt_posteriors(params, settings, paths, data, name, reporter)
         utterances = chosen(data, settings.parts)
         answers = pseudo_labels_of(params, settings, paths, data, utterances, reporter)
     except ValueError as error:

@@ -6,8 +6,8 @@ from tasks.params.graph import reads_logits
 from tasks.params.pipeline import Params
 from tasks.runner.paths import Paths
 from tasks.runner.reporter import NullReporter, Reporter
-from tasks.teachers.frame_teacher import load_frame_teacher
 from tasks.teachers.logit_cache import LogitCache
+from tasks.teachers.posterior_teacher import load_posterior_teacher
 from tasks.teachers.pseudo_label_table import has_pseudo_labels
 from tasks.teachers.teacher_pass import fill, output_keys, views
 
@@ -28,7 +28,11 @@ def run(params: Params, paths: Paths, name: str = "", reporter: Reporter = NullR
     if not reads_logits(params, name) or has_pseudo_labels(paths.model(name)):
         LogitCache.begin(paths.outputs(name), codec)
         return {"outputs": 0.0, "computed": 0.0, "bytes": 0.0, "bytes_per_audio_byte": 0.0}
-    teacher, utterances, speeds = load_frame_teacher(paths, name), data.split("train"), views(params.student_augment)
+    teacher, utterances, speeds = (
+        load_posterior_teacher(paths, name),
+        data.split("train"),
+        views(params.student_augment),
+    )
     found = LogitCache.to_fill(paths.scratch / "outputs" / name, codec)
     computed = fill(found, teacher, data, utterances, speeds, reporter)
     keys = output_keys(utterances, speeds, teacher.key)
@@ -38,7 +42,7 @@ def run(params: Params, paths: Paths, name: str = "", reporter: Reporter = NullR
     ratio = written.num_bytes / (2 * sum(u.num_samples for u in utterances))
     if ratio > LARGEST_RATIO:
         reporter.say(
-            f"stored outputs take {ratio:.1f} bytes for each byte of audio: a lower logit_cache.top_k takes less"
+            f"cached logits take {ratio:.1f} bytes for each byte of audio: a lower logit_cache.top_k takes less"
         )
     return {
         "outputs": float(len(written)),

@@ -18,6 +18,6 @@ def run(params: Params, paths: Paths, name: str = "", reporter: Reporter = NullR
         rows = (row if row.part else replace(row, part=corpus.kind) for row in rows)
         count = write_raw(out / "utterances.parquet", rows)
         if count == 0:
-            raise ValueError(f"the corpus ({corpus.kind} in {corpus.root}) has no utterance")
+            raise ValueError(f"the corpus ({corpus.kind} in {corpus.root}) has no utterance: fill it, or name another")
     reporter.say(f"{count} utterances ({corpus.kind})")
     return {"utterances": float(count)}

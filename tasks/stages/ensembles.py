@@ -11,7 +11,7 @@ from tasks.params.teachers import Ensemble, PipelineModelTeacher
 from tasks.runner.atomic_io import fresh_folder, write_whole
 from tasks.runner.paths import Paths
 from tasks.runner.reporter import NullReporter, Reporter
-from tasks.teachers.frame_teacher import ENSEMBLE_FILE, first_checkpoint
+from tasks.teachers.posterior_teacher import ENSEMBLE_FILE, first_checkpoint
 from tasks.teachers.pseudo_label_table import PseudoLabel, has_pseudo_labels, read_pseudo_labels, write_pseudo_labels
 from tasks.teachers.pseudo_labels import chosen, pseudo_label_metrics, pseudo_labels_of
 
@@ -23,7 +23,9 @@ def run(params: Params, paths: Paths, name: str = "", reporter: Reporter = NullR
     if not any(has_pseudo_labels(paths.model(member)) for member in (ensemble.first, ensemble.second)):
         return _join(ensemble, paths, name)
     utterances = chosen(data, None)
-    first, second = (_heard(params, paths, data, member, reporter) for member in (ensemble.first, ensemble.second))
+    first, second = (
+        _pseudo_labels(params, paths, data, member, reporter) for member in (ensemble.first, ensemble.second)
+    )
     answers = [most_confident(u.id, first, second) for u in utterances if u.id in {**first, **second}]
     write_pseudo_labels(paths.model(name), answers, ensemble.model_dump(mode="json"))
     return pseudo_label_metrics(params.problem.kind, utterances, answers, data.sample_rate_hz)
@@ -38,13 +40,18 @@ def most_confident(name: str, first: Mapping[str, PseudoLabel], second: Mapping[
     if not answers:
         return first.get(name) or second[name]
     if len(answers) == 2 and any(answer.confidence is None for answer in answers):
-        raise ValueError(f"of utterance {name} one teacher gives no confidence: which is higher cannot be known")
+        raise ValueError(
+            f"of utterance {name} one teacher gives no confidence: which is higher cannot be known. Name two that give "
+            "confidences"
+        )
     best, *others = sorted(answers, key=lambda answer: -(answer.confidence or 0.0))
-    heard = [other.best.text or other.best.raw for other in others if other.best is not None]
-    return replace(best, opinions=(*best.opinions, *heard))
+    texts = [other.best.text or other.best.raw for other in others if other.best is not None]
+    return replace(best, opinions=(*best.opinions, *texts))
 
 
-def _heard(params: Params, paths: Paths, data: PreparedData, member: str, reporter: Reporter) -> dict[str, PseudoLabel]:
+def _pseudo_labels(
+    params: Params, paths: Paths, data: PreparedData, member: str, reporter: Reporter
+) -> dict[str, PseudoLabel]:
     """A member's pseudo-labels of the training part; those of a model are made now."""
     if has_pseudo_labels(paths.model(member)):
         return read_pseudo_labels(paths.model(member))
@@ -58,7 +65,7 @@ def _join(ensemble: Ensemble, paths: Paths, name: str) -> dict[str, float]:
     if units[0] != units[1]:
         raise ValueError(
             f"ensembles.{name}: {ensemble.first} has {len(units[0])} units and {ensemble.second} {len(units[1])}, and "
-            "they are not the same: their posteriors cannot be joined"
+            "they are not the same: their posteriors cannot be joined. Name two of the same units"
         )
     with fresh_folder(paths.model(name)) as folder:
         for place, member in (("first", ensemble.first), ("second", ensemble.second)):

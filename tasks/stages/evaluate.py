@@ -6,20 +6,20 @@ greedy, on the CPU.
 """
 
 import json
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from kd.models.macs import count_params, frontend_macs_per_audio_second, macs_per_audio_second
 from kd.runtime.bundle import Bundle
-from kd.stats import error_interval
-from kd.text.metrics import Edits, char_edits, error_rate
+from kd.text.metrics import Edits, error_rate
 from tasks.checkpoint import Checkpoint, load_checkpoint
-from tasks.data.prepared import PreparedData, Utterance
+from tasks.data.prepared import PreparedData
+from tasks.evaluation.canary import canary_result
 from tasks.evaluation.conditions import condition_errors, condition_table
+from tasks.evaluation.error_rows import error_rows, speakers_interval
 from tasks.evaluation.forms import evaluate_forms
+from tasks.metric_names import ERROR_KINDS, named_errors
 from tasks.onnx.onnx_decoder import OnnxDecoder
 from tasks.params.pipeline import Params
 from tasks.runner.atomic_io import write_parquet, write_whole
@@ -27,31 +27,12 @@ from tasks.runner.paths import Paths
 from tasks.runner.reporter import NullReporter, Reporter
 
 SPLITS = ("valid", "test")
-ERROR_KINDS = {"transcription": "wer", "keyword": "keyword_error"}
-
-
-def error_rows(
-    decoder: OnnxDecoder, utterances: Iterable[Utterance], hypotheses: Iterable[str]
-) -> Iterator[dict[str, Any]]:
-    """One row for each utterance, with its errors."""
-    for utterance, hypothesis in zip(utterances, hypotheses, strict=True):
-        chars = char_edits(utterance.text, hypothesis)
-        yield {
-            **decoder.error_row(utterance, hypothesis),
-            "char_errors": chars.errors,
-            "char_units": chars.reference_units,
-            "snr_db": utterance.snr_db,
-            "duration_s": utterance.num_samples / decoder.data.sample_rate_hz,
-        }
 
 
 def error_metrics(table: pd.DataFrame, confidence: float) -> dict[str, float | str]:
     """Error rates of both splits, and the interval of the test's over its speakers."""
     valid, test = (table[table["split"] == split] for split in SPLITS)
-    speakers = [None if pd.isna(speaker) else str(speaker) for speaker in test["speaker"]]
-    interval = error_interval(
-        test["errors"].tolist(), test["reference_units"].tolist(), speakers, confidence=confidence
-    )
+    interval = speakers_interval(test, confidence)
     return {
         "test_error": interval.estimate,
         "test_error_low": interval.low,
@@ -78,7 +59,10 @@ def size_metrics(checkpoint: Checkpoint, onnx_file: Path) -> dict[str, float]:
 
 
 def run(params: Params, paths: Paths, name: str = "", reporter: Reporter = NullReporter()) -> dict[str, float]:
-    """Write evaluation/NAME/: hypotheses of audio as recorded, under conditions and by each form; metrics.json."""
+    """Write evaluation/NAME/: hypotheses of audio as recorded, under conditions and by each form; metrics.json.
+
+    Where params name a canary, its utterances are in the same table as the split `canary`.
+    """
     checkpoint = load_checkpoint(paths.model(name))
     data = PreparedData.load(paths.prepared, sample_rate_hz=checkpoint.frontend.sample_rate_hz)
     if data.vocabulary != checkpoint.vocabulary:
@@ -89,19 +73,23 @@ def run(params: Params, paths: Paths, name: str = "", reporter: Reporter = NullR
     sizes = size_metrics(checkpoint, paths.export(name) / "model.onnx")
     folder, confidence = paths.evaluation(name), params.evaluation.confidence
     decoder = OnnxDecoder(data, Bundle.load(paths.export(name)))
-    heard, forms = evaluate_forms(decoder, folder, confidence, reporter)
+    hypotheses, forms = evaluate_forms(decoder, folder, confidence, reporter)
     utterances = [utterance for split in SPLITS for utterance in data.split(split)]
-    table = pd.DataFrame(error_rows(decoder, utterances, heard)).astype({"speaker": "str", "snr_db": "float64"})
+    canary = canary_result(params, paths, decoder.bundle, data, reporter)
+    rows = [*error_rows(decoder, utterances, hypotheses), *canary.rows]
+    table = pd.DataFrame(rows).astype({"speaker": "str", "snr_db": "float64"})
     kind = ERROR_KINDS[checkpoint.model.settings.problem]
-    metrics = {"error_kind": kind, **error_metrics(table, confidence), **sizes}
+    metrics = {"error_kind": kind, **error_metrics(table, confidence), **sizes, **canary.metrics}
     write_parquet(folder / "utterances.parquet", table)
     conditions = condition_table(decoder, params.evaluation, reporter)
     write_parquet(folder / "conditions.parquet", conditions)
-    write_whole(folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")
+    write_whole(folder / "metrics.json", json.dumps(named_errors(metrics, kind), indent=1) + "\n")
     reporter.say(
         f"{name}: {metrics['test_error']:.1%} {kind} on test, "
         f"{metrics['test_error_low']:.1%} to {metrics['test_error_high']:.1%} by {metrics['interval_method']}"
     )
+    if canary.rows:
+        reporter.say(f"{name}: {metrics['canary_error']:.1%} {kind} on the canary {metrics['canary']}")
     numbers = {key: float(value) for key, value in metrics.items() if not isinstance(value, str)}
     return {**numbers, **forms, **condition_errors(conditions)}
 

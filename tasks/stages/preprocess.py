@@ -2,12 +2,10 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TextIO
 
 from kd.stats.limits import limit_of
 from kd.text.vocabulary import Vocabulary
@@ -16,7 +14,7 @@ from tasks.data.preparation.account import Account
 from tasks.data.preparation.card import Card, write_card
 from tasks.data.preparation.classes import Classes
 from tasks.data.preparation.prepare import Plan, prepare_all
-from tasks.data.preparation.quarantine import Quarantine, Quarantined, Reason, RejectedError
+from tasks.data.preparation.quarantine import Quarantine, Quarantined, Reason, RejectedError, kept_where_refused
 from tasks.data.preparation.schema import check_prepared
 from tasks.data.preparation.splits import SplitPlan, plan_splits
 from tasks.data.preparation.store import Draft, finish, read_stored
@@ -50,7 +48,7 @@ def run(params: Params, paths: Paths, name: str = "", reporter: Reporter = NullR
     keyword = params.problem.kind == "keyword"
     most = params.preprocess.max_quarantined_share
     with fresh_folder(paths.prepared) as out:
-        with _kept_where_refused(out / "quarantine.csv", kept_at) as file:
+        with kept_where_refused(out / "quarantine.csv", kept_at) as file:
             card = Card(keyword, params.frontend.sample_rate_hz)
             account = Account(Quarantine(file), card, Classes(writing_of(params)) if keyword else None)
             _first_pass(params, paths, raw, plan, out, account, reporter)
@@ -70,18 +68,6 @@ def run(params: Params, paths: Paths, name: str = "", reporter: Reporter = NullR
     return _metrics(account.card, account.quarantine, vocabulary)
 
 
-@contextmanager
-def _kept_where_refused(table: Path, kept_at: Path) -> Iterator[TextIO]:
-    """The table to write to; a copy of it stays where the block raises ValueError."""
-    try:
-        with table.open("w", encoding="utf-8", newline="") as file:
-            yield file
-    except ValueError:
-        kept_at.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(kept_at, table.read_bytes())
-        raise
-
-
 def _first_pass(
     params: Params, paths: Paths, raw: Path, plan: SplitPlan, out: Path, account: Account, reporter: Reporter
 ) -> None:
@@ -97,7 +83,7 @@ def _first_pass(
             elif bad := draft.add(outcome):
                 account.put_aside(bad)
             else:
-                account.hear(outcome)
+                account.add(outcome)
 
 
 def _chunks(rows: Iterator[RawUtterance], plan: SplitPlan, account: Account) -> Iterator[list[RawUtterance]]:
@@ -115,7 +101,7 @@ def _second_pass(params: Params, out: Path, account: Account) -> Vocabulary:
         if not row.text or row.split == "test":  # every test utterance counts, whatever a model can make of it
             return
         if vocabulary.kind != "labels":
-            check_alignable(row.text, row.num_samples, vocabulary, params.frontend, params.frame_ms)
+            check_alignable(row.text, row.num_samples, vocabulary, params.frontend, params.preprocess.frame_ms)
         elif row.text not in vocabulary.tokens:
             raise RejectedError(Reason.LABEL_NOT_IN_TRAINING, f"no training utterance has the label {row.text!r}")
 

@@ -17,9 +17,9 @@ import onnxruntime
 
 from kd.config.frontend import FrontEndSettings
 from tasks.data.prepared import PreparedData, spread_over_lengths
-from tasks.onnx import cold_start as fresh_process
+from tasks.onnx import cold_start
 from tasks.onnx.latency import time_interleaved, write_frontend
-from tasks.onnx.onnx_session import Deployed
+from tasks.onnx.onnx_session import OnnxRecogniser
 from tasks.onnx.quantise.files import files_of
 from tasks.params.pipeline import Params
 from tasks.runner.atomic_io import write_whole
@@ -41,10 +41,10 @@ def run(params: Params, paths: Paths, name: str = "", reporter: Reporter = NullR
         }
         data = PreparedData.load(paths.prepared, sample_rate_hz=params.frontend.sample_rate_hz)
         samples = [data.waveform(u) for u in spread_over_lengths(data.split("test"), settings.timing_utterances)]
-        deployed = {key: Deployed.load(*pair, settings.threads) for key, pair in files.items()}
-        seconds = time_interleaved(deployed, samples, settings.timing_repeats, reporter)
+        recognisers = {key: OnnxRecogniser.load(*pair, settings.threads) for key, pair in files.items()}
+        seconds = time_interleaved(recognisers, samples, settings.timing_repeats, reporter)
         fresh = {
-            key: fresh_process.measure(*pair, samples[-1], settings.threads)
+            key: cold_start.measure(*pair, samples[-1], settings.threads)
             for key, pair in reporter.progress(files.items(), len(files), "start each file afresh")
         }
     durations = [len(s) / data.sample_rate_hz for s in samples]

@@ -9,12 +9,12 @@ import pandas as pd
 from tasks.params.pipeline import Params
 from tasks.reporting.card import write_cards
 from tasks.reporting.comparisons import compare_all, verdicts
-from tasks.reporting.extras import other_recognisers, quantised_teacher
+from tasks.reporting.extras import external_recognisers, quantised_teacher
 from tasks.reporting.forms import read_forms
 from tasks.reporting.kept import read_kept
 from tasks.reporting.page import Sources, render
+from tasks.reporting.pseudo_label_summary import read_summaries
 from tasks.reporting.results import read_model, write_results
-from tasks.reporting.taught import read_taught
 from tasks.runner.atomic_io import write_whole
 from tasks.runner.paths import Paths
 from tasks.runner.reporter import NullReporter, Reporter
@@ -27,7 +27,7 @@ def run(params: Params, paths: Paths, name: str = "", reporter: Reporter = NullR
         raise ValueError(f"{timings_file} is missing: run the stage profile first")
     timings = json.loads(timings_file.read_text(encoding="utf-8"))
     models = [read_model(paths, model, timings) for model in ("teacher", *params.students)]
-    others = other_recognisers(params, paths.root, models[0])
+    others = external_recognisers(params, paths.root, models[0])
     quantised = quantised_teacher(paths, models[0])
     extras = [*others, *([quantised] if quantised else [])]
     comparisons = compare_all(models, params.evaluation, extras)
@@ -44,7 +44,7 @@ def run(params: Params, paths: Paths, name: str = "", reporter: Reporter = NullR
         card_svg=(paths.prepared / "card.svg").read_text(encoding="utf-8"),
         quarantine=Counter(pd.read_csv(paths.prepared / "quarantine.csv")["reason"].tolist()),
         prepared=paths.prepared,
-        taught=list(read_taught([paths.model(student) for student in params.students])),
+        pseudo_labels=list(read_summaries([paths.model(student) for student in params.students])),
         kept=read_kept(paths, models, {name: r.init for name, r in params.students.items() if r.init != "random"}),
     )
     write_cards(paths, sources)

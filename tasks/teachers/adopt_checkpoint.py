@@ -2,11 +2,13 @@
 
 import torch
 
-from kd.audio.frontend import LogMel
+from kd.audio.frontend import make_front_end
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tasks.data.prepared import PreparedData
+from tasks.metric_names import ERROR_KINDS
 from tasks.params.pipeline import Params
 from tasks.params.teachers import CheckpointTeacher
+from tasks.params.trainings import key_of
 from tasks.runner.paths import Paths
 from tasks.runner.reporter import Reporter
 from tasks.training.history import write_history
@@ -18,9 +20,7 @@ def adopt_checkpoint(
 ) -> dict[str, float]:
     """Copy a checkpoint that fits this pipeline to models/NAME/; returns its validation error."""
     checkpoint = load_checkpoint(paths.root / teacher.path)
-    _require_fit(params, teacher, checkpoint, data, "teacher" if name == "teacher" else f"teachers.{name}")
-    frontend = LogMel(params.frontend)
-    validate = Validation(data, "valid", frontend, batch_seconds=60.0, device=torch.device("cpu"))
+    _require_fit(params, teacher, checkpoint, data, key_of(name))
     adopted = Checkpoint(
         checkpoint.model,
         checkpoint.frontend,
@@ -32,19 +32,27 @@ def adopt_checkpoint(
         masks=checkpoint.masks,
         facts=training_facts(checkpoint.facts.get("unfinished"), reporter),
     )
+    return save_untrained(adopted, paths, data, name)
+
+
+def save_untrained(checkpoint: Checkpoint, paths: Paths, data: PreparedData, name: str) -> dict[str, float]:
+    """Write models/NAME/ as it is, with its validation error as a history of one row, which it returns."""
+    front_end = make_front_end(checkpoint.frontend)
+    validate = Validation(data, "valid", front_end, batch_seconds=60.0, device=torch.device("cpu"))
     metrics = dict(validate(checkpoint.model))
-    save_checkpoint(paths.model(name), adopted)
-    write_history(paths.model(name), [{"epoch": 0.0, **metrics}])
+    save_checkpoint(paths.model(name), checkpoint)
+    error_kind = ERROR_KINDS[checkpoint.model.settings.problem]
+    write_history(paths.model(name), [{"epoch": 0.0, **metrics}], error_kind)
     return metrics
 
 
 def _require_fit(
     params: Params, teacher: CheckpointTeacher, checkpoint: Checkpoint, data: PreparedData, key: str
 ) -> None:
-    """A checkpoint of another front end or other units than this pipeline's is refused."""
+    """A checkpoint for audio of another rate or for other units than this pipeline's is refused."""
     pairs = [
         ("problem", checkpoint.model.settings.problem, params.problem.kind),
-        ("front end", checkpoint.frontend, params.frontend),
+        ("sample rate in Hz", checkpoint.frontend.sample_rate_hz, params.frontend.sample_rate_hz),
         ("units", checkpoint.vocabulary.tokens, data.vocabulary.tokens),
     ]
     for what, found, expected in pairs:
@@ -55,9 +63,9 @@ def _require_fit(
             )
 
 
-def training_facts(doubt: str | None, reporter: Reporter) -> dict[str, str]:
+def training_facts(warning: str | None, reporter: Reporter) -> dict[str, str]:
     """What config.json says of a training that ended too early, for the report and for `kd run`; and the line."""
-    if doubt is None:
+    if warning is None:
         return {}
-    reporter.say(f"warning: {doubt}")
-    return {"unfinished": doubt}
+    reporter.say(f"warning: {warning}")
+    return {"unfinished": warning}

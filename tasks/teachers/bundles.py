@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-BLANK = "-"
+BLANK_SYMBOL = "-"
 
 
 def find_bundle(name: str) -> Any:
@@ -26,7 +26,7 @@ def find_bundle(name: str) -> Any:
 
 def bundle_labels(bundle: Any) -> tuple[str, ...]:
     """Its units, the blank first."""
-    labels: tuple[str, ...] = bundle.get_labels(blank=BLANK)
+    labels: tuple[str, ...] = bundle.get_labels(blank=BLANK_SYMBOL)
     return labels
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pandas as pd
 
 from tasks.data.prepared import PreparedData
-from tasks.params.pipeline import Params, load_params
+from tasks.params.load import load_params
+from tasks.params.pipeline import Params
 from tasks.params.teachers import WhisperTeacher
 from tasks.runner.atomic_io import write_whole
 from tasks.runner.paths import Paths
@@ -24,13 +25,15 @@ from tasks.teachers.transcribers.cache import transcribe_once
 def write_hypotheses(params: Params, settings: WhisperTeacher, paths: Paths, file: Path, reporter: Reporter) -> int:
     """Transcribe every test utterance; writes `id,text` and returns the number of rows.
 
-    Transcripts made before are kept under scratch/heard/, so a stopped pass goes on.
+    Transcripts made before are kept under scratch/pseudo_labels/, so a stopped pass goes on.
     """
     data = PreparedData.load(paths.prepared, sample_rate_hz=params.frontend.sample_rate_hz)
     utterances = data.split("test")
     transcriber = TRANSCRIBERS[settings.source](settings, paths.root)
-    heard = transcribe_once(transcriber, [clip_of(data, u, 1.0) for u in utterances], paths.scratch / "heard", reporter)
-    rows = [{"id": u.id, "text": _one_line(heard[u.id].texts)} for u in utterances]
+    outputs = transcribe_once(
+        transcriber, [clip_of(data, u, 1.0) for u in utterances], paths.scratch / "pseudo_labels", reporter
+    )
+    rows = [{"id": u.id, "text": _one_line(outputs[u.id].texts)} for u in utterances]
     file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, pd.DataFrame(rows).to_csv(index=False))
     return len(rows)

@@ -1,4 +1,4 @@
-"""A teacher's logits of a batch: read from a store, or computed as the batch comes."""
+"""A teacher's logits of a batch, read from a store."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
@@ -9,10 +9,10 @@ from tempfile import TemporaryDirectory
 from kd.teachers.codec import Codec
 from tasks.data.prepared import PreparedData
 from tasks.runner.reporter import Reporter
-from tasks.teachers.frame_teacher import FrameTeacher
 from tasks.teachers.logit_cache import LogitCache
+from tasks.teachers.posterior_teacher import PosteriorTeacher
 from tasks.teachers.teacher_pass import fill, output_key, output_keys
-from tasks.training.batches import TeacherBatch, TeacherTargets
+from tasks.training.batch_teacher import Posteriors, TeacherBatch
 
 
 class StoredOutputs:
@@ -23,29 +23,15 @@ class StoredOutputs:
     def __init__(self, store: LogitCache, teacher: str) -> None:
         self.store, self.teacher = store, teacher
 
-    def of(self, teacher_batch: TeacherBatch) -> TeacherTargets:
+    def of(self, teacher_batch: TeacherBatch) -> Posteriors:
         pairs = zip(teacher_batch.utterances, teacher_batch.speeds, strict=True)
-        return TeacherTargets(
-            *self.store.read([output_key(utterance, speed, self.teacher) for utterance, speed in pairs])
-        )
-
-
-class LiveOutputs:
-    """A teacher that runs on every batch anew."""
-
-    encoder = None
-
-    def __init__(self, teacher: FrameTeacher) -> None:
-        self.teacher = teacher
-
-    def of(self, teacher_batch: TeacherBatch) -> TeacherTargets:
-        return TeacherTargets(*self.teacher.posteriors(*teacher_batch.audio))
+        return Posteriors(*self.store.read([output_key(utterance, speed, self.teacher) for utterance, speed in pairs]))
 
 
 def open_stored(
     ready: Path,
     codec: Codec,
-    teacher: FrameTeacher,
+    teacher: PosteriorTeacher,
     data: PreparedData,
     speeds: Sequence[Fraction],
     reporter: Reporter,

@@ -1,13 +1,13 @@
-"""Pseudo-labels: what a teacher that gives text says of the training part."""
+"""Pseudo-labels: transcripts of the training part by a teacher that gives text."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import soxr
 
+from kd.config.models import Problem
 from kd.text.metrics import EDITS, error_rate
 from kd.text.vocabulary import Vocabulary
 from kd.text.writing import replaced
@@ -23,14 +23,13 @@ from tasks.teachers.pseudo_label_table import Hypothesis, PseudoLabel
 from tasks.teachers.transcribers import TRANSCRIBERS, Clip, TranscriberOutput
 from tasks.teachers.transcribers.cache import transcribe_once
 
-Problem = Literal["transcription", "keyword"]
-
 
 def chosen(data: PreparedData, parts: Sequence[str] | None) -> tuple[Utterance, ...]:
     """The training part's utterances of these parts of the corpus."""
     found = tuple(u for u in data.split("train") if parts is None or u.part in parts)
     if not found:
-        raise ValueError(f"no training utterance is of {', '.join(parts or ())}: see parts")
+        there = ", ".join(sorted({u.part for u in data.split("train")}))
+        raise ValueError(f"no training utterance is of {', '.join(parts or ())}: name under parts some of {there}")
     return found
 
 
@@ -64,7 +63,7 @@ def pseudo_labels_of(
     views = []
     for speed in (1.0, *speeds):
         clips = [clip_of(data, utterance, speed) for utterance in utterances]
-        views.append(transcribe_once(transcriber, clips, paths.scratch / "heard", reporter))
+        views.append(transcribe_once(transcriber, clips, paths.scratch / "pseudo_labels", reporter))
     write = partial(in_units, params=params, vocabulary=data.vocabulary)
     return [_answer(u.id, [view[u.id] for view in views], settings.replace, write) for u in utterances]
 
@@ -86,7 +85,7 @@ def at_speed(waveform_N: npt.NDArray[np.float32], speed: float) -> npt.NDArray[n
 
 
 def in_units(text: str, params: Params, vocabulary: Vocabulary) -> str | None:
-    """A foreign transcript as this pipeline writes its own; None where its units cannot."""
+    """Another recogniser's transcript as this pipeline writes its own; None where its units cannot."""
     try:
         plain = normalise(text, writing_of(params))
         vocabulary.encode(plain)

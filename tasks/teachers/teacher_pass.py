@@ -13,8 +13,8 @@ from kd.audio.augment import AS_RECORDED, as_fraction, at_speeds
 from kd.config.frontend import AugmentSettings
 from tasks.data.prepared import PreparedData, Utterance
 from tasks.runner.reporter import Reporter
-from tasks.teachers.frame_teacher import FrameTeacher
 from tasks.teachers.logit_cache import Key, LogitCache
+from tasks.teachers.posterior_teacher import PosteriorTeacher
 
 
 def views(settings: AugmentSettings) -> tuple[Fraction, ...]:
@@ -34,7 +34,7 @@ def output_keys(utterances: Sequence[Utterance], speeds: Sequence[Fraction], tea
 
 def fill(
     store: LogitCache,
-    teacher: FrameTeacher,
+    teacher: PosteriorTeacher,
     data: PreparedData,
     utterances: Sequence[Utterance],
     speeds: Sequence[Fraction],

@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.metric_names import error_name
 from tasks.onnx.quantise.files import RELEASED, read_released
 from tasks.reporting.choice import best_student
 from tasks.runner.paths import Paths
@@ -13,7 +14,7 @@ CANDIDATE, CHAMPION = "candidate", "champion"
 
 
 @dataclass(frozen=True)
-class Entry:
+class RegistryEntry:
     """One version of the registered model: a student in one form, under an alias."""
 
     alias: str
@@ -23,7 +24,7 @@ class Entry:
     tags: dict[str, str]
 
 
-def wanted(root: Path) -> list[Entry]:
+def wanted(root: Path) -> list[RegistryEntry]:
     """The best student in 32 bits as candidate, and its smallest form that passed the gate as champion, if any did.
 
     Without students there is nothing; where no smaller form passed, an older champion stays what it is.
@@ -53,13 +54,13 @@ def smallest_passed(export: Path) -> tuple[str, Path] | None:
     return None if best is None else (best, files[best])
 
 
-def _entry(root: Path, alias: str, student: str, form: str, file: Path) -> Entry:
+def _entry(root: Path, alias: str, student: str, form: str, file: Path) -> RegistryEntry:
     row = next(row for row in read_results(root) if row["model"] == student)
     tags = {
         "dvc_md5": model_md5(root, student),
         "file_md5": hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest() if file.is_file() else "",
         "student": student,
         "form": form,
-        "valid_error": str(row["valid_error"]),
+        error_name("valid_error", row["error_kind"]): str(row["valid_error"]),
     }
-    return Entry(alias, student, form, file, tags)
+    return RegistryEntry(alias, student, form, file, tags)

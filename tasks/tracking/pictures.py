@@ -7,6 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from tasks.drawing import save
+from tasks.metric_names import ERROR_WORDS
 
 INCHES, DOTS_PER_INCH = (7.0, 4.5), 100
 
@@ -21,7 +22,7 @@ def error_png(rows: Sequence[Mapping[str, Any]], column: str, label: str) -> byt
         axes.errorbar(
             [row[column]], [error], [[error - low], [high - error]], marker="o", capsize=4, label=row["model"]
         )
-    axes.set(xlabel=label, ylabel="test error in %", ylim=(0, None))
+    axes.set(xlabel=label, ylabel=f"test {ERROR_WORDS[rows[0]['error_kind']]} in %", ylim=(0, None))
     axes.grid(alpha=0.3)
     axes.legend()
     file = io.BytesIO()

@@ -11,12 +11,14 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from tasks.metric_names import ERROR_KINDS, error_name, named_errors, plain_errors
 from tasks.params.pipeline import Params
 from tasks.runner.paths import Paths
 from tasks.tracking.runs import OWNER_TAG, close_dead_runs, experiment_id, open_store
 
 ARTIFACTS = ("dvc.lock", "params.yaml", "reports/results.csv", "reports/report.html")
 SORT_BY = "test_error"
+"""By the name that code has for it; a run has it by the name of its time and problem."""
 LOCK_TAG = "kd.lock"
 
 
@@ -29,6 +31,7 @@ class PipelineRun:
         self._root = root
         self._client = open_store(root)
         close_dead_runs(self._client)
+        self._error_kind = ERROR_KINDS[params.problem.kind]
         self._experiment = experiment_id(self._client, root, params.name)
         tags = {
             "mlflow.runName": time.strftime("pipeline %Y-%m-%d %H:%M:%S"),
@@ -63,6 +66,7 @@ class PipelineRun:
 
         now_ms = round(time.time() * 1000)
         for row in read_results(self._root):
+            row = named_errors(row, self._error_kind)
             name = row["model"]
             numbers = {k: float(v) for k, v in row.items() if isinstance(v, int | float) and not pd.isna(v)}
             words = {k: v for k, v in row.items() if isinstance(v, str)}
@@ -104,7 +108,10 @@ def _newest_finished(client: Any, experiment: str) -> Any:
 
 
 def read_results(root: Path) -> list[dict[str, Any]]:
-    """Rows of reports/results.csv; none if there is no such file. Raises ValueError where it is damaged."""
+    """Rows of reports/results.csv by the names that code has for errors; none if there is no such file.
+
+    Raises ValueError where it is damaged.
+    """
     file = Paths(root).reports / "results.csv"
     if not file.is_file():
         return []
@@ -115,7 +122,7 @@ def read_results(root: Path) -> list[dict[str, Any]]:
         raise ValueError(f"{file} is damaged ({' '.join(str(error).split())[:200]}): `kd run` makes it again") from None
     if "model" not in table:
         raise ValueError(f"{file} is damaged (it has no column model): `kd run` makes it again")
-    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+    return [plain_errors({str(key): value for key, value in row.items()}) for row in table.to_dict("records")]
 
 
 def model_md5(root: Path, name: str) -> str:
@@ -128,6 +135,12 @@ def model_md5(root: Path, name: str) -> str:
     return next((out["md5"] for out in outs if out["path"] == f"models/{name}"), "")
 
 
+def _sort_key(run: Any) -> str:
+    """What the test error of a pipeline run's models is called."""
+    names = (key.rpartition("/")[2] for key in run.data.metrics)
+    return next((name for name in names if error_name(name, "error") == SORT_BY), SORT_BY)
+
+
 def comparison_link(root: Path, experiment: str, address: str) -> str | None:
     """Deep link to the newest models side by side; None where no pipeline run has finished yet.
 
@@ -137,5 +150,7 @@ def comparison_link(root: Path, experiment: str, address: str) -> str | None:
     if run is None:
         return None
     only = quote(f"tags.kd.kind = 'model' and tags.mlflow.parentRunId = '{run.info.run_id}'")
-    view = f"workflowType=machine_learning&compareRunsMode=CHART&orderByKey=metrics.%60{SORT_BY}%60&orderByAsc=true"
+    view = (
+        f"workflowType=machine_learning&compareRunsMode=CHART&orderByKey=metrics.%60{_sort_key(run)}%60&orderByAsc=true"
+    )
     return f"{address}/#/experiments/{run.info.experiment_id}/runs?searchFilter={only}&{view}"

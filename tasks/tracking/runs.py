@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.runner.event_log import Event, EventReader
-from tasks.runner.orphan_guard import alive
+from tasks.runner.supervisor import alive
 
 PARENT_VARIABLE = "PIPELINE_RUN_ID"
 """Set by the flow: the parent of the runs of the stages. (Never MLFLOW_RUN_ID: every process would log into that.)"""

@@ -1,4 +1,4 @@
-"""What a training loop takes in: features of augmented audio, targets, and the teacher's outputs.
+"""What a training loop takes in: features of augmented audio, targets, and what a teacher gives.
 
 The student gets the augmented view, the teacher the clean one, moved in time (speed) where the student's is.
 Legend: B utterances, N samples, T frames, V units.
@@ -7,23 +7,20 @@ Legend: B utterances, N samples, T frames, V units.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
-from typing import NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor
 
 from kd.audio import augment
-from kd.audio.frontend import LogMel
+from kd.audio.frontend import FrontEnd
 from kd.config.frontend import AugmentSettings
-from kd.config.models import EncoderSettings
 from kd.config.self_distillation import ConsistencyCTC
+from kd.teachers.hypotheses import Row
 from kd.text.vocabulary import frames_needed
 from kd.training import Inputs
-from kd.training.states import States
 from tasks.data.prepared import Batch, PreparedData, Utterance
+from tasks.training.batch_teacher import NO_TEACHER, BatchTeacher, TeacherBatch
 from tasks.training.feature_cache import FeatureCache, cache_key
-from tasks.training.hypothesis_table import HypothesisTable
 
 COPY_SECONDS = 60.0
 """Audio of a batch in which features of a copy are computed: part of what is drawn, so the same for every training."""
@@ -37,50 +34,9 @@ class Share:
     world_size: int = 1
 
 
-@dataclass(frozen=True, eq=False)
-class TeacherBatch:
-    """A batch as a teacher gets it: at the student's speeds, so that frames stay together, but without its noise."""
-
-    batch: Batch
-    utterances: Sequence[Utterance]
-    speeds: Sequence[Fraction]
-
-    @classmethod
-    def of(cls, batch: Batch, utterances: Sequence[Utterance], speeds: Sequence[Fraction] | None = None) -> Self:
-        """A batch of these utterances, at these speeds or as recorded."""
-        chosen = [utterances[index] for index in batch.indices]
-        return cls(batch, chosen, (augment.AS_RECORDED,) * len(chosen) if speeds is None else speeds)
-
-    @cached_property
-    def audio(self) -> tuple[Tensor, Tensor]:
-        """waveform_BN and lengths_B in samples, at the batch's speeds; made where somebody asks for it."""
-        return augment.at_speeds(self.batch.waveform_BN, self.batch.lengths_B, self.speeds)
-
-
-class TeacherTargets(NamedTuple):
-    """A teacher's posteriors of a batch: lengths_B are frames; states: its inner ones, None where it shows none."""
-
-    log_probs_BTV: Tensor
-    lengths_B: Tensor
-    states: States | None = None
-
-
-class TeacherOutputs(Protocol):
-    """Where a teacher's outputs come from; see tasks.teachers.logits and tasks.teachers.teacher_states.
-
-    encoder: that whose states come with them; None where none come.
-    """
-
-    @property
-    def encoder(self) -> EncoderSettings | None: ...
-
-    def of(self, teacher_batch: TeacherBatch) -> TeacherTargets: ...
-
-
 class TrainingInputs:
-    """Batches of one split, epoch by epoch; `teacher` gives a teacher's posteriors of them, or is None.
+    """Batches of one split, epoch by epoch; `teacher` says what a teacher gives of each.
 
-    hypotheses: what a teacher believes was said, for losses that ask for it; speed does not change it.
     two_views: each batch is masked twice, as these settings say; None: once.
     cache: features of perturbed copies of the utterances, of which an epoch reads one; None: computed in every epoch.
     """
@@ -89,14 +45,13 @@ class TrainingInputs:
         self,
         data: PreparedData,
         utterances: Sequence[Utterance],
-        frontend: LogMel,
+        frontend: FrontEnd,
         settings: AugmentSettings,
         *,
         batch_seconds: float,
         seed: int,
         device: torch.device,
-        teacher: TeacherOutputs | None = None,
-        hypotheses: HypothesisTable | None = None,
+        teacher: BatchTeacher = NO_TEACHER,
         two_views: ConsistencyCTC | None = None,
         cache: FeatureCache | None = None,
         share: Share = Share(),
@@ -104,10 +59,10 @@ class TrainingInputs:
     ) -> None:
         self.data, self.utterances, self.frontend, self.settings = data, utterances, frontend, settings
         self.batch_seconds, self.seed, self.device, self.share = batch_seconds, seed, device, share
-        self.teacher, self.hypotheses, self.cache = teacher, hypotheses, cache
+        self.teacher, self.cache = teacher, cache
         self.output_lengths, self.two_views = output_lengths, two_views is not None
         self.masking = settings if two_views is None else settings.with_time_masking(two_views.time_masking)
-        self.needed = torch.tensor([_frames_needed(u, hypotheses) for u in utterances])
+        self.needed = torch.tensor([_frames_needed(u, teacher.believes(u)) for u in utterances])
 
     @property
     def per_epoch(self) -> int:
@@ -162,25 +117,26 @@ class TrainingInputs:
         return first, self._masked_once(features, frames_B, generator) if self.two_views else None
 
     def _masked_once(self, features: Tensor, frames_B: Tensor, generator: torch.Generator) -> Tensor:
-        scaled = augment.change_level(features, frames_B, settings=self.masking, generator=generator)
-        filtered = augment.change_filter(scaled, frames_B, settings=self.masking, generator=generator)
+        masking, kind = self.masking, self.frontend.settings
+        scaled = augment.change_level(features, frames_B, settings=masking, generator=generator, frontend=kind)
+        filtered = augment.change_filter(scaled, frames_B, settings=masking, generator=generator, frontend=kind)
         return augment.spec_augment(filtered, frames_B, settings=self.masking, generator=generator)
 
     def _inputs(
         self, views: tuple[Tensor, Tensor | None], frames_B: Tensor, batch: Batch, teacher_batch: TeacherBatch
     ) -> Inputs:
         first, second = views
-        taught = None if self.teacher is None else self.teacher.of(teacher_batch)
+        given = self.teacher.of(teacher_batch).to(self.device)
         return Inputs(
-            first.to(self.device),
-            frames_B.to(self.device),
-            batch.targets_BL.to(self.device),
-            batch.target_lengths_B.to(self.device),
-            None if taught is None else taught.log_probs_BTV.to(self.device),
-            None if self.hypotheses is None else self.hypotheses.batch(batch.ids).to(self.device),
-            None if second is None else second.to(self.device),
-            None if taught is None else taught.lengths_B.to(self.device),
-            None if taught is None or taught.states is None else taught.states.to(self.device),
+            features_BTF=first.to(self.device),
+            lengths_B=frames_B.to(self.device),
+            targets_BL=batch.targets_BL.to(self.device),
+            target_lengths_B=batch.target_lengths_B.to(self.device),
+            second_BTF=None if second is None else second.to(self.device),
+            teacher_BTV=given.log_probs_BTV,
+            teacher_lengths_B=given.lengths_B,
+            hypotheses=given.hypotheses,
+            states=given.states,
         )
 
     def _moved(self, batch: Batch, generator: torch.Generator) -> TeacherBatch:
@@ -192,7 +148,6 @@ class TrainingInputs:
         return TeacherBatch.of(batch, self.utterances, speeds)
 
 
-def _frames_needed(utterance: Utterance, hypotheses: HypothesisTable | None) -> int:
+def _frames_needed(utterance: Utterance, hypotheses: Row) -> int:
     """Fewest frames for the label and for every hypothesis."""
-    rows = () if hypotheses is None else hypotheses.rows.get(utterance.id, ())
-    return max(map(frames_needed, (utterance.units, *(units for units, _ in rows))))
+    return max(map(frames_needed, (utterance.units, *(units for units, _ in hypotheses))))

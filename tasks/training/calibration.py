@@ -6,27 +6,35 @@ from itertools import islice
 
 from torch import Tensor
 
-from kd.audio.frontend import LogMel
+from kd.audio.frontend import FrontEnd
 from kd.config.propagation import DataDriven
 from kd.losses.labels import LABEL_LOSSES
 from kd.models import Recogniser
 from kd.propagation.calibration import Loss, gather
 from tasks.data.prepared import Batch, PreparedData, Utterance
+from tasks.data.select_utterances import labelled, select_utterances
+from tasks.params.pipeline import Params
+from tasks.params.trainings import training_of
 
 
 def calibrator(
-    data: PreparedData, utterances: Callable[[], Sequence[Utterance]], frontend: LogMel, batch_seconds: float
+    params: Params, name: str, data: PreparedData, frontend: FrontEnd
 ) -> Callable[[Recogniser, DataDriven], dict[str, Tensor]]:
-    """Gives what an importance needs to know of a model on the CPU; `utterances` are asked for only then."""
+    """Gives what an importance needs to know of a model on the CPU, from utterances with labels of a student's corpus.
+
+    They are looked for only then; ValueError where there are none.
+    """
+    supervision, batch_seconds = params.students[name].supervision, training_of(params, name).batch_seconds
 
     def calibrate(model: Recogniser, importance: DataDriven) -> dict[str, Tensor]:
-        return gather(model, importance, _losses(data, utterances(), frontend, batch_seconds, importance.batches))
+        utterances = labelled(select_utterances(data, supervision), f"students.{name}")
+        return gather(model, importance, _losses(data, utterances, frontend, batch_seconds, importance.batches))
 
     return calibrate
 
 
 def _losses(
-    data: PreparedData, utterances: Sequence[Utterance], frontend: LogMel, batch_seconds: float, count: int
+    data: PreparedData, utterances: Sequence[Utterance], frontend: FrontEnd, batch_seconds: float, count: int
 ) -> Iterator[Loss]:
     """Losses of a model on the first `count` shuffled training batches, against their labels."""
     batches = data.batches(utterances, batch_seconds, shuffle=(0, 0))

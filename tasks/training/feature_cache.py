@@ -17,10 +17,9 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
-from kd.audio.augment import AS_RECORDED
-from kd.audio.frontend import LogMel
+from kd.audio.frontend import FrontEnd
 from kd.config.frontend import AugmentSettings
-from tasks.data.prepared import Batch, PreparedData, Utterance
+from tasks.data.prepared import Batch, Utterance
 from tasks.runner.atomic_io import fresh_folder, put_aside
 
 COPIES_KEPT = 2
@@ -97,7 +96,7 @@ class FeatureCache:
 
 
 def cache_key(
-    utterances: Sequence[Utterance], frames_B: Tensor, needed_B: Tensor, settings: AugmentSettings, front_end: LogMel
+    utterances: Sequence[Utterance], frames_B: Tensor, needed_B: Tensor, settings: AugmentSettings, front_end: FrontEnd
 ) -> str:
     """A hash of all that decides the features: audio, what may not be sped up, what is drawn from, the front end.
 
@@ -114,18 +113,6 @@ def cache_key(
         front_end.settings.model_dump(mode="json"),
     ]
     return blake2b(json.dumps(facts).encode(), digest_size=12).hexdigest()
-
-
-def unperturbed(
-    data: PreparedData, utterances: Sequence[Utterance], front_end: LogMel, batch_seconds: float = 60.0
-) -> Source:
-    """Copies of the utterances as they are."""
-
-    def batches(_: int) -> Iterator[tuple[Batch, Sequence[Fraction], Tensor, Tensor]]:
-        for batch in data.batches(utterances, batch_seconds):
-            yield batch, [AS_RECORDED] * len(batch.ids), *front_end(batch.waveform_BN, batch.lengths_B)
-
-    return batches
 
 
 def _write(file: Path, batches: Iterator[tuple[Batch, Sequence[Fraction], Tensor, Tensor]], num_mels: int) -> None:

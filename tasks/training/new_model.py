@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from kd.audio.frontend import LogMel
-from kd.config.models import LEVEL_FRAMES, EncoderSettings, ModelSettings
+from kd.audio.frontend import FrontEnd
+from kd.config.frontend import FrontEndSettings
+from kd.config.models import EncoderSettings, ModelSettings
 from kd.models import Recogniser, build
-from kd.models.parts import frame_mask
+from kd.padding import frame_mask
 from kd.text.vocabulary import Vocabulary
 from tasks.data.prepared import PreparedData, Utterance
 from tasks.params.pipeline import Params
@@ -22,34 +23,40 @@ def new_model(
     encoder: EncoderSettings,
     data: PreparedData,
     utterances: Sequence[Utterance],
-    frontend: LogMel,
+    frontend: FrontEnd,
     batch_seconds: float,
 ) -> Recogniser:
     """A model for this problem and its units, with weights from torch's global generator."""
-    model = build(model_settings(params, encoder, data.vocabulary))
+    model = build(model_settings(params, encoder, data.vocabulary, frontend.settings))
     model.set_statistics(*feature_statistics(model, data, utterances, frontend, batch_seconds))
     return model
 
 
-def model_settings(params: Params, encoder: EncoderSettings, vocabulary: Vocabulary) -> ModelSettings:
-    """Settings of a new model for this problem and its units."""
+def model_settings(
+    params: Params, encoder: EncoderSettings, vocabulary: Vocabulary, frontend: FrontEndSettings
+) -> ModelSettings:
+    """Settings of a new model for this problem and its units. A gain of the audio changes nothing for it."""
     return ModelSettings(
         problem=params.problem.kind,
-        num_features=params.frontend.num_mels,
+        num_features=frontend.num_mels,
         num_outputs=len(vocabulary),
         encoder=encoder,
-        level_frames=LEVEL_FRAMES,
+        **frontend.level()._asdict(),
     )
 
 
+def some_of(utterances: Sequence[Utterance]) -> Sequence[Utterance]:
+    """At most about MOST_UTTERANCES of them, evenly spread."""
+    return utterances[:: max(1, len(utterances) // MOST_UTTERANCES)]
+
+
 def feature_statistics(
-    model: Recogniser, data: PreparedData, utterances: Sequence[Utterance], frontend: LogMel, batch_seconds: float
+    model: Recogniser, data: PreparedData, utterances: Sequence[Utterance], frontend: FrontEnd, batch_seconds: float
 ) -> tuple[Tensor, Tensor]:
     """Mean and deviation of each mel bin, (F,) each, as the model levels it, over some of these utterances."""
-    chosen = utterances[:: max(1, len(utterances) // MOST_UTTERANCES)]
     total = square = torch.zeros(frontend.settings.num_mels, dtype=torch.float64)
     count = 0
-    for batch in data.batches(chosen, batch_seconds):
+    for batch in data.batches(some_of(utterances), batch_seconds):
         features_BTF, frames_B = frontend(batch.waveform_BN, batch.lengths_B)
         mask_BT = frame_mask(frames_B, features_BTF.shape[1])
         features_BTF = model.levelled(features_BTF, mask_BT).masked_fill(~mask_BT[..., None], 0.0)

@@ -13,7 +13,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from kd.audio.frontend import LogMel
+from kd.audio.frontend import FrontEnd
 from kd.config.frontend import AugmentSettings
 from kd.config.losses import ObjectiveSettings
 from kd.config.models import ModelSettings
@@ -21,41 +21,37 @@ from kd.config.training import TrainingSettings
 from kd.models import Recogniser, build
 from kd.training import Batches, Epoch, Objective, TrainingTask, fit
 from tasks.data.prepared import Batch, PreparedData, Utterance
+from tasks.metric_names import ERROR_KINDS, named_errors
 from tasks.runner.atomic_io import put_aside, whole_file
 from tasks.runner.reporter import Reporter
-from tasks.training.batches import Share, TeacherBatch, TeacherOutputs, TrainingInputs
+from tasks.training.batch_teacher import NO_TEACHER, BatchTeacher
+from tasks.training.batches import Share, TrainingInputs
 from tasks.training.feature_cache import FeatureCache, copies_of
-from tasks.training.hypothesis_table import HypothesisTable, search
 from tasks.training.validation import Validation
 
 RESUME_FILE = "resume.pt"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """What is trained, on what, and how.
 
-    teacher: opens its teacher's logits of the training part; hypotheses: those of a teacher that gives text alone.
-    utterances: what it is trained on; None: the whole training part. features: a folder in which trainings share the
-    features of perturbed copies; None: each computes its own. fit: the loop, or one of its signature around it.
+    utterances: what it is trained on. teacher: makes its teacher ready to be asked; None: it has none.
+    features: a folder in which trainings share the features of perturbed copies; None: each computes its own.
+    fit: the loop, or one of its signature around it.
     """
 
     model: Recogniser
-    frontend: LogMel
+    frontend: FrontEnd
     data: PreparedData
     objective: ObjectiveSettings
     settings: TrainingSettings
     augment: AugmentSettings
-    teacher: Callable[[Accelerator], TeacherOutputs] | None = None
+    utterances: Sequence[Utterance]
+    teacher: Callable[[Accelerator], BatchTeacher] | None = None
     masks: Mapping[str, Tensor] | None = None
-    hypotheses: HypothesisTable | None = None
-    utterances: Sequence[Utterance] | None = None
     features: Path | None = None
     fit: Callable[..., Iterator[Epoch]] = fit
-
-    @property
-    def heard(self) -> Sequence[Utterance]:
-        return self.data.split("train") if self.utterances is None else self.utterances
 
 
 @dataclass(frozen=True)
@@ -83,7 +79,7 @@ def train(run: Run, reporter: Reporter) -> Trained:
     for epoch in reporter.progress(epochs, left, "epochs"):
         history.append({"epoch": float(epoch.index), **epoch.metrics})
         state = epoch.state
-        reporter.metrics(epoch.metrics, epoch.index)
+        reporter.metrics(named_errors(epoch.metrics, ERROR_KINDS[model.settings.problem]), epoch.index)
         if accelerator.is_main_process:
             _save_resume(reporter.scratch, {"state": epoch.state, "history": history})
     if model.settings != (shape := ModelSettings.model_validate(state["shape"])):
@@ -95,7 +91,7 @@ def train(run: Run, reporter: Reporter) -> Trained:
 def _epochs(
     run: Run,
     model: Recogniser,
-    frontend: LogMel,
+    frontend: FrontEnd,
     accelerator: Accelerator,
     state: Mapping[str, Any] | None,
     done: int,
@@ -112,54 +108,34 @@ def _epochs(
     return run.fit(model, task, masks=run.masks, resume=state), total - done
 
 
-def _task(run: Run, model: Recogniser, frontend: LogMel, accelerator: Accelerator, reporter: Reporter) -> TrainingTask:
+def _task(
+    run: Run, model: Recogniser, frontend: FrontEnd, accelerator: Accelerator, reporter: Reporter
+) -> TrainingTask:
     device = accelerator.device
-    utterances = run.heard
-    objective = Objective(run.objective, model.settings.problem)
-    teacher, hypotheses = _teaching(run, objective, accelerator, reporter)
+    teacher = NO_TEACHER if run.teacher is None else run.teacher(accelerator)
     inputs = TrainingInputs(
         run.data,
-        utterances,
+        run.utterances,
         frontend,
         run.augment,
         batch_seconds=run.settings.batch_seconds,
         seed=run.settings.seed,
         device=device,
         teacher=teacher,
-        hypotheses=hypotheses,
         two_views=run.objective.two_views,
         share=Share(accelerator.process_index, accelerator.num_processes),
         output_lengths=model.output_lengths,
     )
     inputs.cache = _feature_cache(run, inputs, accelerator, reporter)
-    hours = sum(u.num_samples for u in utterances) / run.data.sample_rate_hz / 3600
+    hours = sum(u.num_samples for u in run.utterances) / run.data.sample_rate_hz / 3600
     return TrainingTask(
-        objective,
+        Objective(run.objective, model.settings.problem),
         Batches(inputs.epoch, inputs.per_epoch, run.frontend.settings.frame_shift_ms),
         Validation(run.data, "valid", frontend, batch_seconds=run.settings.batch_seconds, device=device),
         run.settings.lasting(hours),
         accelerator,
-        None if teacher is None else teacher.encoder,
+        teacher.encoder,
     )
-
-
-def _teaching(
-    run: Run, objective: Objective, accelerator: Accelerator, reporter: Reporter
-) -> tuple[TeacherOutputs | None, HypothesisTable | None]:
-    """What the objective needs of its teacher: log-probabilities or states of each batch, transcripts, or all."""
-    if run.teacher is None:
-        return None, run.hypotheses
-    outputs, asked = run.teacher(accelerator), objective.hypotheses
-    if asked is None:
-        return outputs, run.hypotheses
-    utterances = run.heard
-
-    def logits(batch: Batch) -> tuple[Tensor, Tensor]:
-        taught = outputs.of(TeacherBatch.of(batch, utterances))
-        return taught.log_probs_BTV, taught.lengths_B
-
-    table = search(logits, run.data, utterances, asked, run.settings.batch_seconds, reporter)
-    return outputs if objective.needs - {"hypotheses"} else None, table
 
 
 def _feature_cache(

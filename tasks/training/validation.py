@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import torch
 
-from kd.audio.frontend import LogMel
+from kd.audio.frontend import FrontEnd
 from kd.losses.labels import LABEL_LOSSES
 from kd.models import Recogniser
 from kd.text.decoding import DECODERS
@@ -16,7 +16,7 @@ class Validation:
     """`validate(model)` for the training loop; features are computed once and kept in memory."""
 
     def __init__(
-        self, data: PreparedData, split: str, frontend: LogMel, *, batch_seconds: float, device: torch.device
+        self, data: PreparedData, split: str, frontend: FrontEnd, *, batch_seconds: float, device: torch.device
     ) -> None:
         self.vocabulary = data.vocabulary
         self.utterances: tuple[Utterance, ...] = data.split(split)

@@ -27,6 +27,18 @@ class Toy(Project):
         (self.root / "orders").mkdir(exist_ok=True)
         (self.root / "orders" / stage).write_text(" ".join(words))
 
+    def outdate(self, stage: str) -> None:
+        """Make one stage (as in distil@baseline) stale; only it and what reads from it run again, and write new things.
+
+        A parameter would do the same to more: eight stages have that of the evaluation.
+        """
+        file = self.root / "dvc.lock"
+        lock = yaml.safe_load(file.read_text())
+        del lock["stages"][stage]
+        file.write_text(yaml.safe_dump(lock, sort_keys=False))
+        shutil.rmtree(self.root / ".dvc" / "cache" / "runs")
+        (self.root / "edition").write_text(stage)
+
     def diary(self) -> list[dict[str, Any]]:
         file = self.root / "diary.jsonl"
         return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
@@ -53,8 +65,9 @@ def make_toy(root: Path) -> Toy:
     for folder, files in {
         "models": ("random", "none"),
         "outputs": ("none",),
+        "canary": ("none",),
         "corpora": ("README.md",),
-        "others": ("README.md",),
+        "external": ("README.md",),
     }.items():
         (root / folder).mkdir()
         for file in files:
@@ -88,7 +101,7 @@ def prefect_server() -> Iterator[str]:
     from prefect.settings import PREFECT_API_URL
     from prefect.testing.utilities import prefect_test_harness
 
-    with prefect_test_harness(server_startup_timeout=120):
+    with prefect_test_harness(server_startup_timeout=600):
         yield str(PREFECT_API_URL.value())
 
 
@@ -100,9 +113,12 @@ def first_run(
     from flows.pipeline import pipeline
 
     project = make_toy(tmp_path_factory.mktemp("first"))
-    project.order("teacher", "sleep", "3")
+    side_by_side = ("teacher", "propagate-baseline")  # both need no more than what preprocess makes
+    for stage, other in (side_by_side, side_by_side[::-1]):
+        project.order(stage, "meet", other)
     verdicts = pipeline(root=str(project.root))
-    project.order("teacher")
+    for stage in side_by_side:
+        project.order(stage)
     return project, verdicts
 
 

@@ -199,7 +199,7 @@ def test_a_command_by_its_old_name_says_the_new_one(old, new):
 
 def test_code_that_python_cannot_read_is_named_before_anything_runs(monkeypatch, capsys):
     from flows.checks import dvc_in_one_line
-    from flows.graph import DigestsError
+    from flows.dvc_state.graph import DigestsError
 
     with pytest.raises(typer.Exit) as ended, dvc_in_one_line(Path()):
         raise DigestsError("the digests of the code cannot be made:\nkd/losses/dist.py, line 3")

@@ -8,10 +8,10 @@ import yaml
 from mlflow import MlflowClient
 from typer.testing import CliRunner
 
-from flows.candidate import register_best
 from flows.cli import app
-from flows.graph import look
+from flows.dvc_state.graph import look
 from flows.pipeline import PipelineError, pipeline
+from flows.run.model_registry import register_best
 from tasks.tracking.champion import CANDIDATE as ALIAS
 from tasks.tracking.pipeline_run import comparison_link, lock_digest
 from tasks.tracking.runs import tracking_uri
@@ -36,8 +36,8 @@ def test_first_run_runs_all_in_order_and_the_next_is_nothing(first_run):
     assert pipeline(root=str(toy.root)) == {}
 
 
-def test_students_run_side_by_side_and_measure_alone(first_run):
-    toy, _ = first_run
+def test_students_run_side_by_side_and_profile_runs_alone(first_run):
+    toy, _ = first_run  # in which teacher and propagate-baseline wait for each other
     spans = spans_of(toy)
     overlapping = [(a, b) for a in spans for b in spans if a < b and overlap(spans[a], spans[b])]
     assert overlapping, "nothing ran in parallel"
@@ -82,14 +82,14 @@ def test_a_failure_is_explained_stops_its_branch_only_and_the_rest_runs_later(fi
 
 
 def test_a_second_attempt_goes_on_where_the_first_one_failed(finished):
-    finished.set("evaluation.confidence", 0.9)
+    finished.outdate("evaluate@baseline")
     finished.order("evaluate-baseline", "fail", "once")
     assert pipeline(root=str(finished.root), retries=1)["evaluate@baseline"] == "ran"
     assert finished.noted("resumed") == ["evaluate-baseline"]
 
 
 def test_a_stage_that_takes_too_long_is_ended_with_all_its_processes(finished):
-    finished.set("evaluation.confidence", 0.9)
+    finished.outdate("evaluate@baseline")
     finished.order("evaluate-baseline", "sleep", "6000")
     with pytest.raises(PipelineError, match="failed: evaluate@baseline"):
         pipeline(root=str(finished.root), retries=0, timeout_s=20.0)
@@ -116,7 +116,7 @@ def test_after_a_student_is_gone_the_second_run_is_nothing(finished):
 
 
 def test_what_ended_before_dvc_recorded_it_is_not_repeated(finished, monkeypatch):
-    finished.set("evaluation.confidence", 0.9)
+    finished.outdate("export@baseline")
     monkeypatch.setenv("DVC_STAGE", "export@baseline")
     subprocess.run([sys.executable, "-m", "tasks", "export", "baseline"], cwd=finished.root, check=True)
     assert finished.noted("end") == ["export-baseline"]
@@ -143,15 +143,16 @@ def test_mlflow_has_one_parent_with_a_child_for_each_stage_and_model(first_run):
     assert "distil/baseline" in stages
     models = {run.info.run_name: run for run in children if run.data.tags.get("kd.kind") == "model"}
     assert set(models) == {"model/baseline", "model/distilled", "model/teacher"}
-    assert {"test_error", "params"} <= set(models["model/baseline"].data.metrics)
+    assert {"test_wer", "params"} <= set(models["model/baseline"].data.metrics)
     assert models["model/baseline"].data.tags["kd.dvc_md5"] == toy.lock()["distil@baseline"]["outs"][0]["md5"]
-    assert "baseline/test_error" in parents[0].data.metrics
+    assert "baseline/test_wer" in parents[0].data.metrics
     assert parents[0].data.tags["verdict.distil/baseline"] == "ran"
     files = {file.path for file in MlflowClient(tracking_uri(toy.root)).list_artifacts(parents[0].info.run_id)}
     assert {"dvc.lock", "params.yaml", "results.csv", "report.html", "verdicts.md"} <= files
     link = comparison_link(toy.root, "default", "http://127.0.0.1:5000")
     assert link is not None
     assert parents[0].info.run_id in link
+    assert "metrics.%60test_wer%60" in link
 
 
 def test_the_curves_and_parameters_of_a_stage_are_logged(first_run):
@@ -164,7 +165,7 @@ def test_the_curves_and_parameters_of_a_stage_are_logged(first_run):
 
 
 def test_trouble_with_mlflow_ends_no_run_and_the_next_one_makes_up_for_it(finished, monkeypatch, capfd):
-    finished.set("evaluation.confidence", 0.9)
+    finished.outdate("evaluate@baseline")
     before = len(finished.runs())
     with monkeypatch.context() as broken:
         broken.setenv("MLFLOW_TRACKING_URI", "sqlite:////dev/null/mlflow.db")

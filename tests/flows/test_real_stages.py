@@ -5,10 +5,11 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from project import PATIENCE_S, TRAINING, Project, kill_family, make_tiny_project, wait_for
+from project import PATIENCE_S, TRAINING, Project, kill_family, make_tiny_project, tiny_params, wait_for
 
-from flows.graph import DigestsError, look
+from flows.dvc_state.graph import DigestsError, look
 from tasks.runner.event_log import EventReader
 
 KINDS = (
@@ -54,7 +55,7 @@ def test_what_one_clone_pushed_another_pulls_and_has_nothing_to_do(tmp_path, und
     second.dvc("pull", "-q")
     assert "up to date" in second.kd("run")
     assert second.git("status", "--short") == ""
-    assert not (second.root / "scratch" / "timings.jsonl").exists(), "a stage ran"
+    assert not [run for run in second.runs() if "kd.stage" in run.data.tags], "a stage ran"
 
 
 @pytest.mark.slow
@@ -64,8 +65,6 @@ def test_a_training_by_two_processes_is_one_run_of_one_stage(tmp_path, undisturb
     shutil.copytree(undisturbed.root, project.root, symlinks=True)
     shutil.rmtree(project.root / "models" / "sliced")
     before = len(project.runs())
-    timings = project.root / "scratch" / "timings.jsonl"
-    stages = len(timings.read_text().splitlines())
 
     torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
     project.call(*torchrun, "-m", "tasks", "distil", "sliced")
@@ -74,7 +73,6 @@ def test_a_training_by_two_processes_is_one_run_of_one_stage(tmp_path, undisturb
     assert [(run.data.tags["kd.stage"], run.info.status) for run in project.runs()[before:]] == [
         ("distil/sliced", "FINISHED")
     ]
-    assert len(timings.read_text().splitlines()) == stages + 1
     assert len((project.root / "models" / "sliced" / "history.csv").read_text().splitlines()) == 1 + TRAINING["epochs"]
     assert "distil@sliced" not in look(project.root).stale
     assert list((project.root / "scratch" / "events").iterdir()) == []
@@ -88,6 +86,41 @@ def test_stages_that_the_flow_forked_left_what_plain_ones_leave(tmp_path, undist
     stages = ("preprocess", "teacher", "cache_logits", "propagate@sliced", "distil@sliced", "export@sliced")
     project.dvc("repro", "-q", "--force", "--single-item", *stages)
     assert {stage: project.lock()[stage] for stage in stages} == {stage: undisturbed.lock()[stage] for stage in stages}
+
+
+@pytest.mark.slow
+def test_a_canary_is_scored_where_it_is_named_and_gone_where_it_no_longer_is(tmp_path, undisturbed):
+    """By `dvc repro` alone; `kd run` then removes its folder, and all is as if there had been none."""
+    project = Project(tmp_path / "project")
+    shutil.copytree(undisturbed.root, project.root, symlinks=True)
+    results, report = (project.root / "reports" / name for name in ("results.csv", "report.html"))
+    own = (project.root / "params.yaml").read_text()
+    corpus = tiny_params()["corpus"]  # its test voices are in no other part
+    project.set("evaluation.canary", {"general": {"corpus": corpus, "limit": 3}})
+    project.dvc("repro", "-q")
+    before = newest(project)
+    assert "canary/general" in before
+    table = pd.read_csv(results).set_index("model")
+    assert table["canary"].eq("general").all()
+    for name in ("teacher", "baseline", "sliced"):
+        assert before[f"evaluate/{name}"][1]["canary_wer"] == table.loc[name, "canary_wer"]
+    assert "What was forgotten" in report.read_text()
+
+    (project.root / "params.yaml").write_text(own)
+    project.dvc("repro", "-q")
+    after = newest(project)
+    ran = {stage for stage in after if after[stage][0] != before[stage][0]}
+    # profile and report come back from DVC's run-cache, from which it leaves out stages whose outputs git keeps
+    assert ran == {stage for stage in after if stage.startswith("evaluate")}
+    assert "canary" not in results.read_text()
+    assert "What was forgotten" not in report.read_text()
+    assert project.git("status", "--short", "canary") == ""
+
+    project.kd("run")
+    assert not (project.root / "canary" / "general").exists()
+    lock = project.untimed_lock()
+    del lock["canary@general"]  # what DVC recorded of a stage that is gone stays
+    assert lock == undisturbed.untimed_lock()
 
 
 @pytest.mark.slow
@@ -144,6 +177,15 @@ def under_way(project: Project, flow: int, kind: str, said: str) -> bool:
     spools = (project.root / "scratch" / "events").glob(f"flow-{flow}-*/{kind}*.jsonl")
     told = [[event["event"] for event in EventReader(event_log).new_events()] for event_log in spools]
     return any(said in events and "end" not in events for events in told)
+
+
+def newest(project: Project) -> dict[str, tuple[int, dict[str, float]]]:
+    """When the newest run of each stage in MLflow began, and its metrics."""
+    return {
+        run.data.tags["kd.stage"]: (run.info.start_time, run.data.metrics)
+        for run in project.runs()
+        if "kd.stage" in run.data.tags
+    }
 
 
 def files(project: Project) -> set[Path]:

@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from contextlib import suppress
 
@@ -25,29 +24,48 @@ with scheduling_server(port={port}):
 
 
 @pytest.mark.slow
-def test_a_scheduled_run_fires_and_brings_everything_up_to_date(finished, tmp_path_factory):
-    """With a server of its own: that of the other tests, like the one of a single run, has no scheduler."""
-    finished.set("evaluation.confidence", 0.9)
+def test_a_scheduled_run_that_is_killed_leaves_nothing_behind_and_a_second_one_finishes_its_work(
+    finished, tmp_path_factory
+):
+    """With a server of its own: that of the other tests, like the one of a single run, has no scheduler.
+
+    The process of `kd schedule` is killed while a stage sleeps; a second one finds what Prefect's database then holds.
+    """
+    finished.outdate("evaluate@baseline")
+    finished.order("evaluate-baseline", "sleep", "6000")
+    home = tmp_path_factory.mktemp("prefect")
+    killed = scheduled(finished, home)
+    kept = finished.root / "scratch" / "resume" / "evaluate-baseline"
+    wait_for(lambda: list(kept.rglob("step")), killed)
+    killed.kill()
+    killed.communicate(timeout=PATIENCE_S)
+    wait_for(lambda: not finished.processes())
+
+    finished.order("evaluate-baseline")
+    finished.forget()
+    second = scheduled(finished, home)
+    try:
+        wait_for(lambda: "report" in finished.noted("end"), second)
+    finally:
+        second.send_signal(signal.SIGINT)
+        output = second.communicate(timeout=PATIENCE_S)[0]
+    assert "evaluate-baseline" in finished.noted("resumed"), output
+    assert "RUNNING" not in finished.statuses()
+    wait_for(lambda: not finished.processes())
+
+
+def scheduled(project, home):
+    """`kd schedule`, but every five seconds; `home` is Prefect's folder."""
     environment = {
         **{key: value for key, value in os.environ.items() if key != "PREFECT_API_URL"},
-        "PREFECT_HOME": str(tmp_path_factory.mktemp("prefect")),
+        "PREFECT_HOME": str(home),
         "PREFECT_RUNNER_POLL_FREQUENCY": "2",
         "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "5",
     }
-    server = subprocess.Popen(
-        [sys.executable, "-c", SERVE.format(port=free_port())], cwd=finished.root, env=environment, text=True,
+    return subprocess.Popen(
+        [sys.executable, "-c", SERVE.format(port=free_port())], cwd=project.root, env=environment, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
-    try:
-        deadline = time.monotonic() + 150
-        while "report" not in finished.noted("end") and time.monotonic() < deadline:
-            assert server.poll() is None, server.communicate()[0]
-            time.sleep(0.5)
-    finally:
-        server.send_signal(signal.SIGINT)
-        output = server.communicate(timeout=PATIENCE_S)[0]
-    assert "report" in finished.noted("end"), output
-    wait_for(lambda: not finished.processes())
 
 
 @pytest.mark.slow
@@ -82,7 +100,7 @@ def test_the_deployment_of_prefect_yaml_fires_from_a_work_pool(finished, tmp_pat
             command = prefect(*words)
             output = command.communicate(timeout=PATIENCE_S)[0]
             assert command.returncode == 0, output
-        started.append(prefect("worker", "start", "--pool", "kd"))
+        started.append(prefect("worker", "start", "--pool", "kd", "--limit", "1"))
         wait_for(lambda: "report" in finished.noted("end"), started[1])
     finally:
         for process in reversed(started):
@@ -98,6 +116,6 @@ def healthy(port):
 
 
 def free_port():
-    with socket.socket() as transcriber:
-        transcriber.bind(("127.0.0.1", 0))
-        return transcriber.getsockname()[1]
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]

@@ -3,6 +3,7 @@
 import torch
 from torch import Generator, Tensor
 
+from kd.audio.augment import at_speeds, draw_speeds
 from kd.config.frontend import AugmentSettings
 
 OFF = AugmentSettings(
@@ -18,6 +19,13 @@ RATE = 16_000
 FILTER = OFF.model_copy(update={"filter_db": 6.0})
 LEVEL = OFF.model_copy(update={"level_db": 15.0})
 LENGTHS = torch.tensor([4_000, 1, 2_511, 0, 1_600])
+
+
+def change_speed(
+    waveform_BN: Tensor, lengths_B: Tensor, *, settings: AugmentSettings, generator: Generator
+) -> tuple[Tensor, Tensor]:
+    """Each utterance at a speed drawn from `speeds`."""
+    return at_speeds(waveform_BN, lengths_B, draw_speeds(lengths_B, settings=settings, generator=generator))
 
 
 def seeded(seed: int = 0) -> Generator:

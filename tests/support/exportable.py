@@ -20,6 +20,9 @@ ENCODERS: dict[str, dict[str, Any]] = {
         "family": "conformer", "stem": 4, "width": 8, "layers": 1, "heads": 2, "head_dim": 4,
         "feed_forward_1": 6, "feed_forward_2": 6, "channels": 6,
     },
+    "whisper": {
+        "family": "whisper", "stem": 4, "width": 8, "layers": 2, "heads": 2, "head_dim": 4, "feed_forward": 6,
+    },
     "patch_cnn": {"family": "patch_cnn", "frames": 16, "channels": [2, 3], "hidden": 5},
 }  # fmt: skip
 FRONTEND = FrontEndSettings(num_mels=16)
@@ -30,7 +33,7 @@ def checkpoint_of(encoder: str, problem: str) -> Checkpoint:
     labels = Vocabulary.labels(["yes", "turn on", "no"])
     vocabulary = labels if problem == "keyword" else Vocabulary.characters("abc '")
     settings = ModelSettings(
-        problem=problem,  # type: ignore[arg-type]
+        problem=problem,
         num_features=FRONTEND.num_mels,
         num_outputs=len(vocabulary),
         encoder=TypeAdapter(EncoderSettings).validate_python(ENCODERS[encoder]),

@@ -39,6 +39,10 @@ ENCODERS: dict[str, dict[str, Any]] = {
         "family": "conformer", "causal": True, "chunk_frames": 2, "left_chunks": 2, "stem": 8, "width": 12, "layers": 2,
         "heads": [3, 4], "head_dim": 4, "feed_forward_1": 9, "feed_forward_2": [11, 8], "channels": [5, 6], "kernel": 5,
     },
+    "whisper": {
+        "family": "whisper", "stem": 8, "width": 12, "layers": 3, "heads": [3, 4, 3], "head_dim": 4,
+        "feed_forward": [9, 11, 8], "pooling": 2,
+    },
     "patch_cnn": {"family": "patch_cnn", "frames": 16, "channels": (3, 5), "hidden": 9},
 }  # fmt: skip
 
@@ -80,6 +84,6 @@ def calibrate(model: Recogniser, importance: DataDriven) -> Mapping[str, Tensor]
     features, lengths = make_features()
 
     def loss(model: Recogniser) -> Tensor:
-        return model(features, lengths)[0].square().mean()  # type: ignore[no-any-return]
+        return model(features, lengths)[0].square().mean()
 
     return gather(model, importance, [loss] * importance.batches)

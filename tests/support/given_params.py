@@ -1,12 +1,13 @@
 """A params.yaml that is right, and changes of it: what tests of mistakes begin with."""
 
 import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
 from tasks.params.errors import ParamsError
-from tasks.params.pipeline import parse_params
+from tasks.params.load import parse_params
 
 RNN = {"family": "rnn", "stem": 8, "width": 12, "layers": 2, "hidden": [10, 7]}
 CONFORMER = {
@@ -23,8 +24,8 @@ def keep(**amounts: float) -> dict[str, Any]:
     return {"op": "slice", "keep": amounts}
 
 
-def prune_units(*kinds: str, **amount: Any) -> dict[str, Any]:
-    return {"op": "prune_units", "dims": list(kinds), **amount}
+def prune_units(*dims: str, **amount: Any) -> dict[str, Any]:
+    return {"op": "prune_units", "dims": list(dims), **amount}
 
 
 GATES = {"how": "gates", "dims": ["hidden"], "sparsity": 0.5, "epochs": 1}
@@ -74,3 +75,19 @@ def lines(**changes: Any) -> list[str]:
         parse_params(changed(changes))
     assert str(caught.value).splitlines() == caught.value.lines
     return caught.value.lines
+
+
+Mistakes = Mapping[str, tuple[dict[str, Any], str]]
+"""By name: what is changed, and how the line begins that says so."""
+
+
+def each_in_one_line(mistakes: Mistakes) -> Callable[[str], None]:
+    """A test that each mistake gives one line, which begins so."""
+
+    @pytest.mark.parametrize("mistake", mistakes)
+    def test(mistake: str) -> None:
+        changes, expected = mistakes[mistake]
+        (line,) = lines(**changes)
+        assert line.startswith(expected)
+
+    return test

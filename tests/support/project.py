@@ -25,9 +25,9 @@ TIMED = {"profile", "report"}
 
 OWN_FILES = (
     ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "dvc.yaml", "models/random", "models/none",
-    "outputs/none",
+    "outputs/none", "canary/none",
 )  # fmt: skip
-OWN_FOLDERS = ("corpora", "kd", "others", "tasks", "flows")
+OWN_FOLDERS = ("corpora", "kd", "external", "tasks", "flows")
 
 SMALL = {"family": "cnn", "stem": 4, "width": 6, "layers": 1, "hidden": 8, "kernel": 3}
 TRAINING = {"epochs": 8, "batch_seconds": 20, "device": "cpu"}

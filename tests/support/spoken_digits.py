@@ -1,4 +1,4 @@
-"""Real recordings of digits, and a small transcriber trained on them for seconds: bad, and good enough to compare."""
+"""Real recordings of digits, and a small recogniser trained on them for seconds: bad, and good enough to compare."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import soundfile
 import soxr
 import torch
 
-from kd.audio.frontend import LogMel
+from kd.audio.frontend import make_front_end
 from kd.config.frontend import FrontEndSettings
 from kd.config.models import ModelSettings
 from kd.models import build
@@ -72,13 +72,14 @@ def strings(
 
 
 def train(encoder: dict[str, Any], spoken: Sequence[Spoken], epochs: int, seed: int = 0) -> Checkpoint:
-    """A transcriber of digits, letter by letter."""
+    """A recogniser of digits, letter by letter."""
     torch.manual_seed(seed)
     vocabulary, front = Vocabulary.characters("efghinorstuvwxz "), FrontEndSettings()
     settings = {"problem": "transcription", "num_features": front.num_mels, "num_outputs": len(vocabulary)}
     model = build(ModelSettings.model_validate({**settings, "encoder": encoder})).train()
     features = [
-        LogMel(front)(torch.from_numpy(s.samples_N)[None], torch.tensor([len(s.samples_N)]))[0][0] for s in spoken
+        make_front_end(front)(torch.from_numpy(s.samples_N)[None], torch.tensor([len(s.samples_N)]))[0][0]
+        for s in spoken
     ]
     joined_TF = torch.cat(features)
     model.set_statistics(joined_TF.mean(0), joined_TF.std(0))

@@ -1,4 +1,4 @@
-"""An exported transcriber that was not trained, in a second and without recordings."""
+"""An exported recogniser that was not trained, in a second and without recordings."""
 
 from pathlib import Path
 

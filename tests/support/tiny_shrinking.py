@@ -1,4 +1,4 @@
-"""Students that shrink while they are trained: short ones, of every family, way and kind."""
+"""Students that shrink while they are trained: short ones, of every family, way and dim."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,19 +9,20 @@ from tiny_training import tiny_batches, tiny_course
 
 from kd.config.models import ModelSettings
 from kd.config.propagation import DataDriven
-from kd.config.scheduled import Shrink
+from kd.config.shrink import Shrink
 from kd.config.training import TrainingSettings
 from kd.models import Recogniser, build
 from kd.propagation.budget import Cost
 from kd.propagation.calibration import Loss, gather
-from kd.propagation.scheduled import fit_and_shrink, restored
+from kd.propagation.shrink import fit_and_shrink, restored
 from kd.training import Epoch
 
-KINDS = {
+DIMS = {
     "cnn": ["width", "stem", "hidden"],
     "gru": ["width", "stem", "hidden"],
     "lstm": ["width", "stem", "hidden"],
     "conformer": ["width", "stem", "heads", "feed_forward", "channels"],
+    "whisper": ["width", "stem", "heads", "feed_forward"],
     "patch_cnn": ["channels", "hidden"],
 }
 UNITS: dict[str, dict[str, Any]] = {
@@ -36,13 +37,13 @@ WEIGHTS: dict[str, dict[str, Any]] = {
 ADAPTER: TypeAdapter[Shrink] = TypeAdapter(Shrink)
 
 
-def shrink_of(how: str, *kinds: str) -> Shrink:
-    """Settings of a way to remove units of these kinds, or weights where there are none."""
-    data = dict((UNITS if kinds else WEIGHTS)[how])
-    if kinds and "prune" in data:
-        data["prune"] = {**data["prune"], "dims": kinds}
-    elif kinds:
-        data["dims"] = kinds
+def shrink_of(how: str, *dims: str) -> Shrink:
+    """Settings of a way to remove units of these dims, or weights where there are none."""
+    data = dict((UNITS if dims else WEIGHTS)[how])
+    if dims and "prune" in data:
+        data["prune"] = {**data["prune"], "dims": dims}
+    elif dims:
+        data["dims"] = dims
     return ADAPTER.validate_python(data)
 
 
@@ -79,5 +80,5 @@ def final(model: Recogniser, epoch: Epoch) -> Recogniser:
     return there.eval()
 
 
-def units(model: Recogniser, *kinds: str) -> int:
-    return sum(d.size for d in model.dimensions() if d.kind in kinds)
+def units(model: Recogniser, *dims: str) -> int:
+    return sum(d.size for d in model.dimensions() if d.dim in dims)

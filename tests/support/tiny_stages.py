@@ -23,7 +23,7 @@ class Killed(BaseException):
     """As SIGTERM's in the harness: nothing below catches it."""
 
 
-class KillingWatch:
+class KillingReporter:
     """Keeps what it is told, and raises at an epoch, before its state is saved, as `kill` would."""
 
     def __init__(self, scratch: Path | None = None, kill_at: int | None = None) -> None:

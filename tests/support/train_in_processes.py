@@ -9,26 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from accelerate.state import PartialState
 from safetensors.torch import save_file
 from workspace import ENCODERS, FRONTEND
 
-from kd.audio.frontend import LogMel
+from kd.audio.frontend import make_front_end
 from kd.config.frontend import AugmentSettings
 from kd.config.losses import ObjectiveSettings
 from kd.config.models import ModelSettings
 from kd.config.training import TrainingSettings
 from kd.models import build
 from kd.teachers.codec import Codec
+from kd.training import Objective
 from tasks.data.prepared import PreparedData
 from tasks.runner.paths import Paths
 from tasks.runner.reporter import NullReporter
-from tasks.teachers.frame_teacher import load_frame_teacher
-from tasks.teachers.logits import open_stored
+from tasks.teachers.posterior_teacher import load_posterior_teacher
+from tasks.teachers.supply import CachedLogits, LiveTeacher, PosteriorSupply
 from tasks.teachers.teacher_pass import views
-from tasks.teachers.teacher_states import LiveStates
-from tasks.training.batches import TeacherOutputs
 from tasks.training.new_model import feature_statistics
 from tasks.training.train import Run, Trained, train
 
@@ -48,8 +46,8 @@ def train_student(
     root: Path, problem: str, encoder: dict[str, Any], objective: ObjectiveSettings = TAUGHT, **changes: Any
 ) -> Trained:
     paths = Paths(root)
-    data, frontend = PreparedData.load(paths.prepared), LogMel(FRONTEND)
-    teacher, codec = load_frame_teacher(paths, "teacher"), Codec.of(len(data.vocabulary), None)
+    data, frontend = PreparedData.load(paths.prepared), make_front_end(FRONTEND)
+    teacher, codec = load_posterior_teacher(paths, "teacher"), Codec.of(len(data.vocabulary), None)
     settings = {"problem": problem, "num_features": 16, "num_outputs": len(data.vocabulary), "encoder": encoder}
     torch.manual_seed(5)
     model = build(ModelSettings.model_validate(settings))
@@ -59,27 +57,37 @@ def train_student(
         "optimiser": {"name": "sgd", "lr": 0.05}, "schedule": {"name": "constant"}, **changes,
     }  # fmt: skip
 
-    def outputs(_: Accelerator) -> TeacherOutputs:
-        if objective.reads_states:
-            return LiveStates(teacher, objective, model.settings.encoder)
-        return open_stored(paths.outputs("teacher"), codec, teacher, data, views(OFF), NullReporter())
-
-    run = Run(model, frontend, data, objective, TrainingSettings.model_validate(training), OFF, outputs)
+    how = TrainingSettings.model_validate(training)
+    utterances = data.split("train")
+    origin = (
+        LiveTeacher(teacher, objective, model.settings.encoder)
+        if objective.reads_states
+        else CachedLogits(teacher, data, paths.outputs("teacher"), codec, views(OFF), NullReporter())
+    )
+    supply = PosteriorSupply(
+        origin=origin, objective=Objective(objective, problem), data=data, utterances=utterances,
+        batch_seconds=how.batch_seconds, reporter=NullReporter(),
+    )  # fmt: skip
+    run = Run(
+        model=model, frontend=frontend, data=data, utterances=utterances, objective=objective, settings=how,
+        augment=OFF, teacher=supply.open,
+    )  # fmt: skip
     return train(run, NullReporter())
 
 
 def main(folder: Path, name: str) -> None:
     """`gru-RANK` has no batch statistics, `cnn-RANK` has, `averaged-RANK` as moving averages; `beside-RANK` trains
-    several losses and a head beside it, `states-RANK` from inner states, through projections."""
+    several losses and a head beside it, `states-RANK` from inner states, through projections.
+    `groups-RANK` is `beside-RANK` with each batch in two groups."""
     for problem in ("transcription", "keyword"):
         root = folder / problem
         save(root / name, "gru", train_student(root, problem, GRU))
         save(root / name, "cnn", train_student(root, problem, CNN))
         save(root / name, "averaged", train_student(root, problem, CNN, averaging=0.9))
         save(root / name, "states", train_student(root, problem, CNN, STATES))
-    save(
-        folder / "transcription" / name, "beside", train_student(folder / "transcription", "transcription", GRU, BESIDE)
-    )
+    root = folder / "transcription"
+    save(root / name, "beside", train_student(root, "transcription", GRU, BESIDE))
+    save(root / name, "groups", train_student(root, "transcription", GRU, BESIDE, micro_batches=2))
 
 
 def save(out: Path, name: str, result: Trained) -> None:

@@ -21,7 +21,9 @@ from kd.text.vocabulary import Vocabulary
 from tasks.checkpoint import Checkpoint, save_checkpoint
 from tasks.data.preparation.card import Card, write_card
 from tasks.data.utterance import COLUMNS, Utterance
-from tasks.params.pipeline import Params, parse_params
+from tasks.metric_names import ERROR_KINDS, error_name
+from tasks.params.load import parse_params
+from tasks.params.pipeline import Params
 from tasks.runner.paths import Paths
 
 RATE_HZ = 8_000
@@ -135,6 +137,7 @@ def _write_model(
     save_checkpoint(folder, checkpoint)
     with (folder / "history.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow(("epoch", "train_loss", "label_loss", "distill_loss", "lr", "valid_error", "valid_loss"))
+        error = error_name("valid_error", ERROR_KINDS[problem])
+        table.writerow(("epoch", "train_loss", "label_loss", "distill_loss", "lr", error, "valid_loss"))
         for epoch in (1, 2, 3):
             table.writerow((epoch, 9 / epoch, 9 / epoch, 0.0, 0.002, 0.9 / epoch, 8 / epoch))

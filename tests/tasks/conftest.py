@@ -11,7 +11,8 @@ import pytest
 import soundfile
 import yaml
 
-from tasks.params.pipeline import Params, parse_params
+from tasks.params.load import parse_params
+from tasks.params.pipeline import Params
 from tasks.runner.paths import Paths
 from tasks.stages import corpus, preprocess
 
@@ -80,7 +81,7 @@ class Project:
     def bytes_of(self, folder: Path) -> dict[str, bytes]:
         return {f.relative_to(folder).as_posix(): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()}
 
-    # a Watch
+    # a Reporter
     def metrics(self, values: Any, step: int) -> None:
         pass
 

@@ -19,7 +19,7 @@ LABELS = Vocabulary.labels([f"word {i}" for i in range(NUM_OUTPUTS)])
 
 def make(name: str = "gru", **changes: object) -> Checkpoint:
     facts = {"model": make_model(name, "keyword"), "role": "student", "init": "teacher", "objective": "labels"}
-    return Checkpoint(frontend=FRONTEND, vocabulary=LABELS, **(facts | changes))  # type: ignore[arg-type]
+    return Checkpoint(frontend=FRONTEND, vocabulary=LABELS, **(facts | changes))
 
 
 @pytest.mark.parametrize("name", ENCODERS)

@@ -1,4 +1,4 @@
-"""README.md and docs/guide.md: their settings are valid, their links lead somewhere, their commands exist."""
+"""README.md and docs/guide.md: their settings are valid, links lead somewhere, commands exist; paths elsewhere, too."""
 
 import re
 from pathlib import Path
@@ -9,10 +9,10 @@ import typer
 import yaml
 
 from flows.cli import app
-from tasks.params.pipeline import load_params
+from tasks.params.load import load_params
 
 REPO = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/guide.md")
+PAGES = ("README.md", "docs/guide.md", "docs/whisper.md", "docs/architecture.md", "CONTRIBUTING.md")
 NOT_OF_THE_DEFAULT_CORPUS = ("phrases", "utterances", "speakers", "seed")
 
 
@@ -57,12 +57,39 @@ def test_links_lead_somewhere(page):
         assert not anchor or anchor in anchors(target), link
 
 
+NAMING_PATHS = [
+    "CHANGELOG.md",
+    *(str(f.relative_to(REPO)) for d in ("presets", "studies") for f in (REPO / d).rglob("*.yaml")),
+]
+PATH = re.compile(r"(?<![\w/.])(?:docs|studies|presets|tasks|kd|flows|benchmarks)/[\w./-]*\w")
+
+
+@pytest.mark.parametrize("page", NAMING_PATHS)
+def test_paths_that_are_named_are_there(page):
+    """Whole, or as the beginning of one, such as docs/adr/0015."""
+    for path in PATH.findall(text_of(page)):
+        assert (REPO / path).exists() or list(REPO.glob(f"{path}*")), path
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_exist(page):
     code = " ".join(re.findall(r"`[^`\n]+`|^    .*$", text_of(page), re.M))
     named = set(re.findall(r"(?<!/)\bkd ([a-z][a-z-]*)", code))
     assert named
-    assert named <= set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    assert named <= set(typer.main.get_command(app).commands)
+
+
+PROSE = sorted({*REPO.glob("*.md"), *REPO.glob("docs/**/*.md")} - {REPO / "docs" / "params.md"})  # which is generated
+COLUMNS = 120
+
+
+@pytest.mark.parametrize("page", [str(file.relative_to(REPO)) for file in PROSE])
+def test_lines_of_prose_are_no_longer_than_those_of_code(page):
+    """But for tables, what they are written from, and blocks of code."""
+    apart = re.compile(r"^```.*?^```|<!--.*?-->", re.M | re.S)
+    text = apart.sub(lambda block: "\n" * block[0].count("\n"), text_of(page))
+    lines = [(n, line) for n, line in enumerate(text.split("\n"), 1) if not line.startswith(("|", "    "))]
+    assert [n for n, line in lines if len(line) > COLUMNS and " " in line.strip()] == []
 
 
 def test_the_readme_is_short():

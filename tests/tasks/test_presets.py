@@ -1,6 +1,7 @@
 """presets/: complete parameters, each of whose models can be built and is as large as its comment says."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from kd.config.models import EncoderSettings, ModelSettings
 from kd.config.propagation import Magnitude
 from kd.models import Recogniser, build
 from kd.propagation import Propagated, propagate
-from tasks.params.pipeline import Params, TrainedTeacher, load_params
+from tasks.params.load import load_params
+from tasks.params.pipeline import Params, TrainedTeacher
 
 REPO = Path(__file__).parents[2]
 OUTPUTS = {
@@ -54,7 +56,8 @@ def models(params: Params, num_outputs: int) -> dict[str, Recogniser]:
 
 
 def test_every_preset_is_tested() -> None:
-    assert {file.stem for file in (REPO / "presets").glob("*.yaml")} == OUTPUTS.keys()
+    """That of a pre-trained teacher, whose sizes its weights decide, in tests/tasks/stages/test_pretrained.py."""
+    assert {file.stem for file in (REPO / "presets").glob("*.yaml")} == OUTPUTS.keys() | {"whisper"}
 
 
 @pytest.mark.parametrize("preset", OUTPUTS)
@@ -89,4 +92,18 @@ def test_the_classical_keyword_network() -> None:
     teacher = models(params, 10)["teacher"]
     shapes = [tuple(p.shape) for p in teacher.parameters() if p.ndim > 1]
     assert shapes == [(32, 1, 3, 3), (64, 32, 3, 3), (512, 64 * 16 * 8), (10, 512)]
-    assert (params.frontend.num_mels, teacher.settings.encoder.frames) == (32, 64)  # type: ignore[union-attr]
+    assert (params.frontend.num_mels, teacher.settings.encoder.frames) == (32, 64)
+
+
+@pytest.mark.parametrize("preset", OUTPUTS)
+def test_a_copy_names_the_schema_where_it_lies(preset: str, tmp_path: Path) -> None:
+    """By the command of the guide: the preset itself, but for the schema's place, which an editor looks up."""
+    (command,) = re.findall(r"^    (sed .* > params\.yaml)$", (REPO / "docs" / "guide.md").read_text("utf-8"), re.M)
+    (tmp_path / "presets").symlink_to(REPO / "presets")
+    subprocess.run(command.replace("an4", preset), shell=True, cwd=tmp_path, check=True)
+    copied, preset_itself, default = (
+        file.read_text("utf-8").splitlines()
+        for file in (tmp_path / "params.yaml", REPO / "presets" / f"{preset}.yaml", REPO / "params.yaml")
+    )
+    assert copied[0] == default[0]
+    assert copied[1:] == preset_itself[1:]

@@ -14,7 +14,7 @@ from tiny_export import export_tiny
 
 from kd.runtime.program import main
 from tasks.data.corpora.phrases import read_phrases
-from tasks.data.preparation.audio import listen, locate
+from tasks.data.preparation.audio import decode_stretch, locate
 from tasks.data.preparation.quarantine import RejectedError
 from tasks.data.tables import Columns, read_table
 
@@ -111,7 +111,7 @@ def test_audio(tmp_path, model, capsys, what):
     file = tmp_path / "a.wav"
     AUDIO[what](file)
     with pytest.raises(RejectedError, match=f"^{reason.strip('`')}: ") as refused:
-        listen(locate(tmp_path, "a.wav"), None, None, RATE)
+        decode_stretch(locate(tmp_path, "a.wav"), None, None, RATE)
     assert "\n" not in str(refused.value)
     if prompt != "–":
         assert main(["transcribe", str(model), str(file)]) == int(prompt[-1])

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_stages import LEARNS, Killed, KillingWatch, run_student, stage_params
+from tiny_stages import LEARNS, Killed, KillingReporter, run_student, stage_params
 from workspace import ENCODERS, make_workspace
 
 from tasks.checkpoint import load_checkpoint
@@ -47,8 +47,8 @@ def test_a_killed_student_ends_as_small_as_one_that_was_not(way: str, problem: s
     expected = files_of(paths)
     for kill_at in (1, 3):  # before the first cut, and after it
         with pytest.raises(Killed):
-            distil.run(params, paths, "one", KillingWatch(tmp_path / f"scratch-{kill_at}", kill_at))
-        metrics = distil.run(params, paths, "one", KillingWatch(tmp_path / f"scratch-{kill_at}"))
+            distil.run(params, paths, "one", KillingReporter(tmp_path / f"scratch-{kill_at}", kill_at))
+        metrics = distil.run(params, paths, "one", KillingReporter(tmp_path / f"scratch-{kill_at}"))
         assert files_of(paths) == expected
     assert metrics["best_epoch"] >= 2
     assert metrics["epochs"] == 4
@@ -74,7 +74,7 @@ def test_what_went_is_written_down(tmp_path: Path) -> None:
     with (paths.model("one") / "history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["phase"] for row in rows] == ["0.0", "0.0", "1.0", "1.0"]
-    assert [bool(row["valid_error_at_cut"]) for row in rows] == [False, False, True, False]
+    assert [bool(row["valid_keyword_error_at_cut"]) for row in rows] == [False, False, True, False]
     assert all(row["expected_sparsity"] and row["penalty"] and row["multiplier"] for row in rows[:2])
     assert float(rows[-1]["params"]) == sum(p.numel() for p in there.model.parameters()) < float(rows[0]["params"])
     run_student(params, paths, "again")

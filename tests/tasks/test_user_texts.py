@@ -115,19 +115,21 @@ READERS = {
 """Who may decode a file that a person wrote."""
 
 WRITTEN_BY_US = {
-    "flows": {"dvc_locks", "remarks", "tune"},
+    "flows/dvc_state": {"locks"},
+    "flows/run": {"remarks"},
     "tasks": {"checkpoint"},
     "tasks/data": {"prepared"},
-    "tasks/evaluation": {"power"},
+    "tasks/evaluation": {"canary", "power"},
     "tasks/experiments/study": {"pages", "results"},
-    "tasks/experiments/tune": {"trial"},
+    "tasks/experiments/tune": {"results", "trial"},
     "tasks/onnx": {"cold_start"},
     "tasks/onnx/quantise": {"files"},
+    "tasks/pretrained": {"weight_files"},
     "tasks/reporting": {"card", "clips", "extras", "forms", "kept", "page", "results"},
-    "tasks/runner": {"kept_files", "stage_durations"},
-    "tasks/stages": {"distil", "profile", "report"},
-    "tasks/teachers": {"bundle_frames", "frame_teacher", "logit_cache"},
-    "tasks/tracking": {"candidate", "pipeline_run"},
+    "tasks/runner": {"kept_files"},
+    "tasks/stages": {"canary", "distil", "profile", "report"},
+    "tasks/teachers": {"bundle_posteriors", "posterior_teacher", "logit_cache"},
+    "tasks/tracking": {"pipeline_run", "registry"},
     "tasks/training": {"feature_cache", "history"},
 }
 """Modules that decode what a stage, DVC or the system wrote, and nothing that people write."""

@@ -76,7 +76,10 @@ def say(files: EspeakFiles, text: str, voice: str, words_per_minute: int, pitch:
             or library.espeak_Synth(encoded, len(encoded) + 1, 0, 0, 0, _UTF8, None, None)
         )
     if failed:
-        raise RuntimeError(f"eSpeak NG failed to say '{text}' by the voice {voice} (it answers {failed})")
+        raise RuntimeError(
+            f"eSpeak NG failed to say '{text}' by the voice {voice} (it answers {failed}). Change the phrase, or "
+            "install espeakng-loader again"
+        )
     return b"".join(sound), rate_hz
 
 
@@ -100,7 +103,10 @@ def _fresh_engine(files: EspeakFiles) -> Iterator[tuple[ctypes.CDLL, int]]:
     finally:
         _libc.dlclose(ctypes.c_void_p(library._handle))
     if _is_loaded(files.library):
-        raise RuntimeError(f"{files.library} is in use elsewhere in this process: its sound would not be repeatable")
+        raise RuntimeError(
+            f"{files.library} is in use elsewhere in this process: its sound would not be repeatable. Run the stage "
+            "corpus in a process of its own, as kd run does"
+        )
 
 
 def _is_loaded(library: str) -> bool:

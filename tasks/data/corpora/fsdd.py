@@ -69,10 +69,15 @@ def _split(recordings: list[_Recording], corpus: FsddCorpus) -> list[_Recording]
     speakers = sorted({r.speaker for r in recordings})
     for key, name in (("test_speaker", corpus.test_speaker), ("valid_speaker", corpus.valid_speaker)):
         if name is not None and name not in speakers:
-            raise ValueError(f"corpus.{key}: no recording of '{name}'; the speakers are {', '.join(speakers)}")
+            raise ValueError(
+                f"corpus.{key}: no recording of '{name}'; the speakers are {', '.join(speakers)}: name one of them"
+            )
     valid = corpus.valid_speaker or speakers[(speakers.index(corpus.test_speaker) + 1) % len(speakers)]
     if valid == corpus.test_speaker:
-        raise ValueError(f"corpus.test_speaker: '{valid}' is the only speaker, and none is left for validation")
+        raise ValueError(
+            f"corpus.test_speaker: '{valid}' is the only speaker, and none is left for validation: add recordings of "
+            "another, or remove test_speaker"
+        )
     chosen: dict[str, Split] = {corpus.test_speaker: "test", valid: "valid"}
     return [replace(r, split=chosen.get(r.speaker, "train")) for r in recordings]
 

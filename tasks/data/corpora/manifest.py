@@ -6,7 +6,7 @@ from pathlib import PurePath
 
 from tasks.data.corpora.raw import Place, RawUtterance, Split
 from tasks.data.tables import Columns, Row, read_table
-from tasks.data.tables.cells import shown
+from tasks.data.tables.cells import format_cell
 from tasks.params.corpora import ManifestCorpus
 
 COLUMNS = Columns(
@@ -73,5 +73,8 @@ def _split(row: Row) -> Split | None:
     if name is None:
         return None
     if name.lower() not in _SPLITS:
-        raise ValueError(f"{row.where}: split '{shown(name)[1:-1]}' is none of {', '.join(_SPLITS)} (or empty)")
+        raise ValueError(
+            f"{row.where}: split '{format_cell(name)[1:-1]}' is none of {', '.join(_SPLITS)}: write one of them, or "
+            "leave it empty"
+        )
     return _SPLITS[name.lower()]

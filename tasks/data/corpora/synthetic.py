@@ -78,8 +78,8 @@ def _make(order: _Order, files: EspeakFiles, lies_in: str) -> RawUtterance:
     clean_N = np.frombuffer(sound, "<i2") / 32768.0
     if not clean_N.any():
         raise ValueError(f"eSpeak NG makes no sound of the phrase '{order.text}': write it in English words")
-    heard_N, snr_db = in_room(clean_N, rate_hz, order.room, np.random.default_rng(order.seed))
-    soundfile.write(order.out / order.path, heard_N, rate_hz, subtype="PCM_16")
+    recorded_N, snr_db = in_room(clean_N, rate_hz, order.room, np.random.default_rng(order.seed))
+    soundfile.write(order.out / order.path, recorded_N, rate_hz, subtype="PCM_16")
     return RawUtterance(
         id=order.id,
         path=order.path,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kd.runtime.decoder import Remark
+from kd.runtime.audio_decoder import Remark
 from tasks.data.corpora.raw import RawUtterance
 from tasks.data.preparation.card import Card
 from tasks.data.preparation.classes import Classes
@@ -61,7 +61,7 @@ class Account:
             self.classes.give(row.text, row.split)
         return row
 
-    def hear(self, prepared: Prepared) -> None:
+    def add(self, prepared: Prepared) -> None:
         """What passed on its own."""
         utterance = prepared.utterance
         self.treated.add(utterance.source, prepared.remarks)

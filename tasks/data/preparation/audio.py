@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kd.runtime import audio
-from kd.runtime.decoder import Recording, Remark
+from kd.runtime.audio_decoder import Recording, Remark
 from kd.runtime.errors import AudioError, Fault
 from kd.runtime.resample import resample
 from tasks.data.preparation.quarantine import Reason, RejectedError
@@ -58,7 +58,9 @@ def decode(file: Path, start_s: float | None, end_s: float | None) -> tuple[Samp
     return np.concatenate(list(recording.mono())), recording.rate_hz, recording.remarks
 
 
-def listen(file: Path, start_s: float | None, end_s: float | None, rate_hz: int) -> tuple[Samples, tuple[Remark, ...]]:
+def decode_stretch(
+    file: Path, start_s: float | None, end_s: float | None, rate_hz: int
+) -> tuple[Samples, tuple[Remark, ...]]:
     """Samples of a file, or of a stretch of it, as `kd transcribe` takes them: in 16 bits, not levelled."""
     recording = _open(file, start_s, end_s)
     return np.concatenate(list(audio.blocks(recording, rate_hz))), recording.remarks

@@ -92,7 +92,9 @@ class Classes:
     def remarks(self) -> Iterator[str]:
         """Lines for the log."""
         if merged := self.merged:
-            each = (f"{_shown(name)} from {_listed(map(_shown, spellings))}" for name, spellings in merged.items())
+            each = (
+                f"{_in_quotes(name)} from {_listed(map(_in_quotes, spellings))}" for name, spellings in merged.items()
+            )
             yield f"classes: labels that are written differently are one class: {_listed(each, '; ')}"
         if vanished := self.vanished:
             yield f"warning: no row is left of {_with_counts(vanished)}"
@@ -112,7 +114,9 @@ class Classes:
 
 
 def _with_counts(classes: dict[str, dict[str, int]]) -> str:
-    each = (f"{_shown(name)} ({', '.join(f'{n} {what}' for what, n in of.items())})" for name, of in classes.items())
+    each = (
+        f"{_in_quotes(name)} ({', '.join(f'{n} {what}' for what, n in of.items())})" for name, of in classes.items()
+    )
     return f"{len(classes)} {'class' if len(classes) == 1 else 'classes'}: {_listed(each)}"
 
 
@@ -122,7 +126,7 @@ def _listed(items: Iterable[str], between: str = ", ") -> str:
     return between.join(found[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _shown(label: str) -> str:
+def _in_quotes(label: str) -> str:
     """In quotes; with escapes what cannot be seen, or looks like something else."""
     text = label if len(label) <= _LONGEST else label[: _LONGEST - 1] + "…"
     return repr(text) if unicodedata.is_normalized("NFC", text) else ascii(text)

@@ -13,10 +13,20 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from kd.runtime.decoder import Remark
+from kd.runtime.audio_decoder import Remark
 from kd.text.writing import Writing
 from tasks.data.corpora.raw import RawUtterance
-from tasks.data.preparation.audio import Samples, check_sound, decode, level, listen, locate, to_int16, to_rate, trim
+from tasks.data.preparation.audio import (
+    Samples,
+    check_sound,
+    decode,
+    decode_stretch,
+    level,
+    locate,
+    to_int16,
+    to_rate,
+    trim,
+)
 from tasks.data.preparation.quarantine import Quarantined, Reason, RejectedError
 from tasks.data.preparation.text import normalise, reference, spelled_out
 from tasks.data.utterance import Utterance
@@ -52,15 +62,15 @@ class Prepared:
     """What was done to the recording so that it could be used; of its pieces the first has them."""
 
     @classmethod
-    def of(cls, row: RawUtterance, name: str, text: str | None, heard: "_Heard", plan: Plan) -> Self:
+    def of(cls, row: RawUtterance, name: str, text: str | None, decoded: "_Decoded", plan: Plan) -> Self:
         assert row.split is not None
-        samples_N = to_int16(heard.samples_N)
+        samples_N = to_int16(decoded.samples_N)
         audio_hash = blake2b(samples_N.tobytes(), digest_size=16).hexdigest()
         utterance = Utterance(
             name, text or "", row.speaker, row.split, 0, len(samples_N), audio_hash, row.snr_db, _relative(row, plan),
             row.part,
         )  # fmt: skip
-        return cls(utterance, samples_N, heard.recorded, heard.remarks)
+        return cls(utterance, samples_N, decoded.recorded, decoded.remarks)
 
 
 def prepare_all(rows: list[RawUtterance], plan: Plan) -> list[Prepared | Quarantined]:
@@ -93,10 +103,12 @@ def _as_recorded(row: RawUtterance, plan: Plan) -> Prepared | Quarantined:
     rate_hz = plan.sample_rate_hz
     try:
         text = reference(row.text, plan.writing)
-        heard = _joined(row, plan, lambda file, start_s, end_s: _Heard.of(*listen(file, start_s, end_s, rate_hz)))
+        decoded = _joined(
+            row, plan, lambda file, start_s, end_s: _Decoded.of(*decode_stretch(file, start_s, end_s, rate_hz))
+        )
     except RejectedError as error:
         return _put_aside(row, row.id, error, plan)
-    return Prepared.of(row, row.id, text, heard, plan)
+    return Prepared.of(row, row.id, text, decoded, plan)
 
 
 def _text(row: RawUtterance, plan: Plan) -> str | None:
@@ -122,11 +134,11 @@ def _finish(
         return _put_aside(row, name, error, plan)
     if plan.settings.level_dbfs is not None:
         piece_N = level(piece_N, plan.settings.level_dbfs)
-    return Prepared.of(row, name, text, _Heard(piece_N, recorded, remarks), plan)
+    return Prepared.of(row, name, text, _Decoded(piece_N, recorded, remarks), plan)
 
 
 @dataclass(frozen=True)
-class _Heard:
+class _Decoded:
     """Samples, the hash of what they were before they were trimmed, and what was done to them."""
 
     samples_N: Samples
@@ -138,26 +150,26 @@ class _Heard:
         return cls(samples_N, blake2b(to_int16(samples_N).tobytes(), digest_size=16).hexdigest(), remarks)
 
 
-def _joined(row: RawUtterance, plan: Plan, hear: Callable[[Path, float | None, float | None], _Heard]) -> _Heard:
-    """The stretch of the recording that the row names, as `hear` gives it; or its parts, one after another."""
+def _joined(row: RawUtterance, plan: Plan, read: Callable[[Path, float | None, float | None], _Decoded]) -> _Decoded:
+    """The stretch of the recording that the row names, as `read` gives it; or its parts, one after another."""
     root = plan.project / row.root
     if row.parts is None:
-        return hear(locate(root, row.path), row.start_s, row.end_s)
-    parts = [hear(locate(root, part.path), None, None) for part in row.parts]
+        return read(locate(root, row.path), row.start_s, row.end_s)
+    parts = [read(locate(root, part.path), None, None) for part in row.parts]
     gaps = [round(part.gap_s * plan.sample_rate_hz) for part in row.parts]
     rng = np.random.default_rng(crc32(row.id.encode()))
     samples_N = join([part.samples_N for part in parts], gaps, int(_JOINT_S * plan.sample_rate_hz), rng)
     recorded = "+".join(f"{part.recorded}@{gap}" for part, gap in zip(parts, gaps, strict=True))
-    return _Heard(samples_N, recorded, tuple(remark for part in parts for remark in part.remarks))
+    return _Decoded(samples_N, recorded, tuple(remark for part in parts for remark in part.remarks))
 
 
-def _recording(file: Path, start_s: float | None, end_s: float | None, plan: Plan) -> _Heard:
+def _recording(file: Path, start_s: float | None, end_s: float | None, plan: Plan) -> _Decoded:
     samples_N, rate_hz, remarks = decode(file, start_s, end_s)
     check_sound(samples_N)
-    heard = _Heard.of(to_rate(samples_N, rate_hz, plan.sample_rate_hz), remarks)
+    decoded = _Decoded.of(to_rate(samples_N, rate_hz, plan.sample_rate_hz), remarks)
     if plan.settings.trim_db is None:
-        return heard
-    return replace(heard, samples_N=trim(heard.samples_N, plan.sample_rate_hz, plan.settings.trim_db))
+        return decoded
+    return replace(decoded, samples_N=trim(decoded.samples_N, plan.sample_rate_hz, plan.settings.trim_db))
 
 
 def join(parts: list[Samples], gaps: list[int], window: int, rng: np.random.Generator) -> Samples:

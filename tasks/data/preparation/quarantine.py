@@ -2,12 +2,15 @@
 
 import csv
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TextIO
 
 from kd.runtime.terminal import one_line
+from tasks.runner.atomic_io import write_whole
 
 
 class Reason(StrEnum):
@@ -51,6 +54,18 @@ class Quarantined:
     reason: Reason
     detail: str
     label: str | None = None
+
+
+@contextmanager
+def kept_where_refused(table: Path, kept_at: Path) -> Iterator[TextIO]:
+    """The table to write to; a copy of it stays where the block raises ValueError."""
+    try:
+        with table.open("w", encoding="utf-8", newline="") as file:
+            yield file
+    except ValueError:
+        kept_at.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(kept_at, table.read_bytes())
+        raise
 
 
 class Quarantine:

@@ -2,7 +2,7 @@
 
 from kd.config.frontend import FrontEndSettings
 from kd.text.vocabulary import Vocabulary, frames_needed
-from kd.text.writing import Writing, is_spoken, shown
+from kd.text.writing import Writing, format_characters, is_spoken
 from tasks.data.preparation.quarantine import Reason, RejectedError
 
 
@@ -12,7 +12,7 @@ def normalise(text: str | None, writing: Writing) -> str:
     if unknown := writing.strange(plain):
         signs = [c for c in unknown if is_spoken(c)]
         how = f"; preprocess.replace can say how {' '.join(signs)} is read" if signs else ""
-        raise RejectedError(Reason.OUT_OF_ALPHABET, f"{shown(unknown)} in {plain!r}{how}")
+        raise RejectedError(Reason.OUT_OF_ALPHABET, f"{format_characters(unknown)} in {plain!r}{how}")
     return plain
 
 
@@ -32,10 +32,12 @@ def spelled_out(label: str, writing: Writing) -> str:
 
 
 def output_frames(num_samples: int, frontend: FrontEndSettings, frame_ms: float) -> int:
-    """Frames that a model with one output each `frame_ms` gives: front-end frames, subsampled upwards."""
-    shift = frontend.samples_per_shift
+    """Fewest frames that a model with one output each `frame_ms` gives, whichever front end of that shift it has.
+
+    Whole shifts, as Whisper's counts them (Kaldi's rounds to the nearest), subsampled upwards.
+    """
     subsampling = max(1, round(frame_ms / frontend.frame_shift_ms))
-    return -(-((num_samples + shift // 2) // shift) // subsampling)
+    return -(-(num_samples // frontend.samples_per_shift) // subsampling)
 
 
 def check_alignable(

@@ -5,7 +5,7 @@ from base64 import b64encode
 from collections.abc import Iterable
 
 from kd.text.vocabulary import Vocabulary
-from tasks.params.errors import shown
+from tasks.params.errors import format_value
 from tasks.params.pipeline import CharacterUnits, KeywordProblem, SentencePieceUnits, TranscriptionProblem
 
 
@@ -19,8 +19,9 @@ def build_vocabulary(problem: TranscriptionProblem | KeywordProblem, training_te
             )
         if len(labels) == 1:
             raise ValueError(
-                f"the training part has one class alone, {shown(labels[0])}: whatever is said, that is the answer, "
-                "and always right. Expected two or more; spellings that differ in case or punctuation are one class"
+                f"the training part has one class alone, {format_value(labels[0])}: whatever is said, that is the "
+                "answer, and always right. Expected two or more; spellings that differ in case or punctuation "
+                "are one class"
             )
         return Vocabulary.labels(labels)
     match problem.units:

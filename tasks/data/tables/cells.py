@@ -24,11 +24,15 @@ def text_cell(value: Any, where: str, column: str) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
-        raise ValueError(f"{where}, column {column}: found {shown(value)}, expected text: save the column as text")
+        raise ValueError(
+            f"{where}, column {column}: found {format_cell(value)}, expected text: save the column as text"
+        )
     if (byte := bad_byte(value)) is not None:
         raise ValueError(f"{where}, column {column}: byte 0x{byte:02x} is not UTF-8: save the file as UTF-8")
     if any("\ud800" <= c <= "\udfff" for c in value):
-        raise ValueError(f"{where}, column {column}: half of a surrogate pair in {shown(value)}: write the character")
+        raise ValueError(
+            f"{where}, column {column}: half of a surrogate pair in {format_cell(value)}: write the character"
+        )
     return str(value).strip() or None
 
 
@@ -49,10 +53,12 @@ def number_cell(value: Any, where: str, column: str, *, unsure: bool = False) ->
         return number
     if unsure:
         return math.nan
-    raise ValueError(f"{where}: {column} {shown(value)} is no number: write one such as 1.25, or leave the cell empty")
+    raise ValueError(
+        f"{where}: {column} {format_cell(value)} is no number: write one such as 1.25, or leave the cell empty"
+    )
 
 
-def shown(value: Any) -> str:
+def format_cell(value: Any) -> str:
     """What was found, cut where it is long."""
     text = repr(str(value)) if isinstance(value, str) else repr(value)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import TextIO
 
-from tasks.data.tables.cells import shown
+from tasks.data.tables.cells import format_cell
 from tasks.data.tables.encoding import BOM, bad_byte, refuse_other_encodings
 
 Line = tuple[int, str, list[str]]
@@ -77,12 +77,12 @@ def _check(cells: list[str], header: list[str], where: str, delimiter: str) -> N
         if delimiter in cell and ("\n" in cell or "\r" in cell):
             raise ValueError(
                 f"{where}, column {_named(name)}: the cell holds a line break and a '{delimiter}', so its opening \" "
-                f'may have swallowed rows: {shown(cell)}. Double a " that is meant, and write a cell on one line'
+                f'may have swallowed rows: {format_cell(cell)}. Double a " that is meant, and write a cell on one line'
             )
     if len(cells) > len(header):
         raise ValueError(
             f"{where} has more cells than the header: {len(cells)} instead of {len(header)}, "
-            f"{shown(cells[len(header)])} first. Quote cells that hold a delimiter"
+            f"{format_cell(cells[len(header)])} first. Quote cells that hold a delimiter"
         )
     if len(cells) < len(header):
         raise ValueError(

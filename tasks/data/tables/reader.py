@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kd.runtime.terminal import one_line
-from tasks.data.tables.cells import Cell, Written, number_cell, shown, text_cell
+from tasks.data.tables.cells import Cell, Written, format_cell, number_cell, text_cell
 from tasks.data.tables.columns import Columns
 from tasks.data.tables.delimited import read_delimited
 from tasks.data.tables.encoding import BOM, bad_byte, refuse_other_encodings
@@ -149,11 +149,13 @@ def _object(line: str, where: str, place: str) -> list[tuple[str, Any]]:
             parse_constant=lambda name: None if name == "NaN" else Written(name),
         )  # fmt: skip
     except json.JSONDecodeError as error:
-        raise ValueError(f"{place} is not JSON: {error.msg}") from None
+        raise ValueError(f"{place} is not JSON: {error.msg}. Write one object a line") from None
     except RecursionError:
-        raise ValueError(f"{place} is not JSON that can be read: it is nested too deeply") from None
+        raise ValueError(
+            f"{place} is not JSON that can be read: it is nested too deeply. Write each value as text or a number"
+        ) from None
     if not isinstance(found, _Pairs):
-        raise ValueError(f'{place}: expected an object such as {{"path": …, "text": …}}, found {shown(found)}')
+        raise ValueError(f'{place}: expected an object such as {{"path": …, "text": …}}, found {format_cell(found)}')
     return found
 
 

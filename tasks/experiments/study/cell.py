@@ -19,20 +19,21 @@ from filelock import FileLock
 from kd.models.macs import count_params, macs_per_audio_second
 from tasks.checkpoint import load_checkpoint
 from tasks.data.prepared import PreparedData
+from tasks.evaluation.error_rows import error_rows
 from tasks.experiments.chain import Chain
 from tasks.experiments.study.design import Cell, commit, load_study, make_cell, models_in_order
 from tasks.experiments.study.sharing import SHARED_STAGES, link_corpus_and_teacher
+from tasks.metric_names import ERROR_KINDS, named_errors
+from tasks.onnx.float32 import write_float32
 from tasks.onnx.onnx_decoder import OnnxDecoder
 from tasks.runner.atomic_io import write_whole
 from tasks.runner.kept_files import read_whole_json
-from tasks.runner.orphan_guard import end_with
 from tasks.runner.paths import Paths
 from tasks.runner.reporter import LineReporter
-from tasks.stages.evaluate import ERROR_KINDS, error_rows
-from tasks.stages.export import write_float32
+from tasks.runner.supervisor import terminate_after
 from tasks.training.history import best_metrics, read_history
 
-TOGETHER = ("heard", "features")
+TOGETHER = ("pseudo_labels", "features")
 """Folders of scratch that cells share: no two ask a recogniser about the same audio, or compute features twice."""
 
 
@@ -77,10 +78,10 @@ def _score(cell: Cell, paths: Paths, model: str) -> dict[str, Any]:
     test = pd.DataFrame(
         error_rows(decoder, utterances, (decoder.transcribe(recogniser, utterance) for utterance in utterances))
     )
-    best = best_metrics(read_history(paths.model(model)))
+    best, kind = best_metrics(read_history(paths.model(model))), ERROR_KINDS[checkpoint.model.settings.problem]
     params, nonzero = count_params(checkpoint.model)
     errors, units = int(test["errors"].sum()), int(test["reference_units"].sum())
-    return {
+    row = {
         "study": cell.study,
         "commit": commit(),
         "fold": cell.fold,
@@ -94,7 +95,7 @@ def _score(cell: Cell, paths: Paths, model: str) -> dict[str, Any]:
         "macs_per_audio_second": macs_per_audio_second(
             checkpoint.model, checkpoint.model.settings, checkpoint.frontend
         ),
-        "error_kind": ERROR_KINDS[checkpoint.model.settings.problem],
+        "error_kind": kind,
         "initial_valid_error": checkpoint.facts.get("initial_valid_error"),
         "valid_error": float(best["valid_error"]),
         "best_epoch": int(best["best_epoch"]),
@@ -107,6 +108,7 @@ def _score(cell: Cell, paths: Paths, model: str) -> dict[str, Any]:
         "utterances": len(test),
         "by_speaker": _by_speaker(test),
     }
+    return named_errors(row, kind)
 
 
 def _by_speaker(test: pd.DataFrame) -> str:
@@ -120,6 +122,6 @@ def _reporter(cell: Cell, step: str) -> LineReporter:
 
 
 if __name__ == "__main__":
-    end_with(os.getppid())
+    terminate_after(os.getppid())
     study_file, fold_name, seed_text, *folder = sys.argv[1:]
     run_cell(make_cell(load_study(Path(study_file)), fold_name, int(seed_text), Path(*folder)))

@@ -12,11 +12,11 @@ from pydantic import Field, ValidationError, model_validator
 
 from kd.config.base import Strict
 from kd.config.renamed import in_old_words
-from tasks.params.dotted import put
 from tasks.params.errors import ParamsError, explain
 from tasks.params.graph import MODELS, names, needs
-from tasks.params.overrides import read_with_overrides
-from tasks.params.pipeline import Params, parse_params
+from tasks.params.load import parse_params
+from tasks.params.overrides import put, read_with_overrides
+from tasks.params.pipeline import Params
 from tasks.params.shape import require_shape
 
 MOST_CELLS = 300
@@ -101,11 +101,12 @@ def make_cell(study: Study, fold: str, seed: int, project: Path) -> Cell:
 
 def make_absolute(data: dict[str, Any], project: Path) -> None:
     """Corpora's roots, and what other teachers are read from, unless the cell makes it under models/ itself."""
-    corpus = data["corpus"]
-    for place in (corpus, *(part["corpus"] for part in corpus.get("parts", {}).values())):
+    corpus, canaries = data["corpus"], data.get("evaluation", {}).get("canary", {}).values()
+    parts = [*corpus.get("parts", {}).values(), *canaries]
+    for place in (corpus, *(part["corpus"] for part in parts)):
         place["root"] = str((project / place["root"]).resolve())
-    for teacher in data.get("teachers", {}).values():
-        if Path(teacher["path"]).parent != MODELS:
+    for teacher in (data["teacher"], *data.get("teachers", {}).values()):
+        if "path" in teacher and Path(teacher["path"]).parent != MODELS:
             teacher["path"] = str((project / teacher["path"]).resolve())
 
 

@@ -5,23 +5,24 @@ the CSV and what the page calls it; where a list, the further texts fill the col
 """
 
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 from pydantic import Field
 
 from kd.config.base import Strict
-from tasks.experiments.study.summary import ModelSummary, complete_cells, shown, summarise
+from tasks.experiments.study.summary import ModelSummary, complete_cells, error_words, format_interval, summarise
 
 HEADINGS = {
-    "label": "model", "params": "parameters", "sizes": "parameters", "nonzero": "non-zero", "valid": "validation",
-    "error": "test error (95 %)", "minus": "minus baseline", "between": "between seeds", "epoch": "best epoch",
-    "macs": "M MACs / s", "mb": "MB", "seconds": "seconds an epoch", "ratio": "over labels alone (quartiles)",
+    "label": "model", "params": "parameters", "sizes": "parameters", "nonzero": "non-zero",
+    "valid": "validation {what}", "test": "test {what}", "error": "test {what} (95 %)", "minus": "minus baseline",
+    "between": "between seeds", "epoch": "best epoch", "macs": "M MACs / s", "mb": "MB",
+    "seconds": "seconds an epoch", "ratio": "over labels alone (quartiles)",
 }  # fmt: skip
-"""Of columns that are headed otherwise than they are named."""
+"""Of columns that are headed otherwise than they are named; `{what}` is what errors are counted in."""
 
 LEFT = ("label", "text")
 WARM_UP = 0
@@ -38,13 +39,40 @@ class TableSpec(Strict):
     rows: dict[str, str | tuple[str, ...]] = Field(min_length=1)
 
 
+class PlainSpec(Strict):
+    """What a marker asks for where the CSV holds finished cells: what a benchmark printed, or figures kept by hand."""
+
+    plain: Literal[True]
+    left: tuple[str, ...] = Field((), description="columns of words, beside the first")
+
+
+def plain_table(spec: PlainSpec, rows: Sequence[Sequence[str]]) -> str:
+    """The Markdown table of a CSV's rows, the first of which are its headings; cells stay as they are.
+
+    Raises ValueError for rows of unequal length, and for a column that is none.
+    """
+    heads, *body = rows or [[]]
+    if not heads or any(len(row) != len(heads) for row in body):
+        raise ValueError(f"rows of {', '.join(map(str, sorted({len(row) for row in rows}))) or 'no'} cells")
+    if unknown := [name for name in spec.left if name not in heads]:
+        raise ValueError(f"no column {unknown[0]!r}; there are {', '.join(heads)}")
+    rules = ["---" if i == 0 or name in spec.left else "--:" for i, name in enumerate(heads)]
+    return "\n".join([_line(heads), f"|{'|'.join(rules)}|", *map(_line, body)])
+
+
+def _line(cells: Sequence[str]) -> str:
+    """A row of Markdown; an empty cell is one space wide."""
+    return f"|{''.join(f' {cell} |' if cell else ' |' for cell in cells)}"
+
+
 def table(spec: TableSpec, files: Mapping[str, pd.DataFrame]) -> str:
     """The Markdown table; files: by the stems of their names. Where there are several, rows are `STEM:MODEL`.
 
     Raises ValueError naming a row or column that is none.
     """
     asked = [column.partition(" = ") for column in spec.columns]
-    heads = [heading or HEADINGS.get(what, what) for what, _, heading in asked]
+    kind = error_words(files.values())
+    heads = [heading or HEADINGS.get(what, what).format(what=kind) for what, _, heading in asked]
     rules = ["---" if what in LEFT else "--:" for what, _, _ in asked]
     lines = [f"| {' | '.join(heads)} |", f"|{'|'.join(rules)}|"]
     sources = {stem: _source(results) for stem, results in files.items()}
@@ -65,7 +93,7 @@ def table(spec: TableSpec, files: Mapping[str, pd.DataFrame]) -> str:
 
 
 @dataclass(frozen=True)
-class Source:
+class CsvSource:
     """A CSV's models, and what it can say of each."""
 
     models: list[str]
@@ -78,13 +106,13 @@ class Source:
         return found(model)
 
 
-def _source(results: pd.DataFrame) -> Source:
+def _source(results: pd.DataFrame) -> CsvSource:
     if "cell" in results:
         return _of_study(results)
     return _of_epochs(results) if "round" in results else _of_run(results)
 
 
-def _of_study(results: pd.DataFrame) -> Source:
+def _of_study(results: pd.DataFrame) -> CsvSource:
     """A row a model and cell, as `kd study` writes them."""
     complete = complete_cells(results)
     by_model = {str(model): rows for model, rows in complete.groupby("model", sort=False)}
@@ -103,9 +131,11 @@ def _of_study(results: pd.DataFrame) -> Source:
         "epoch": lambda m: _range(by_model[m]["best_epoch"] + 1, "{:.0f}"),
         "valid": lambda m: f"{summaries()[m].valid_error:.1%}",
         "test": lambda m: f"{summaries()[m].test_error:.1%}",
-        "error": lambda m: shown(summaries()[m].error) if summaries()[m].error else f"{summaries()[m].test_error:.1%}",
-        "minus": lambda m: shown(summaries()[m].against_baseline, signed=True),
-        "minus teacher": lambda m: shown(summaries()[m].against_teacher, signed=True),
+        "error": lambda m: (
+            format_interval(summaries()[m].error) if summaries()[m].error else f"{summaries()[m].test_error:.1%}"
+        ),
+        "minus": lambda m: format_interval(summaries()[m].against_baseline, signed=True),
+        "minus teacher": lambda m: format_interval(summaries()[m].against_teacher, signed=True),
         "between": lambda m: f"± {summaries()[m].seed_spread:.1%}" if summaries()[m].seed_spread else "—",
     }
 
@@ -114,10 +144,10 @@ def _of_study(results: pd.DataFrame) -> Source:
         if what in columns or not name:
             return columns.get(what)
         if kind == "minus":
-            return lambda m: shown(summaries(name)[m].against_baseline, signed=True)
+            return lambda m: format_interval(summaries(name)[m].against_baseline, signed=True)
         return (lambda m: _of_fold(by_model[m], name)) if kind == "fold" else None
 
-    return Source([*by_model], column)
+    return CsvSource([*by_model], column)
 
 
 def _of_fold(rows: pd.DataFrame, fold: str) -> str:
@@ -127,7 +157,7 @@ def _of_fold(rows: pd.DataFrame, fold: str) -> str:
     return f"{(rows['errors'] / rows['units']).mean():.1%}"
 
 
-def _of_run(results: pd.DataFrame) -> Source:
+def _of_run(results: pd.DataFrame) -> CsvSource:
     """A row a model, as the stage `report` writes reports/results.csv."""
     rows: dict[str, Any] = {str(row["model"]): row for row in results.to_dict("records")}
     columns: Columns = {
@@ -139,10 +169,10 @@ def _of_run(results: pd.DataFrame) -> Source:
             f"{rows[m]['test_error']:.1%} ({rows[m]['test_error_low']:.1%} to {rows[m]['test_error_high']:.1%})"
         ),
     }
-    return Source([*rows], columns.get)
+    return CsvSource([*rows], columns.get)
 
 
-def _of_epochs(results: pd.DataFrame) -> Source:
+def _of_epochs(results: pd.DataFrame) -> CsvSource:
     """A row a job, way and round, as benchmarks/distillation_cost.py writes them; models are `JOB: WAY`."""
     counted = results[results["round"] != WARM_UP].sort_values("round")
     seconds = {f"{job}: {way}": rows["seconds"].tolist() for (job, way), rows in counted.groupby(["job", "way"])}
@@ -156,7 +186,7 @@ def _of_epochs(results: pd.DataFrame) -> Source:
         return f"{middle:.3f} ({low:.3f} to {high:.3f})"
 
     columns: Columns = {"seconds": lambda m: f"{statistics.median(seconds[m]):.3f}", "ratio": ratio}
-    return Source([*seconds], columns.get)
+    return CsvSource([*seconds], columns.get)
 
 
 def _labels_alone(model: str) -> str:

@@ -12,9 +12,11 @@ from typing import Any
 import pandas as pd
 
 from tasks.experiments.study.design import Cell, Study, cells, models_in_order
+from tasks.metric_names import ERROR_KINDS, error_name, plain_errors
 from tasks.runner.atomic_io import write_whole
 from tasks.runner.kept_files import read_whole_csv, read_whole_json
 from tasks.runner.paths import Paths
+from tasks.training.history import column_name
 
 CURVES = ["epoch", "train_loss", "valid_error", "phase"]
 """`phase` counts the shapes that a student shrank through, from 0; empty where it never shrinks."""
@@ -48,6 +50,7 @@ def collect_curves(study: Study, project: Path) -> pd.DataFrame:
     """Training loss and validation error of every epoch of every model that has a row."""
     tables = (
         pd.read_csv(Paths(cell.root).model(model) / "history.csv")
+        .rename(columns=column_name)
         .reindex(columns=CURVES)
         .round(5)
         .assign(fold=cell.fold, seed=cell.seed, model=model, cell=cell.root.name)
@@ -58,12 +61,13 @@ def collect_curves(study: Study, project: Path) -> pd.DataFrame:
 
 
 def write_results(study: Study, project: Path) -> Path:
-    """docs/results/STUDY.csv and its curves beside it; returns the first."""
+    """docs/results/STUDY.csv and its curves beside it, whose columns say what errors are; returns the first."""
     out = results_file(study, project)
     out.parent.mkdir(parents=True, exist_ok=True)
+    kind = ERROR_KINDS[study.params["problem"]["kind"]]
     rows, curves = collect(study, project), collect_curves(study, project)
     for table, file in ((rows, out), (curves, curves_file(study, project))):
-        write_whole(file, table.to_csv(index=False))
+        write_whole(file, table.rename(columns=lambda column: error_name(column, kind)).to_csv(index=False))
     return out
 
 
@@ -77,7 +81,7 @@ def _scored(study: Study, project: Path) -> Iterator[tuple[Cell, str]]:
 def _rows(study: Study, project: Path) -> Iterator[dict[str, Any]]:
     for cell, model in _scored(study, project):
         row = json.loads((cell.rows / f"{model}.json").read_text(encoding="utf-8"))
-        yield {**row, "cell": cell.root.name}
+        yield {**plain_errors(row), "cell": cell.root.name}
 
 
 def _in_order(study: Study, project: Path, file: Path, rows: list[Any]) -> pd.DataFrame:
@@ -86,6 +90,7 @@ def _in_order(study: Study, project: Path, file: Path, rows: list[Any]) -> pd.Da
     tables = [pd.DataFrame(rows)] if rows else []
     committed = read_whole_csv(file, ("cell", "model"))
     if committed is not None and "cell" in committed:
+        committed = committed.rename(columns=lambda column: error_name(column, "error"))
         known = {f"{row['cell']} {row['model']}" for row in rows}
         new = ~(committed["cell"] + " " + committed["model"]).isin(known)
         tables.append(committed[committed["cell"].isin(order) & new])

@@ -15,7 +15,7 @@ from tasks.params.graph import reads_logits
 from tasks.params.pipeline import Params
 
 DEPENDS_ON = ("problem", "corpus", "preprocess", "frontend", "teacher", "logit_cache", "student_augment")
-"""Keys of params that corpus, teacher and the teacher's stored outputs are made by."""
+"""Keys of params that corpus, teacher and the teacher's cached logits are made by."""
 
 SHARED_STAGES = ("corpus", "preprocess", "teacher", "cache_logits")
 SHARED = (Path("data"), Path("models", "teacher"), Path("outputs", "teacher"))

@@ -5,13 +5,14 @@ since all models of a cell score the same utterances.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from kd.stats import Interval, error_interval, paired_interval
+from tasks.metric_names import ERROR_WORDS
 
 CLOSE = 0.1
 """Sizes within this share of each other count as one."""
@@ -67,18 +68,24 @@ def twin(model: str, results: pd.DataFrame) -> str | None:
     return None if apart.empty or apart.min() > CLOSE else str(apart.idxmin())
 
 
-def markdown(summaries: list[ModelSummary], against: str | None = None) -> str:
-    """The table that `kd study --table` prints."""
+def markdown(summaries: list[ModelSummary], what: str, against: str | None = None) -> str:
+    """The table that `kd study --table` prints; what: the name of its errors."""
     others = {against or "baseline": "against_baseline", "teacher": "against_teacher"}  # one column where both are it
-    head = ["model", "parameters", "non-zero", "cells", "validation", "test error (95 %)"]
+    head = ["model", "parameters", "non-zero", "cells", f"validation {what}", f"test {what} (95 %)"]
     head += [*(f"minus {other}" for other in others), "between seeds"]
     lines = [f"| {' | '.join(head)} |", f"|---|{'--:|' * (len(head) - 1)}"]
     for s in summaries:
         cells = [s.model, f"{s.params:,}", f"{s.nonzero_params:,}", str(s.cells), f"{s.valid_error:.1%}"]
-        cells += [shown(s.error) if s.error else f"{s.test_error:.1%}"]
-        cells += [shown(getattr(s, difference), signed=True) for difference in others.values()]
+        cells += [format_interval(s.error) if s.error else f"{s.test_error:.1%}"]
+        cells += [format_interval(getattr(s, difference), signed=True) for difference in others.values()]
         lines.append(f"| {' | '.join([*cells, f'± {s.seed_spread:.1%}' if s.seed_spread else '—'])} |")
     return "\n".join(lines)
+
+
+def error_words(tables: Iterable[pd.DataFrame]) -> str:
+    """What the errors of these results are called in print; "error" where not all are of one kind, or none says."""
+    kinds = {kind for table in tables if "error_kind" in table for kind in table["error_kind"]}
+    return ERROR_WORDS[kinds.pop()] if len(kinds) == 1 else "error"
 
 
 def complete_cells(results: pd.DataFrame) -> pd.DataFrame:
@@ -90,7 +97,7 @@ def complete_cells(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_counts(results: pd.DataFrame) -> pd.DataFrame:
-    """The models whose rows all say how often each speaker was misheard; all, folds as speakers, where none has it."""
+    """The models whose rows all say how many errors each speaker has; all, folds as speakers, where none has it."""
     if "by_speaker" not in results:
         return results
     known = results["by_speaker"].notna().groupby(results["model"]).transform("all")
@@ -133,7 +140,7 @@ def _summary(
     )
 
 
-def shown(interval: Interval | None, *, signed: bool = False) -> str:
+def format_interval(interval: Interval | None, *, signed: bool = False) -> str:
     """In per cent, as tables have it; a dash where there is none."""
     if interval is None:
         return "—"

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from kd.config.renamed import in_old_words
-from tasks.experiments.tune.candidate import settle
 from tasks.experiments.tune.settings import Point, Search
+from tasks.experiments.tune.trial_params import settle
+from tasks.metric_names import plain_errors
 from tasks.params.errors import ParamsError
 from tasks.runner.kept_files import read_whole_json
 
@@ -29,5 +30,6 @@ def search_folder(search: Search, project: Path) -> Path:
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
-    """What came of a trial; None where it is not over."""
-    return read_whole_json(folder / RESULT)
+    """What came of a trial, with the names that code has for errors; None where it is not over."""
+    found = read_whole_json(folder / RESULT)
+    return None if found is None else plain_errors(found)

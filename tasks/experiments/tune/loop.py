@@ -16,13 +16,14 @@ import pandas as pd
 from filelock import FileLock, Timeout
 from optuna.trial import Trial, TrialState
 
-from tasks.experiments.tune.candidate import check_space
 from tasks.experiments.tune.folders import EVENTS, POINT, read_result, search_folder, trial_folder
 from tasks.experiments.tune.picture import draw_front
 from tasks.experiments.tune.record import Record
 from tasks.experiments.tune.results import ERROR, collect, results_file, shortfall
 from tasks.experiments.tune.sampling import OVER, draw, open_study, repeat_interrupted, values
 from tasks.experiments.tune.settings import Search, check_jobs, load_search
+from tasks.experiments.tune.trial_params import check_space
+from tasks.metric_names import ERROR_WORDS, error_name, named_errors, plain_errors
 from tasks.runner.atomic_io import write_whole
 from tasks.runner.event_log import EventReader
 
@@ -111,7 +112,7 @@ class Searching:
         epochs = [e for e in events.new_events() if e["event"] == "metrics" and e["step"] > 0]
         with self.lock:
             for epoch in epochs:
-                trial.report(epoch["values"][ERROR], epoch["step"])
+                trial.report(plain_errors(epoch["values"])[ERROR], epoch["step"])
             return bool(epochs) and trial.should_prune()
 
     def _tell(self, trial: Trial, folder: Path, code: int) -> str:
@@ -129,12 +130,12 @@ class Searching:
             self.study.tell(trial, state=TrialState.PRUNED)
             return f"refused: {result['refused']}"
         self.failures = 0
-        trial.set_user_attr("figures", result)
+        trial.set_user_attr("figures", named_errors(result, self.search.error_kind))
         error, cost = result[ERROR], result[self.search.measure]
         if self.search.goal is not None:
             trial.set_user_attr(OVER, error - self.search.goal.limit(result["teacher_valid_error"]))
         self.study.tell(trial, values(self.search, error, cost))
-        return f"validation error {error:.2%}, {self.search.measure} {cost:,.6g}"
+        return f"validation {ERROR_WORDS[self.search.error_kind]} {error:.2%}, {self.search.measure} {cost:,.6g}"
 
 
 def run_search(
@@ -205,7 +206,8 @@ def write_results(search: Search, study: optuna.Study, project: Path) -> pd.Data
     """The table under docs/results/ and the picture in the search's folder, as they are now."""
     table, file = collect(search, study), results_file(search, project)
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(file, table.to_csv(index=False))
+    named = table.rename(columns=lambda column: error_name(column, search.error_kind))
+    write_whole(file, named.to_csv(index=False))
     draw_front(search, table, search_folder(search, project))
     return table
 

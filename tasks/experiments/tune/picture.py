@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from tasks.drawing import save
 from tasks.experiments.tune.results import ERROR
 from tasks.experiments.tune.settings import Search
+from tasks.metric_names import ERROR_WORDS
 from tasks.runner.atomic_io import whole_file
 
 INCHES, DOTS_PER_INCH = (7.0, 4.5), 100
@@ -33,7 +34,8 @@ def draw_front(search: Search, table: pd.DataFrame, folder: Path) -> list[Path]:
             axes.axhline(100 * done["limit"].iloc[-1], color="C3", linestyle="--", label="goal")
     if search.at_most is not None:
         axes.axvline(search.at_most, color="C3", linestyle=":", label="at most")
-    axes.set(xscale="log", xlabel=LABELS[search.measure], ylabel="validation error in %", ylim=(0, None))
+    what = f"validation {ERROR_WORDS[search.error_kind]} in %"
+    axes.set(xscale="log", xlabel=LABELS[search.measure], ylabel=what, ylim=(0, None))
     axes.grid(alpha=0.3)
     axes.legend()
     files = [folder / "front.svg", folder / "front.png"]

@@ -60,7 +60,7 @@ def open_study(search: Search, folder: Path) -> optuna.Study:
             max(5, search.trials // 4),
             search.seed + len(study.get_trials(deepcopy=False)),
             constant_liar=True,
-            constraints_func=_constraints if search.goal is not None and search.minimise != "error" else None,
+            constraints_func=_constraints if search.goal is not None and not search.minimises_error else None,
         )
     return study
 
@@ -87,7 +87,7 @@ def draw(search: Search, trial: Trial) -> dict[str, Scalar]:
 
 def values(search: Search, error: float, cost: float) -> list[float]:
     """What Optuna is told of a finished trial."""
-    return {"both": [error, cost], "error": [error], "measure": [cost]}[search.minimise]
+    return {"both": [error, cost], "measure": [cost]}.get(search.minimise, [error])
 
 
 def _suggest(key: str, knob: Knob, trial: Trial) -> Scalar:

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from kd.config.base import Strict
 from kd.config.renamed import in_old_words
+from tasks.metric_names import ERROR_KINDS, error_name
 from tasks.params.errors import ParamsError, explain
 from tasks.params.overrides import read_with_overrides
 
@@ -105,7 +106,9 @@ class Search(Strict):
     student: str = Field(description="the one that is tried: a key of students")
     space: dict[str, Knob] = Field(min_length=1, description="by dotted key of params, list items by number")
     measure: Literal["params", "size_bytes", "macs_per_audio_second", "latency_ms"] = "params"
-    minimise: Literal["both", "error", "measure"] = Field("both", description="both: the front; measure: needs a goal")
+    minimise: Literal["both", "valid_wer", "valid_keyword_error", "measure"] = Field(
+        "both", description="both: the front of error rate and measure; measure: needs a goal"
+    )
     goal: Goal | None = None
     at_most: float | None = Field(
         None,
@@ -114,14 +117,28 @@ class Search(Strict):
     )
     trials: int = Field(ge=1, description="finished ones; what is invalid or too large does not count")
     seed: int = Field(1, ge=0)
-    stop_early: bool = Field(False, description="end what has more errors than the median had; for minimise: error")
+    stop_early: bool = Field(
+        False, description="end what has more errors than the median had; where an error rate alone is minimised"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _error_says_of_what(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("minimise") == "error":
+            name = error_name("valid_error", _error_kind(data.get("params")) or "wer")
+            raise ValueError(f"minimise: 'error' is renamed to '{name}'")
+        return data
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        kind = _error_kind(self.params)
+        if self.minimises_error and kind and self.minimise != (name := error_name("valid_error", kind)):
+            raise ValueError(f"minimise: the problem of these params has {name}, and no {self.minimise}")
         if self.minimise == "measure" and self.goal is None:
             raise ValueError("minimise: measure alone ends at a student that recognises nothing: add a goal")
-        if self.stop_early and self.minimise != "error":
-            raise ValueError(f"stop_early is for minimise: error, but minimise is {self.minimise}: remove stop_early")
+        if self.stop_early and not self.minimises_error:
+            name = error_name("valid_error", kind or "wer")
+            raise ValueError(f"stop_early is for minimise: {name}, but minimise is {self.minimise}: remove stop_early")
         if isinstance(self.params, dict) and self.student not in self.params.get("students", {}):
             raise ValueError(f"student: params has no student '{self.student}'")
         return self
@@ -139,6 +156,18 @@ class Search(Strict):
         return self
 
     @property
+    def minimises_error(self) -> bool:
+        """Whether an error rate alone is made as low as can be."""
+        return self.minimise not in ("both", "measure")
+
+    @property
+    def error_kind(self) -> str:
+        """What errors are counted in: see `tasks.metric_names`. The params have been checked."""
+        kind = _error_kind(self.params)
+        assert kind is not None
+        return kind
+
+    @property
     def digest(self) -> str:
         """Of the file's words that trials depend on: with another one, none of the old are taken over.
 
@@ -148,6 +177,13 @@ class Search(Strict):
         values = self.model_dump(mode="json", exclude={"trials", "goal", "stop_early"})
         values["overrides"] = {}  # they are in params
         return blake2b(json.dumps(in_old_words(values), sort_keys=True).encode(), digest_size=4).hexdigest()
+
+
+def _error_kind(params: Any) -> str | None:
+    """None where params are not what they should be, which is said elsewhere."""
+    problem = params.get("problem") if isinstance(params, dict) else None
+    kind = problem.get("kind") if isinstance(problem, dict) else None
+    return ERROR_KINDS.get(kind) if isinstance(kind, str) else None
 
 
 def load_search(file: Path) -> Search:

@@ -25,21 +25,22 @@ from tasks.data.prepared import PreparedData
 from tasks.experiments.chain import Chain
 from tasks.experiments.study.design import commit
 from tasks.experiments.study.sharing import SHARED_STAGES, link_corpus_and_teacher
-from tasks.experiments.tune.candidate import candidate_params
 from tasks.experiments.tune.folders import EVENTS, POINT, RESULT, read_result
 from tasks.experiments.tune.settings import Point, Search, load_search
+from tasks.experiments.tune.trial_params import trial_params
+from tasks.metric_names import ERROR_KINDS, named_errors, plain_errors
 from tasks.onnx.cost import cost_of
 from tasks.params.errors import ParamsError
 from tasks.params.pipeline import Params
 from tasks.runner.atomic_io import write_whole
 from tasks.runner.event_log import EventWriter
-from tasks.runner.orphan_guard import end_with
 from tasks.runner.paths import Paths
 from tasks.runner.reporter import LineReporter
+from tasks.runner.supervisor import terminate_after
 from tasks.training.history import read_history
 
 
-class RefusedError(Exception):
+class TrialRefusedError(Exception):
     """Of this point nothing can come: it is impossible, too large, or its training diverges."""
 
 
@@ -69,11 +70,12 @@ def run_trial(search: Search, folder: Path, project: Path, label: str = "trial")
 def _result(search: Search, point: Point, folder: Path, project: Path, event_log: EventWriter) -> dict[str, Any]:
     started_s = time.monotonic()
     try:
-        params = candidate_params(search, point, project)
+        params = trial_params(search, point, project)
         figures = _try(search, params, folder, project, event_log)
-    except (ParamsError, RefusedError) as error:
+    except (ParamsError, TrialRefusedError) as error:
         return {"refused": " ".join(str(error).split())}
-    figures = {**figures, "seconds": round(time.monotonic() - started_s, 1), "commit": commit()}
+    figures = named_errors(figures, ERROR_KINDS[params.problem.kind])
+    figures |= {"seconds": round(time.monotonic() - started_s, 1), "commit": commit()}
     event_log.write("metrics", step=0, values={k: v for k, v in figures.items() if isinstance(v, int | float)})
     return figures
 
@@ -102,25 +104,25 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except (CannotShrinkError, TrainingDivergedError) as error:
-        raise RefusedError(str(error)) from None
+        raise TrialRefusedError(str(error)) from None
 
 
 def _errors(paths: Paths, student: str) -> dict[str, Any]:
     best, teacher = (best_epoch(read_history(paths.model(name))) for name in (student, "teacher"))
-    initial = json.loads((paths.initial(student) / "config.json").read_text(encoding="utf-8")).get("facts", {})
+    initial = json.loads((paths.initial(student) / "config.json").read_text(encoding="utf-8"))
     return {
         "valid_error": best["valid_error"],
         "best_epoch": int(best["epoch"]),
-        "initial_valid_error": initial.get("initial_valid_error"),
+        "initial_valid_error": plain_errors(initial["facts"]).get("initial_valid_error"),
         "teacher_valid_error": teacher["valid_error"],
     }
 
 
 def _cost_within(search: Search, params: Params, paths: Paths, model: Path) -> float:
-    """Raises RefusedError for one above the search's limit."""
+    """Raises TrialRefusedError for one above the search's limit."""
     size = _cost(search, params, paths, model)
     if search.at_most is not None and size > search.at_most:
-        raise RefusedError(f"{search.measure} {size:.12g} is above {search.at_most:.12g}")
+        raise TrialRefusedError(f"{search.measure} {size:.12g} is above {search.at_most:.12g}")
     return size
 
 
@@ -130,7 +132,7 @@ def _cost(search: Search, params: Params, paths: Paths, model: Path) -> float:
 
 
 class TrialReporter(LineReporter):
-    """Plain lines, resume states beside the trial's models, and the candidate's curves for MLflow."""
+    """Plain lines, resume states beside the trial's models, and the student's curves for MLflow."""
 
     def __init__(self, folder: Path, step: str, event_log: EventWriter | None = None) -> None:
         super().__init__(folder / "scratch" / step, step)
@@ -143,6 +145,6 @@ class TrialReporter(LineReporter):
 
 
 if __name__ == "__main__":
-    end_with(os.getppid())
+    terminate_after(os.getppid())
     search_file, trial, label_text, *root = sys.argv[1:]
     run_trial(load_search(Path(search_file)), Path(trial), Path(*root), label_text)

@@ -10,13 +10,13 @@ from kd.runtime.words import SPACE
 from tasks.checkpoint import Checkpoint
 
 
-def reach(checkpoint: Checkpoint) -> dict[str, Any]:
+def framing(checkpoint: Checkpoint) -> dict[str, Any]:
     """How output frames lie upon feature frames, which tells where long audio may be cut: see kd.runtime.bundle."""
     settings = checkpoint.model.settings.encoder
     if settings.family == "patch_cnn":
-        return {"subsampling": 1, "block_frames": 1, "reach_frames": None}
+        return {"subsampling": 1, "block_frames": 1, "receptive_field_frames": None}
     frames = {"subsampling": settings.subsampling, "block_frames": settings.block_frames}
-    return {**frames, "reach_frames": checkpoint.model.reach()}
+    return {**frames, "receptive_field_frames": checkpoint.model.receptive_field()}
 
 
 def bundle(checkpoint: Checkpoint, folder: Path, frontend_included: bool) -> Bundle:
@@ -24,4 +24,4 @@ def bundle(checkpoint: Checkpoint, folder: Path, frontend_included: bool) -> Bun
     frontend = FrontEnd(**checkpoint.frontend.model_dump(include={field.name for field in fields(FrontEnd)}))
     tokens = tuple(token.replace(" ", SPACE) for token in checkpoint.vocabulary.tokens)
     problem = checkpoint.model.settings.problem
-    return Bundle(folder, problem, frontend_included, frontend, **reach(checkpoint), tokens=tokens)
+    return Bundle(folder, problem, frontend_included, frontend, **framing(checkpoint), tokens=tokens)

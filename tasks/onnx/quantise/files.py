@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tasks.metric_names import plain_errors
+
 FILES = {
     "float32": "model.onnx",
     "float16": "model.fp16.onnx",
@@ -19,12 +21,15 @@ RELEASED = "released.json"
 
 
 def read_released(export: Path) -> dict[str, Any]:
-    """released.json; raises ValueError where the export was not made by this version."""
+    """released.json, with the names that code has for errors.
+
+    Raises ValueError where the export was not made by this version.
+    """
     file = export / RELEASED
     if not file.is_file():
         raise ValueError(f"{file} is missing: it says which forms of the model passed the gate. Run the stage export")
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return found
+    return {**found, "forms": {form: plain_errors(facts) for form, facts in found["forms"].items()}}
 
 
 def files_of(export: Path) -> dict[str, Path]:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from kd.stats import Interval
+from tasks.metric_names import error_name
 from tasks.onnx.forms_table import REFERENCE, error, rise
 from tasks.params.evaluation import EvaluationParams
 
@@ -37,12 +38,12 @@ class GateResult:
         how = "within" if self.released else "beyond"
         return f"error rate {100 * self.rise.estimate:+.2f} points, {how} the {100 * self.allowed_rise:.2f} allowed"
 
-    def described(self) -> dict[str, Any]:
-        """As released.json has it."""
+    def described(self, error_kind: str) -> dict[str, Any]:
+        """As released.json has it; error_kind: see `tasks.metric_names`."""
         return {
             "released": self.released,
             "reason": self.reason,
-            "valid_error": self.valid_error,
+            error_name("valid_error", error_kind): self.valid_error,
             "rise": self.rise.estimate,
             "rise_low": self.rise.low,
             "rise_high": self.rise.high,

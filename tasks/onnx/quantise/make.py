@@ -13,14 +13,16 @@ import pandas as pd
 
 from kd.runtime.bundle import Bundle
 from tasks.data.prepared import PreparedData, Utterance, spread_over_lengths
+from tasks.metric_names import ERROR_KINDS
 from tasks.onnx.forms_table import REFERENCE, closeness, decoded, make_table
 from tasks.onnx.onnx_decoder import OnnxDecoder
+from tasks.onnx.parity import Parity
 from tasks.onnx.quantise.convert import Quantiser, write_half
 from tasks.onnx.quantise.files import BEST_INT8, FILES, REFUSED, RELEASED
 from tasks.onnx.quantise.gate import GateResult, check_form
 from tasks.onnx.quantise.layers import contents
 from tasks.onnx.quantise.mixed import first_that_passes, sensitivity
-from tasks.onnx.quantise.parity import Parity
+from tasks.params.export import smaller_forms
 from tasks.params.pipeline import Params
 from tasks.runner.atomic_io import write_whole
 from tasks.runner.reporter import Reporter
@@ -38,6 +40,10 @@ class Maker:
     compare: Callable[[Path], Parity]
     tried: list[dict[str, Any]] = field(default_factory=list)
 
+    @property
+    def error_kind(self) -> str:
+        return ERROR_KINDS[self.decoder.bundle.problem]
+
     @cached_property
     def valid(self) -> tuple[Utterance, ...]:
         return self.decoder.data.split("valid")
@@ -50,10 +56,10 @@ class Maker:
         """Write all forms; gives their validation table, and the gate's judgements."""
         feeds = [self.decoder.feed(utterance) for utterance in self.calibration]
         with Quantiser(self.folder / FILES[REFERENCE], feeds) as quantiser:
-            for form in reporter.progress(self.params.export.smaller, label="make forms"):
+            for form in reporter.progress(smaller_forms(self.params.export), label="make forms"):
                 self._write(quantiser, form)
-            table = self._table(self.params.export.smaller)
-            judgements = {form: self._judge(table, form) for form in (REFERENCE, *self.params.export.smaller)}
+            table = self._table(smaller_forms(self.params.export))
+            judgements = {form: self._judge(table, form) for form in (REFERENCE, *smaller_forms(self.params.export))}
             whole = [found for form, found in judgements.items() if form.startswith("int8")]
             if whole and self.params.export.mixed and not any(found.released for found in whole):
                 best = min(whole, key=lambda found: found.valid_error)
@@ -92,7 +98,7 @@ class Maker:
             quantiser.write(form, target, [layer for layer in divergences if layer not in left])
             table = self._table((MIXED,))
             found = self._judge(table, MIXED)
-            self.tried.append({"of": form, "left_in_float": list(left), **found.described()})
+            self.tried.append({"of": form, "left_in_float": list(left), **found.described(self.error_kind)})
             passed.append(table)
             return found.released
 
@@ -126,7 +132,7 @@ def make_forms(
     if best is not None:
         write_whole(folder / BEST_INT8, (folder / files[best.form]).read_bytes())
     margin = params.evaluation.margin.model_dump(mode="json")
-    described = {form: {"file": files[form], **found.described()} for form, found in judgements.items()}
+    described = {form: {"file": files[form], **found.described(maker.error_kind)} for form, found in judgements.items()}
     write_released(folder, {
         "margin": margin,
         "confidence": params.evaluation.confidence,

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tasks.teachers.transcribers.bundle import Bundle
-from tasks.teachers.transcribers.checkpoint import Own
+from tasks.teachers.transcribers.bundle import TorchaudioTranscriber
+from tasks.teachers.transcribers.checkpoint import ModelTranscriber
 from tasks.teachers.transcribers.command import Command
 from tasks.teachers.transcribers.table import Table
 from tasks.teachers.transcribers.transcriber import Clip, Transcriber, TranscriberOutput
@@ -16,8 +16,8 @@ __all__ = ["TRANSCRIBERS", "Clip", "Transcriber", "TranscriberOutput"]
 # source -> (its parameters, the project's folder) -> a recogniser
 TRANSCRIBERS: dict[str, Callable[[Any, Path], Transcriber]] = {
     "whisper": Whisper,
-    "torchaudio": Bundle,
+    "torchaudio": TorchaudioTranscriber,
     "table": Table,
     "command": Command,
-    "model": Own,
+    "model": ModelTranscriber,
 }

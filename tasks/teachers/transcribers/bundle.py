@@ -13,7 +13,8 @@ import torch
 
 from kd.teachers.confidence import best_path_confidence
 from kd.text.decoding import ctc_greedy
-from tasks.params.teachers import NOTHING, BundleTeacher
+from tasks.params.teachers import BundleTeacher
+from tasks.params.trained import NOTHING
 from tasks.runner.reporter import Reporter
 from tasks.teachers.bundles import bundle_labels, find_bundle, load_bundle
 from tasks.teachers.transcribers.transcriber import Clip, TranscriberOutput
@@ -21,7 +22,7 @@ from tasks.teachers.transcribers.transcriber import Clip, TranscriberOutput
 WORD_BREAK = "|"
 
 
-class Bundle:
+class TorchaudioTranscriber:
     """Raises ValueError where the name is no CTC bundle, or its weights cannot be had."""
 
     def __init__(self, settings: BundleTeacher, root: Path) -> None:
@@ -39,12 +40,12 @@ class Bundle:
             digest.update(tensor.numpy().tobytes())
         return f"torchaudio-{digest.hexdigest()}"
 
-    def listen(self, clips: Sequence[Clip], reporter: Reporter) -> Iterator[tuple[str, TranscriberOutput]]:
+    def transcribe(self, clips: Sequence[Clip], reporter: Reporter) -> Iterator[tuple[str, TranscriberOutput]]:
         for clip in reporter.progress(clips, len(clips), self.settings.bundle):
-            yield clip.id, self._heard(clip)
+            yield clip.id, self._transcribe(clip)
 
     @torch.inference_mode()
-    def _heard(self, clip: Clip) -> TranscriberOutput:
+    def _transcribe(self, clip: Clip) -> TranscriberOutput:
         waveform_N = soxr.resample(clip.waveform_N, clip.sample_rate_hz, int(self.bundle.sample_rate))
         logits_1TV, _ = self.model(torch.from_numpy(waveform_N)[None])
         log_probs_1TV = logits_1TV.log_softmax(-1)

@@ -1,4 +1,4 @@
-"""Transcripts of the same audio made before, kept under scratch/heard/: a killed pass goes on, a changed
+"""Transcripts of the same audio made before, kept under scratch/pseudo_labels/: a killed pass goes on, a changed
 filter or another study transcribes nothing again."""
 
 import json
@@ -16,7 +16,7 @@ def transcribe_once(
 ) -> dict[str, TranscriberOutput]:
     """id -> transcription of every clip; asks only for audio that is not in the cache."""
     if transcriber.identity is None:
-        return dict(transcriber.listen(clips, reporter))
+        return dict(transcriber.transcribe(clips, reporter))
     file = folder / f"{transcriber.identity}.jsonl"
     known = dict(_read(file))
     keys = {clip.id: _key(clip) for clip in clips}
@@ -27,9 +27,9 @@ def transcribe_once(
         folder.mkdir(parents=True, exist_ok=True)
         with file.open("a", encoding="utf-8") as lines:
             lines.write("\n")  # the last line may be cut short
-            for name, heard in transcriber.listen(missing, reporter):
-                known[keys[name]] = heard
-                lines.write(json.dumps([keys[name], asdict(heard)]) + "\n")
+            for name, output in transcriber.transcribe(missing, reporter):
+                known[keys[name]] = output
+                lines.write(json.dumps([keys[name], asdict(output)]) + "\n")
                 lines.flush()
     return {clip.id: known[keys[clip.id]] for clip in clips}
 
@@ -48,7 +48,7 @@ def _read(file: Path) -> Iterator[tuple[str, TranscriberOutput]]:
         try:
             key, fields = json.loads(line)
             texts = tuple((text, weight) for text, weight in fields.pop("texts"))
-            heard = TranscriberOutput(texts, **fields)
+            output = TranscriberOutput(texts, **fields)
         except (ValueError, TypeError, KeyError, AttributeError):
             continue
-        yield str(key), heard
+        yield str(key), output

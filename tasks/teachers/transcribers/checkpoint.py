@@ -9,13 +9,13 @@ from kd.teachers.confidence import CONFIDENCES
 from kd.text.decoding import DECODERS
 from tasks.params.teachers import PipelineModelTeacher
 from tasks.runner.reporter import Reporter
-from tasks.teachers.frame_teacher import first_checkpoint, load_teacher_folder
+from tasks.teachers.posterior_teacher import first_checkpoint, load_teacher_folder
 from tasks.teachers.transcribers.transcriber import Clip, TranscriberOutput
 
 BATCH_SECONDS = 60.0
 
 
-class Own:
+class ModelTranscriber:
     """Its best path, batch by batch of like length."""
 
     def __init__(self, settings: PipelineModelTeacher, root: Path) -> None:
@@ -27,13 +27,13 @@ class Own:
     def identity(self) -> str:
         return f"model-{self.teacher.key}"
 
-    def listen(self, clips: Sequence[Clip], reporter: Reporter) -> Iterator[tuple[str, TranscriberOutput]]:
+    def transcribe(self, clips: Sequence[Clip], reporter: Reporter) -> Iterator[tuple[str, TranscriberOutput]]:
         batches = list(_batches(sorted(clips, key=lambda clip: -clip.seconds)))
         for batch in reporter.progress(batches, len(batches), "model"):
-            yield from self._heard(batch)
+            yield from self._transcribe(batch)
 
     @torch.inference_mode()
-    def _heard(self, clips: Sequence[Clip]) -> Iterator[tuple[str, TranscriberOutput]]:
+    def _transcribe(self, clips: Sequence[Clip]) -> Iterator[tuple[str, TranscriberOutput]]:
         waveforms = [torch.from_numpy(clip.waveform_N) for clip in clips]
         lengths_B = torch.tensor([len(waveform_N) for waveform_N in waveforms])
         waveform_BN = torch.nn.utils.rnn.pad_sequence(waveforms, batch_first=True)

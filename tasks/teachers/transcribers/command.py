@@ -25,8 +25,8 @@ class Command:
         self.settings = settings
         self.root = root
 
-    def listen(self, clips: Sequence[Clip], reporter: Reporter) -> Iterator[tuple[str, TranscriberOutput]]:
-        with tempfile.TemporaryDirectory(prefix="listen-") as folder:
+    def transcribe(self, clips: Sequence[Clip], reporter: Reporter) -> Iterator[tuple[str, TranscriberOutput]]:
+        with tempfile.TemporaryDirectory(prefix="transcribe-") as folder:
             files, table = Path(folder) / "files.csv", Path(folder) / "table.csv"
             _write_clips(files, clips)
             self._run(files, table, reporter)
@@ -41,15 +41,24 @@ class Command:
                 text=True, encoding="utf-8", errors="backslashreplace",
             )  # fmt: skip
         except FileNotFoundError:
-            raise ValueError(f"command: there is no program '{words[0]}'") from None
+            raise ValueError(f"command: there is no program '{words[0]}': install it, or name its path") from None
         except OSError as error:
-            raise ValueError(f"command: '{words[0]}' cannot be started: {error.strerror}") from None
+            raise ValueError(
+                f"command: '{words[0]}' cannot be started: {error.strerror}. Make the file executable, or put the "
+                "program that runs it before it"
+            ) from None
         except subprocess.TimeoutExpired:
-            raise ValueError(f"command: {words[0]} did not end within timeout_s {self.settings.timeout_s:g}") from None
+            raise ValueError(
+                f"command: {words[0]} did not end within timeout_s {self.settings.timeout_s:g}: raise it, or see what "
+                "the program waits for"
+            ) from None
         if done.returncode or not table.is_file():
             why = f"exit code {done.returncode}" if done.returncode else "it wrote no {table}"
             last = "\n".join((done.stdout + done.stderr).splitlines()[-TOLD_LINES:])
-            raise ValueError(f"command: {' '.join(self.settings.command)}: {why}. Its last lines:\n{last}")
+            raise ValueError(
+                f"command: {' '.join(self.settings.command)}: {why}. Mend the program, or how it is called: it must "
+                f"end with exit code 0 and a table of transcripts. Its last lines:\n{last}"
+            )
 
 
 def _write_clips(files: Path, clips: Sequence[Clip]) -> None:

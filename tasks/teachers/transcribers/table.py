@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tasks.data.tables import Columns, Row, rows_by_utterance
-from tasks.data.tables.cells import shown
+from tasks.data.tables.cells import format_cell
 from tasks.params.teachers import TableTeacher
 from tasks.runner.reporter import Reporter
 from tasks.teachers.transcribers.transcriber import Clip, TranscriberOutput
@@ -23,7 +23,7 @@ class Table:
     def __init__(self, settings: TableTeacher, root: Path) -> None:
         self.file = root / settings.path
 
-    def listen(self, clips: Sequence[Clip], reporter: Reporter) -> Iterator[tuple[str, TranscriberOutput]]:
+    def transcribe(self, clips: Sequence[Clip], reporter: Reporter) -> Iterator[tuple[str, TranscriberOutput]]:
         return transcriptions(self.file, clips)
 
 
@@ -34,14 +34,15 @@ def transcriptions(file: Path, clips: Sequence[Clip]) -> Iterator[tuple[str, Tra
     if not known:
         raise ValueError(
             f"{file} names none of the {len(clips)} utterances by its column {key}: it holds such as "
-            f"{shown(next(iter(rows), ''))}, the utterances are such as {shown(_name(clips[0], key))}"
+            f"{format_cell(next(iter(rows), ''))}, the utterances are such as {format_cell(_name(clips[0], key))}. "
+            f"Write the utterances' {key} there"
         )
     for clip in clips:
         found = rows.get(_name(clip, key))
         if found is None:
             yield clip.id, TranscriberOutput((), refused="the table has no row of it")
         else:
-            yield clip.id, _transcription(found, f"{file}, {key} {shown(_name(clip, key))}")
+            yield clip.id, _transcription(found, f"{file}, {key} {format_cell(_name(clip, key))}")
 
 
 def _name(clip: Clip, key: str) -> str:
@@ -51,7 +52,7 @@ def _name(clip: Clip, key: str) -> str:
 def _transcription(rows: Sequence[Row], where: str) -> TranscriberOutput:
     weights = [row.number("weight") for row in rows]
     if len(rows) > 1 and any(w is None or w <= 0 for w in weights):
-        raise ValueError(f"{where}: {len(rows)} rows need a weight above 0 each, found {shown(weights)}")
+        raise ValueError(f"{where}: {len(rows)} rows need a weight above 0 each, found {format_cell(weights)}")
     texts = [(row.text("hypothesis") or "", w or 1.0) for row, w in zip(rows, weights, strict=True)]
     order = sorted(range(len(rows)), key=lambda i: -texts[i][1])
     confidence = rows[order[0]].number("confidence")

@@ -49,5 +49,5 @@ class Transcriber(Protocol):
     def identity(self) -> str | None:
         """What its answers depend on besides the audio, as a key of a cache; None: not to be kept."""
 
-    def listen(self, clips: Sequence[Clip], reporter: Reporter) -> Iterator[tuple[str, TranscriberOutput]]:
+    def transcribe(self, clips: Sequence[Clip], reporter: Reporter) -> Iterator[tuple[str, TranscriberOutput]]:
         """(id, transcription) of every clip, in any order. Raises ValueError where an answer is missing."""

@@ -29,7 +29,7 @@ class Whisper:
                 "ct2-transformers-converter, or name one of the hub"
             )
         if find_spec("faster_whisper") is None:
-            raise ValueError("source: whisper needs faster-whisper: pip install faster-whisper")
+            raise ValueError("source: whisper needs faster-whisper: pip install -e '.[whisper]' -c requirements.lock")
 
     @cached_property
     def model(self) -> Any:
@@ -57,11 +57,11 @@ class Whisper:
             digest.update((self.folder / "model.bin").read_bytes())
         return f"whisper-{digest.hexdigest()}"
 
-    def listen(self, clips: Sequence[Clip], reporter: Reporter) -> Iterator[tuple[str, TranscriberOutput]]:
+    def transcribe(self, clips: Sequence[Clip], reporter: Reporter) -> Iterator[tuple[str, TranscriberOutput]]:
         for clip in reporter.progress(clips, len(clips), "Whisper"):
-            yield clip.id, self._heard(clip)
+            yield clip.id, self._transcribe(clip)
 
-    def _heard(self, clip: Clip) -> TranscriberOutput:
+    def _transcribe(self, clip: Clip) -> TranscriberOutput:
         if clip.seconds < self.settings.min_seconds:
             return TranscriberOutput(
                 (), refused=f"{clip.seconds:.2f} s, below min_seconds {self.settings.min_seconds:g}"

@@ -1,7 +1,8 @@
 """Stages that write what the real ones write, from what they read, in no time.
 
 Files under `orders/` tell a stage, named as in `orders/distil-baseline`, how to behave:
-`sleep 3`, `fail`, `fail once`, `big 20` (MiB of output).
+`sleep 3`, `meet propagate-baseline` (wait until that has begun), `fail`, `fail once`, `big 20` (MiB of output).
+A file `edition` changes what they write.
 """
 
 import hashlib
@@ -9,6 +10,7 @@ import json
 import time
 from pathlib import Path
 
+from tasks.runner.atomic_io import write_whole
 from tasks.runner.dvc_graph import look_up, read_spec
 from tasks.runner.paths import Paths
 
@@ -26,6 +28,8 @@ def run(params, paths: Paths, name: str, reporter) -> dict[str, float]:
         files = sorted(dep.rglob("*")) if dep.is_dir() else [dep]
         content.update(b"".join(file.read_bytes() for file in files if file.is_file()))
     content.update(json.dumps([look_up(values, key) for key in spec.params]).encode())
+    if (edition := paths.root / "edition").is_file():
+        content.update(edition.read_bytes())
     resumed = work(paths.root, label, reporter)
     write(paths, command, name, content.hexdigest(), size_mib(paths.root, label))
     note(paths.root, label, "resumed" if resumed else "end")
@@ -41,13 +45,22 @@ def work(root: Path, label: str, reporter) -> bool:
         state.write_text("0")
         print("reading the tea leaves", flush=True)
         raise ValueError(f"{label} was ordered to fail")
+    if order[:1] == ["meet"]:
+        meet(root, order[1])
     steps = int(float(order[1]) * 10) if order[:1] == ["sleep"] else 1
     done = int(state.read_text()) if resumed else 0
     for step in reporter.progress(range(done, steps), label="steps"):
         time.sleep(0.1 if order[:1] == ["sleep"] else 0)
-        state.write_text(str(step + 1))
+        write_whole(state, str(step + 1))
         reporter.metrics({"loss": 1 / (step + 1)}, step)
     return resumed
+
+
+def meet(root: Path, other: str, patience_s: float = 300.0) -> None:
+    """Wait until another stage has begun, or will not while this one runs."""
+    deadline_s = time.monotonic() + patience_s
+    while f'"stage": "{other}"' not in (root / "diary.jsonl").read_text() and time.monotonic() < deadline_s:
+        time.sleep(0.1)
 
 
 def write(paths: Paths, command: str, name: str, content: str, mib: int) -> None:
@@ -72,7 +85,7 @@ def write(paths: Paths, command: str, name: str, content: str, mib: int) -> None
         for table in ("utterances.parquet", "conditions.parquet", "forms.parquet", "forms.json"):
             (folder / table).write_text(content)
         error = int(content[:4], 16) / 2**16
-        (folder / "metrics.json").write_text(json.dumps({"valid_error": error, "test_error": error, "size_bytes": 9}))
+        (folder / "metrics.json").write_text(json.dumps({"valid_wer": error, "test_wer": error, "size_bytes": 9}))
     elif command == "profile":
         (folder / "timings.json").write_text(json.dumps({"content": content, "at": time.time()}))
     elif command == "report":
@@ -80,11 +93,11 @@ def write(paths: Paths, command: str, name: str, content: str, mib: int) -> None
         (folder / "cards").mkdir(exist_ok=True)
         (folder / "cards" / "teacher.md").write_text(content)
         names = sorted(path.parent.name for path in Path(paths.root).glob("evaluation/*/metrics.json"))
-        errors = "test_error,test_error_low,test_error_high,valid_error"
-        header = f"model,role,objective,{errors},params,size_bytes,latency_ms_p50"
+        errors = "test_wer,test_wer_low,test_wer_high,valid_wer"
+        header = f"model,role,objective,error_kind,{errors},params,size_bytes,latency_ms_p50"
         roles = {"teacher": "teacher", "baseline": "baseline"}
         rows = [
-            f"{n},{roles.get(n, 'student')},labels,{i / 10},{i / 20},{i / 5},{i / 10},{1000 + i},{4000 + i},{1 + i}"
+            f"{n},{roles.get(n, 'student')},labels,wer,{i / 10},{i / 20},{i / 5},{i / 10},{1000 + i},{4000 + i},{1 + i}"
             for i, n in enumerate(names)
         ]
         (folder / "results.csv").write_text("\n".join([header, *rows]) + "\n")

@@ -17,6 +17,7 @@ from augmenting import (
     ROOMS,
     SPEEDS,
     TELEPHONES,
+    change_speed,
     features,
     inside,
     seeded,
@@ -30,12 +31,11 @@ from kd.audio.augment import (
     add_rooms,
     change_filter,
     change_level,
-    change_speed,
     perturb,
     spec_augment,
     through_telephones,
 )
-from kd.audio.frontend import LogMel
+from kd.audio.frontend import make_front_end
 from kd.config.frontend import AugmentSettings, FrontEndSettings
 
 
@@ -134,14 +134,16 @@ def test_a_filter_is_one_smooth_gain_per_utterance() -> None:
     assert not torch.allclose(gain_BTF[0, 0], gain_BTF[2, 0], atol=0.01)
 
 
-def test_another_level_is_what_the_scaled_waveform_gives() -> None:
+@pytest.mark.parametrize("kind", ["kaldi", "whisper"])
+def test_another_level_is_what_the_scaled_waveform_gives(kind: str) -> None:
+    settings = FrontEndSettings.model_validate({"kind": kind})
     lengths_B = torch.tensor([4_000, 2_511, 4_000])
     waveform_BN = 0.3 * torch.randn(3, 4_000, generator=seeded(4))
     waveform_BN[2] = 0.0
-    frontend = LogMel(FrontEndSettings())
+    frontend = make_front_end(settings)
     plain_BTF, frames_B = frontend(waveform_BN, lengths_B)
-    got_BTF = change_level(plain_BTF, frames_B, settings=LEVEL, generator=seeded(2))
-    gain_db_B = (got_BTF - plain_BTF)[:, 5, 40] * 10 / math.log(10)
+    got_BTF = change_level(plain_BTF, frames_B, settings=LEVEL, generator=seeded(2), frontend=settings)
+    gain_db_B = (got_BTF - plain_BTF)[:, 5, 40] / settings.per_db
     assert gain_db_B[:2].abs().min() > 0.5
     assert gain_db_B.abs().max() <= 15.0
     assert gain_db_B[0] != gain_db_B[1]
@@ -150,11 +152,23 @@ def test_another_level_is_what_the_scaled_waveform_gives() -> None:
     assert torch.equal(got_BTF[2], plain_BTF[2])
 
 
-def test_a_quiet_utterance_ends_at_the_floor() -> None:
-    quiet_BTF = torch.full((50, 3, 8), LOG_FLOOR + 0.1)
-    got_BTF = change_level(quiet_BTF, torch.full((50,), 3), settings=LEVEL, generator=seeded(5))
-    assert got_BTF.min() == LOG_FLOOR
-    assert got_BTF.max() > LOG_FLOOR + 0.1
+@pytest.mark.parametrize(("kind", "floor"), [("kaldi", LOG_FLOOR), ("whisper", -1.5)])
+def test_a_quiet_utterance_ends_at_the_floor(kind: str, floor: float) -> None:
+    quiet_BTF, frontend = torch.full((50, 3, 8), floor + 0.05), FrontEndSettings.model_validate({"kind": kind})
+    got_BTF = change_level(quiet_BTF, torch.full((50,), 3), settings=LEVEL, generator=seeded(5), frontend=frontend)
+    assert got_BTF.min() == floor
+    assert got_BTF.max() > floor + 0.05
+
+
+def test_a_filters_gains_are_in_the_features_own_unit() -> None:
+    """The same draw: as many decibels for both kinds of front end."""
+    settings, whisper = OFF.model_copy(update={"filter_db": 6.0}), FrontEndSettings(kind="whisper")
+    given = {"settings": settings}
+    kaldi_BTF = change_filter(torch.zeros(2, 3, 80), torch.tensor([3, 3]), generator=seeded(1), **given)
+    found_BTF = change_filter(
+        torch.zeros(2, 3, 80), torch.tensor([3, 3]), generator=seeded(1), frontend=whisper, **given
+    )
+    torch.testing.assert_close(found_BTF * 40, kaldi_BTF * 10 / math.log(10))
 
 
 def test_masks_take_the_mean_and_keep_to_their_sizes() -> None:

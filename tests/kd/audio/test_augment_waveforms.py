@@ -13,6 +13,7 @@ from augmenting import (
     ROOMS,
     SPEEDS,
     TELEPHONES,
+    change_speed,
     seeded,
     tones,
 )
@@ -23,7 +24,6 @@ from kd.audio.augment import (
     add_rooms,
     as_fraction,
     at_speeds,
-    change_speed,
     draw_speeds,
     lengths_at,
     through_telephones,

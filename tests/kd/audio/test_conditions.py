@@ -1,3 +1,5 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,11 @@ def test_silence_and_scraps_pass(condition: Condition, num_samples: int) -> None
     assert not heard.any()
 
 
+def test_every_condition_of_the_settings_is_tried_here() -> None:
+    kinds, _ = get_args(Condition)
+    assert {type(condition) for condition in EVERY} == set(get_args(kinds))
+
+
 def test_names_tell_conditions_apart() -> None:
     assert len(set(IDS)) == len(EVERY)
     assert Level(kind="level", gain_db=6).name == "6 dB louder"
@@ -59,7 +66,7 @@ def test_names_tell_conditions_apart() -> None:
 @pytest.mark.parametrize("colour", ["white", "pink"])
 def test_noise_has_its_level(colour: str) -> None:
     speech = tone(440)
-    noise = add_noise(speech, Noise(kind="noise", snr_db=6, colour=colour), rng()) - speech  # type: ignore[arg-type]
+    noise = add_noise(speech, Noise(kind="noise", snr_db=6, colour=colour), rng()) - speech
     assert 20 * np.log10(rms(speech) / rms(noise)) == pytest.approx(6)
 
 

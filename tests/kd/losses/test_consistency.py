@@ -4,6 +4,8 @@ import math
 
 import pytest
 import torch
+from precision import FLOAT32
+from small_logits import pair_of_logits
 from torch import Tensor
 
 from kd.config.losses import ObjectiveSettings
@@ -16,12 +18,6 @@ TARGETS, SIZES = torch.tensor([[1, 2], [3, 3], [4, 0]]), torch.tensor([2, 2, 1])
 INTERMEDIATE = IntermediateCTC(name="intermediate_ctc", imitate=0.5)
 
 every_loss = pytest.mark.parametrize("name", SELF_LOSSES)
-
-
-def batch() -> tuple[Tensor, Tensor]:
-    """Logits of two views, or of two layers, of three utterances; 5 units."""
-    generator = torch.Generator().manual_seed(5)
-    return torch.randn(3, 6, 5, generator=generator), torch.randn(3, 6, 5, generator=generator)
 
 
 def value(name: str, first: Tensor, second: Tensor, rows: slice = slice(None), lengths: Tensor = LENGTHS) -> Tensor:
@@ -40,7 +36,7 @@ def test_every_entry_can_be_chosen() -> None:
 
 @every_loss
 def test_ignores_whatever_the_padding_holds(name: str) -> None:
-    first, second = batch()
+    first, second = pair_of_logits()
     dirty_first, dirty_second = first.clone(), second.clone()
     for dirty in (dirty_first, dirty_second):
         dirty[1, 4:], dirty[2, 1:] = float("nan"), float("inf")
@@ -55,7 +51,7 @@ def test_ignores_whatever_the_padding_holds(name: str) -> None:
 
 @every_loss
 def test_is_the_mean_over_utterances(name: str) -> None:
-    first, second = batch()
+    first, second = pair_of_logits()
     alone = [value(name, first, second, slice(b, b + 1)) for b in range(3)]
     torch.testing.assert_close(value(name, first, second), torch.stack(alone).mean())
 
@@ -63,18 +59,18 @@ def test_is_the_mean_over_utterances(name: str) -> None:
 @every_loss
 def test_an_empty_batch_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=r"no valid frame|the batch is empty"):
-        value(name, *batch(), slice(0, 0))
+        value(name, *pair_of_logits(), slice(0, 0))
 
 
 @every_loss
 def test_lengths_beyond_the_frames_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=r"lengths \[7, 2, 2\] exceed the 6 frames .* output_lengths\(\)"):
-        value(name, *batch(), lengths=torch.tensor([7, 2, 2]))
+        value(name, *pair_of_logits(), lengths=torch.tensor([7, 2, 2]))
 
 
 @every_loss
 def test_is_a_scalar_in_full_precision(name: str) -> None:
-    first, second = batch()
+    first, second = pair_of_logits()
     loss = value(name, first.bfloat16(), second.bfloat16())
     assert (loss.shape, loss.dtype) == ((), torch.float32)
 
@@ -82,7 +78,7 @@ def test_is_a_scalar_in_full_precision(name: str) -> None:
 @every_loss
 def test_gradient_is_that_of_finite_differences(name: str) -> None:
     """Of the view or layer that the gradient may enter, with the other's part held still."""
-    first, second = (x.double() for x in batch())
+    first, second = (x.double() for x in pair_of_logits())
     at = first.clone().requires_grad_()
     value(name, at, second).backward()
     assert at.grad is not None
@@ -99,14 +95,14 @@ def test_consistency_by_hand() -> None:
     p, q = torch.tensor([[[0.2, 0.8], [0.5, 0.5]]]).log(), torch.tensor([[[0.5, 0.5], [0.5, 0.5]]]).log()
     there = 0.2 * math.log(0.2 / 0.5) + 0.8 * math.log(0.8 / 0.5)
     back = 0.5 * math.log(0.5 / 0.2) + 0.5 * math.log(0.5 / 0.8)
-    assert consistency(p, q, torch.tensor([2])).item() == pytest.approx(0.5 * (there + back), rel=1e-5)
+    assert consistency(p, q, torch.tensor([2])).item() == pytest.approx(0.5 * (there + back), rel=FLOAT32)
     both = torch.cat([p, p], dim=1), torch.cat([q, q], dim=1)
-    assert consistency(*both, torch.tensor([4])).item() == pytest.approx(there + back, rel=1e-5)
+    assert consistency(*both, torch.tensor([4])).item() == pytest.approx(there + back, rel=FLOAT32)
 
 
 def test_views_that_agree_cost_nothing_and_both_are_pulled() -> None:
-    first, second = (x.requires_grad_() for x in batch())
-    assert consistency(first, first, LENGTHS).item() == pytest.approx(0, abs=1e-6)
+    first, second = (x.requires_grad_() for x in pair_of_logits())
+    assert consistency(first, first, LENGTHS).item() == pytest.approx(0, abs=FLOAT32)
     consistency(first, second, LENGTHS).backward()
     assert first.grad is not None
     assert second.grad is not None
@@ -122,11 +118,11 @@ def test_intermediate_ctc_by_hand() -> None:
     found = intermediate_ctc(
         inner, last, torch.tensor([2]), torch.tensor([[1]]), torch.tensor([1]), settings=INTERMEDIATE
     )
-    assert found.item() == pytest.approx(math.log(3) + 0.5 * math.log(9 / 8), rel=1e-6)
+    assert found.item() == pytest.approx(math.log(3) + 0.5 * math.log(9 / 8), rel=FLOAT32)
 
 
 def test_an_inner_layer_is_ctc_and_may_imitate_the_last() -> None:
-    inner, last = (x.requires_grad_() for x in batch())
+    inner, last = (x.requires_grad_() for x in pair_of_logits())
     label = ctc(inner, LENGTHS, TARGETS, SIZES)
     plain = intermediate_ctc(inner, last, LENGTHS, TARGETS, SIZES, settings=IntermediateCTC(name="intermediate_ctc"))
     assert torch.equal(plain, label)

@@ -5,6 +5,7 @@ from itertools import groupby, product
 
 import pytest
 import torch
+from precision import FLOAT32
 from torch import Tensor
 
 from kd.losses import cross_entropy, ctc
@@ -27,7 +28,7 @@ def by_brute_force(logits_TV: Tensor, targets: list[int]) -> float:
 def test_is_the_sum_over_all_alignments(targets: list[int], num_frames: int) -> None:
     logits = torch.randn(1, num_frames, 3, generator=torch.Generator().manual_seed(len(targets)))
     loss = ctc(logits, torch.tensor([num_frames]), torch.tensor([targets]).long(), torch.tensor([len(targets)]))
-    assert loss.item() == pytest.approx(by_brute_force(logits[0], targets), rel=1e-5)
+    assert loss.item() == pytest.approx(by_brute_force(logits[0], targets), rel=FLOAT32)
     assert math.isinf(loss.item()) is (frames_needed(targets) > num_frames)
 
 
@@ -35,13 +36,13 @@ def test_is_the_mean_over_utterances_however_long() -> None:
     logits = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(4))
     loss = ctc(logits, torch.tensor([5, 2]), torch.tensor([[1, 2, 1], [2, 0, 0]]), torch.tensor([3, 1]))
     expected = (by_brute_force(logits[0], [1, 2, 1]) + by_brute_force(logits[1, :2], [2])) / 2
-    assert loss.item() == pytest.approx(expected, rel=1e-5)
+    assert loss.item() == pytest.approx(expected, rel=FLOAT32)
 
 
 def test_by_hand() -> None:
     """Two frames, all three units alike: of 9 paths, (1, 1), (1, 0) and (0, 1) give '1'."""
     loss = ctc(torch.zeros(1, 2, 3), torch.tensor([2]), torch.tensor([[1]]), torch.tensor([1]))
-    assert loss.item() == pytest.approx(math.log(3), rel=1e-6)
+    assert loss.item() == pytest.approx(math.log(3), rel=FLOAT32)
 
 
 def test_what_cannot_be_aligned_is_not_hidden() -> None:
@@ -62,7 +63,7 @@ def test_cross_entropy_by_hand() -> None:
     logits = torch.tensor([[[math.log(3), 0.0]], [[0.0, math.log(4)]]], requires_grad=True)
     one = torch.ones(2, dtype=torch.long)
     loss = cross_entropy(logits, one, torch.tensor([[0], [1]]), one)
-    assert loss.item() == pytest.approx(-(math.log(0.75) + math.log(0.8)) / 2, rel=1e-6)
+    assert loss.item() == pytest.approx(-(math.log(0.75) + math.log(0.8)) / 2, rel=FLOAT32)
     loss.backward()
     torch.testing.assert_close(logits.grad, torch.tensor([[[-0.125, 0.125]], [[0.1, -0.1]]]))
 

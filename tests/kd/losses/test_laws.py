@@ -1,4 +1,4 @@
-"""Laws that every matching loss obeys, over the whole registry, and how a label loss treats padding."""
+"""Laws that every loss against a teacher obeys, over the whole registry, and how a label loss treats padding."""
 
 import math
 from collections.abc import Callable
@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from precision import FLOAT32
+from small_logits import pair_of_logits
 from torch import Tensor
 
 from kd.config.losses import (
@@ -53,15 +55,9 @@ LENGTHS = torch.tensor([6, 4, 1])
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
 
-def batch() -> tuple[Tensor, Tensor]:
-    """Student's and teacher's logits of three utterances, 5 units."""
-    generator = torch.Generator().manual_seed(5)
-    return torch.randn(3, 6, 5, generator=generator), torch.randn(3, 6, 5, generator=generator)
-
-
 def confident() -> tuple[Tensor, Tensor]:
     """The same, as peaky as a trained model's: a unit of the teacher's is below 1e-6 in every frame."""
-    student, teacher = batch()
+    student, teacher = pair_of_logits()
     student[..., 0] += 3
     teacher[..., 4] -= 3
     return 8 * student, 8 * teacher
@@ -69,8 +65,8 @@ def confident() -> tuple[Tensor, Tensor]:
 
 def value(case: OneDistillLoss, student: Tensor, teacher: Tensor, lengths: Tensor = LENGTHS, **changes: Any) -> Tensor:
     settings = case.model_copy(update=changes)
-    heard = hypotheses(teacher, settings.n_best) if isinstance(settings, FromHypotheses) else teacher
-    return DISTILL_LOSSES[case.name](student, heard, lengths, settings=settings)
+    theirs = hypotheses(teacher, settings.n_best) if isinstance(settings, FromHypotheses) else teacher
+    return DISTILL_LOSSES[case.name](student, theirs, lengths, settings=settings)
 
 
 def hypotheses(teacher: Tensor, n_best: int) -> Hypotheses:
@@ -85,12 +81,12 @@ def test_every_entry_is_tested_and_can_be_chosen() -> None:
     }
 
 
-every_batch = pytest.mark.parametrize("drawn", [batch, confident])
+every_batch = pytest.mark.parametrize("drawn", [pair_of_logits, confident])
 
 
 @every_case
 def test_ignores_whatever_the_padding_holds(case: OneDistillLoss) -> None:
-    student, teacher = batch()
+    student, teacher = pair_of_logits()
     dirty_student, dirty_teacher = student.clone(), teacher.clone()
     for dirty in (dirty_student, dirty_teacher):
         dirty[1, 4:] = float("nan")
@@ -118,7 +114,7 @@ def test_gradient_reaches_the_student_only(case: OneDistillLoss, drawn: Callable
 
 @every_case
 def test_gradient_is_that_of_finite_differences(case: OneDistillLoss) -> None:
-    student, teacher = (x.double() for x in batch())
+    student, teacher = (x.double() for x in pair_of_logits())
     at = student.clone().requires_grad_()
     value(case, at, teacher).backward()
     assert at.grad is not None
@@ -136,7 +132,7 @@ def test_zero_at_identity_where_declared(case: OneDistillLoss, drawn: Callable[[
     student, teacher = drawn()
     if not DISTILL_LOSSES[case.name].zero_at_identity(case):
         pytest.skip("declared away")
-    torch.testing.assert_close(value(case, teacher.clone(), teacher), torch.tensor(0.0), atol=1e-6, rtol=0)
+    torch.testing.assert_close(value(case, teacher.clone(), teacher), torch.tensor(0.0), atol=FLOAT32, rtol=0)
     assert value(case, student, teacher) > 0.01
 
 
@@ -145,14 +141,14 @@ SOFT = CASES["shift_tolerant, soft"]
 
 def test_soft_least_at_identity_is_at_most_that_of_equal_delays() -> None:
     """In place of 0: s * log D is what D delays of divergence 0 would be cut by; our three have 3, 3 and 1."""
-    _, teacher = batch()
+    _, teacher = pair_of_logits()
     for softness in (0.01, 0.5, 3.0):
         found = float(value(SOFT, teacher, teacher, softness=softness))
         assert 0 < found <= softness * 2 * math.log(3) / 3 * (1 + 1e-5)
 
 
 def test_soft_least_tends_to_the_least() -> None:
-    student, teacher = batch()
+    student, teacher = pair_of_logits()
     least = float(value(SOFT, student, teacher, softness=0))
     above = [float(value(SOFT, student, teacher, softness=s)) - least for s in (1.0, 0.1, 0.01)]
     assert above == sorted(above, reverse=True)
@@ -164,7 +160,7 @@ def test_soft_least_tends_to_the_least() -> None:
 @every_case
 def test_utterances_count_as_declared(case: OneDistillLoss) -> None:
     """The whole is the mean of the utterances' own losses, weighted by what the entry says it counts."""
-    student, teacher = batch()
+    student, teacher = pair_of_logits()
     if DISTILL_LOSSES[case.name].counts == "batch":
         order = torch.tensor([2, 0, 1])
         permuted = value(case, student[order], teacher[order], LENGTHS[order])
@@ -180,7 +176,7 @@ def test_utterances_count_as_declared(case: OneDistillLoss) -> None:
 
 @every_case
 def test_is_a_scalar_in_full_precision(case: OneDistillLoss) -> None:
-    student, teacher = batch()
+    student, teacher = pair_of_logits()
     loss = value(case, student.bfloat16(), teacher.bfloat16())
     assert (loss.shape, loss.dtype) == ((), torch.float32)
 
@@ -195,7 +191,7 @@ def test_an_empty_batch_is_refused(case: OneDistillLoss, lengths: Tensor) -> Non
 
 @every_case
 def test_lengths_beyond_the_frames_are_refused(case: OneDistillLoss) -> None:
-    student, teacher = batch()
+    student, teacher = pair_of_logits()
     with pytest.raises(ValueError, match=r"lengths \[7, 2, 2\] exceed the 6 frames .* output_lengths\(\)"):
         value(case, student, teacher, torch.tensor([7, 2, 2]))
 
@@ -206,7 +202,7 @@ tempered_case = pytest.mark.parametrize("case", TEMPERED.values(), ids=TEMPERED)
 
 @tempered_case
 def test_standardised_logits_forget_their_scale_and_offset(case: OneDistillLoss) -> None:
-    student, teacher = batch()
+    student, teacher = pair_of_logits()
     loss = value(case, student, teacher, standardise=True)
     torch.testing.assert_close(value(case, 3 * student + 1, 0.2 * teacher - 4, standardise=True), loss)
     assert abs(float(loss - value(case, student, teacher))) > 1e-4
@@ -217,7 +213,7 @@ def test_standardised_logits_forget_their_scale_and_offset(case: OneDistillLoss)
 def test_a_schedule_must_be_read_at_an_epoch(case: OneDistillLoss) -> None:
     ramp = PositiveRamp.model_validate({"from": 4, "to": 1, "epochs": 3})
     with pytest.raises(ValueError, match="has no value until an epoch is chosen"):
-        value(case, *batch(), temperature=ramp)
+        value(case, *pair_of_logits(), temperature=ramp)
 
 
 def test_valid_frames_keep_their_order() -> None:
@@ -228,7 +224,7 @@ def test_valid_frames_keep_their_order() -> None:
 @pytest.mark.parametrize("problem", LABEL_LOSSES)
 def test_label_losses_ignore_padding(problem: str) -> None:
     frames = 6 if problem == "transcription" else 1
-    logits, _ = batch()
+    logits, _ = pair_of_logits()
     logits = logits[:, :frames]
     lengths = LENGTHS.clamp(max=frames)
     targets = torch.tensor([[1, 2], [3, 3], [4, 0]])[:, : 2 if problem == "transcription" else 1]

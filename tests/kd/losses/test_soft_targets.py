@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from precision import FLOAT32
 
 from kd.config.losses import SoftTargets
 from kd.losses import soft_targets
@@ -16,8 +17,8 @@ def test_by_hand() -> None:
     teacher = torch.tensor([[[2 * math.log(3), 0.0], [1.0, 1.0], [9.0, -9.0]]])
     student = torch.tensor([[[0.0, 0.0], [7.0, 7.0], [-9.0, 9.0]]], requires_grad=True)
     loss = soft_targets(student, teacher, torch.tensor([2]), settings=SoftTargets(temperature=2.0))
-    assert loss.item() == pytest.approx(2 * (0.75 * math.log(1.5) + 0.25 * math.log(0.5)), rel=1e-6)
-    assert loss.item() == pytest.approx(0.261624, abs=1e-6)
+    assert loss.item() == pytest.approx(2 * (0.75 * math.log(1.5) + 0.25 * math.log(0.5)), rel=FLOAT32)
+    assert loss.item() == pytest.approx(0.261624, rel=FLOAT32)
     loss.backward()
     # d/ds of T² KL / N = T (softmax(s / T) - softmax(t / T)) / N = 2 · (1/2 - 3/4, 1/2 - 1/4) / 2
     torch.testing.assert_close(student.grad, torch.tensor([[[-0.25, 0.25], [0.0, 0.0], [0.0, 0.0]]]))

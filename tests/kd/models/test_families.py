@@ -132,6 +132,6 @@ def test_a_bare_depthwise_block_by_hand() -> None:
             weight[:, :, 1] = 1.0
     x = torch.tensor([[[1.0], [2.0], [4.0]]])
     logits, _ = model(x, torch.tensor([3]))
-    scale = (1 + model.encoder.layers[0].norm.eps) ** -0.5  # type: ignore[index, union-attr]
+    scale = (1 + model.encoder.layers[0].norm.eps) ** -0.5
     expected = torch.tensor([1 + 3 * scale, 2 + 7 * scale, 4 + 6 * scale])
     torch.testing.assert_close(logits[0, :, 0], expected)

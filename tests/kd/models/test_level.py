@@ -7,10 +7,11 @@ import torch
 from factories import CASES, NUM_FEATURES, make_features, make_model
 from torch.nn import functional as F
 
-from kd.audio.frontend import FLOOR, LogMel
+from kd.audio.frontend import KaldiFbank
 from kd.config.frontend import FrontEndSettings
 from kd.config.models import ModelSettings
 from kd.models import level
+from kd.runtime.frontend import FLOOR
 
 every_case = pytest.mark.parametrize(("name", "problem"), CASES)
 
@@ -56,6 +57,35 @@ def test_silent_frames_have_no_level_and_end_at_the_depth() -> None:
     assert (level.relative(features_BTF, counted_B2T)[0, :2] == -level.DEPTH).all()
 
 
+def test_the_floor_below_the_peak_by_hand() -> None:
+    """Whisper's: 2 below the greatest of each utterance's own frames, whatever its padding and the others hold."""
+    features_BTF = torch.tensor([[[1.0, -2.0], [0.5, -0.5], [9.0, 9.0]], [[-0.5, -3.0], [-4.0, 0.0], [0.2, 0.1]]])
+    mask_BT = torch.tensor([[True, True, False], [True, True, True]])
+    expected = torch.tensor([[[1.0, -1.0], [0.5, -0.5]], [[-0.5, -1.8], [-1.8, 0.0]]])
+    found_BTF = level.below_peak(features_BTF, mask_BT, 2.0, None)
+    torch.testing.assert_close(found_BTF[:, :2], expected)
+    moved_BTF = level.below_peak(features_BTF, mask_BT, 2.0, 1.2)
+    torch.testing.assert_close(moved_BTF[0, :2], expected[0] + 0.2)
+    torch.testing.assert_close(moved_BTF[1, :2], expected[1] + 1.0)
+
+
+def test_with_a_peak_a_gain_changes_nothing_and_no_receptive_field_is_known() -> None:
+    model, (features_BTF, lengths_B) = make_model("cnn"), make_features()
+    assert model.receptive_field() is not None
+    relative = {"level_frames": 0, "dynamic_range": 2.0, "peak": 1.0}
+    model.settings = model.settings.model_copy(update=relative)
+    with torch.no_grad():
+        before, after = model(features_BTF, lengths_B)[0], model(features_BTF + 0.7, lengths_B)[0]
+    torch.testing.assert_close(after, before, atol=1e-4, rtol=1e-4)
+    assert model.receptive_field() is None, "the peak may lie anywhere"
+
+
+def test_a_peak_without_a_floor_is_refused() -> None:
+    given = make_model("cnn").settings.model_dump()
+    with pytest.raises(ValueError, match="peak 1 without dynamic_range: give both, or neither"):
+        ModelSettings.model_validate({**given, "peak": 1.0})
+
+
 @every_case
 def test_audio_of_another_gain_gives_the_same(name: str, problem: str) -> None:
     """Through the front end: 20 dB quieter and 10 dB louder, with a quiet room at both ends."""
@@ -64,7 +94,9 @@ def test_audio_of_another_gain_gives_the_same(name: str, problem: str) -> None:
     waveform_BN = 0.02 * torch.randn(1, 12_000, generator=generator)
     waveform_BN[:, 2000:10_000] += 0.2 * torch.randn(1, 8000, generator=generator)
     with torch.no_grad():
-        outputs = [model(*LogMel(settings)(gain * waveform_BN, torch.tensor([12_000])))[0] for gain in (1.0, 0.1, 3.16)]
+        outputs = [
+            model(*KaldiFbank(settings)(gain * waveform_BN, torch.tensor([12_000])))[0] for gain in (1.0, 0.1, 3.16)
+        ]
     for other in outputs[1:]:
         torch.testing.assert_close(other, outputs[0], atol=2e-3, rtol=1e-3)
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kd.audio.frontend import LogMel
+from kd.audio.frontend import make_front_end
 from kd.config.frontend import FrontEndSettings
 from kd.config.models import ModelSettings, RNNSettings
 from kd.models import build
@@ -70,7 +70,7 @@ def test_counts_parameters_and_those_that_are_not_zero() -> None:
 
 def test_front_end_of_ten_milliseconds() -> None:
     # 100 frames: 400 samples by the real and imaginary parts of the bins that a mel bin uses, and these by 80 mels
-    bins = LogMel(FrontEndSettings()).mel_RF.shape[0]
+    bins = make_front_end(FrontEndSettings()).mel_RF.shape[0]
     assert 200 < bins < 256
     assert frontend_macs_per_audio_second(FrontEndSettings()) == 100 * (400 * 2 * bins + bins * 80)
 

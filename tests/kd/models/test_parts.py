@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from kd.models.convolution import TimeConv1d
 from kd.models.dropout import Dropout, added
 from kd.models.normalisation import FrameBatchNorm
-from kd.models.parts import frame_mask
+from kd.padding import frame_mask
 from tasks.onnx.onnx_files import write_onnx
 
 LENGTHS = torch.tensor([9, 4, 7])

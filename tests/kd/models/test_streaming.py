@@ -1,4 +1,4 @@
-"""What streams equals what is heard at once, for every causal family."""
+"""What streams equals what is computed at once, for every causal family."""
 
 from typing import Any
 
@@ -83,16 +83,16 @@ def test_a_conformer_streams_in_its_chunks(
 
 
 @every_causal
-def test_no_frame_hears_beyond_its_block(name: str) -> None:
-    """And each does hear the last feature that it may: the delay is not longer than it must be."""
+def test_no_frame_depends_on_what_follows_its_block(name: str) -> None:
+    """And each does depend on the last feature that it may: the delay is not longer than it must be."""
     model = make_model(name)
     encoder = model.settings.encoder
     features_BTF, _ = make_features()
     clean_BTV = whole(model, features_BTF)
-    size = encoder.block_frames * encoder.subsampling  # type: ignore[union-attr]
+    size = encoder.block_frames * encoder.subsampling
     for block in range(3):
-        last = (block + 1) * size - encoder.subsampling  # type: ignore[union-attr]
-        until = (block + 1) * encoder.block_frames  # type: ignore[union-attr]
+        last = (block + 1) * size - encoder.subsampling
+        until = (block + 1) * encoder.block_frames
         for first, same in ((last + 1, True), (last, False)):
             other_BTF = features_BTF.clone()
             other_BTF[:, first:, ::2] += 3.0  # not all bins: that were a gain, which changes nothing
@@ -104,7 +104,7 @@ def test_no_frame_hears_beyond_its_block(name: str) -> None:
 @every_causal
 def test_streams_of_a_batch_are_apart_and_may_begin_at_different_times(name: str) -> None:
     model = make_model(name)
-    stream, block = Streaming(model), model.settings.encoder.block_frames * 4  # type: ignore[union-attr]
+    stream, block = Streaming(model), model.settings.encoder.block_frames * 4
     features_BTF = torch.randn(2, 4 * block, NUM_FEATURES)
     with torch.no_grad():
         alone, *old = stream(features_BTF[:1, :block], *stream.start())
@@ -119,9 +119,9 @@ def test_streams_of_a_batch_are_apart_and_may_begin_at_different_times(name: str
 
 
 @pytest.mark.parametrize("name", [name for name in ENCODERS if ENCODERS[name]["family"] == "cnn"])
-def test_reach_is_what_an_output_frame_hears(name: str) -> None:
+def test_receptive_field_is_what_an_output_frame_depends_on(name: str) -> None:
     model = make_model(name).double()
-    before, after = model.reach()
+    before, after = model.receptive_field()
     features_BTF = torch.randn(1, 241, NUM_FEATURES, dtype=torch.float64, requires_grad=True)
     logits_BTV, _ = model(features_BTF, torch.tensor([241]))
     logits_BTV[0, 30].square().sum().backward()
@@ -130,9 +130,9 @@ def test_reach_is_what_an_output_frame_hears(name: str) -> None:
     assert (120 - int(heard[0]), int(heard[-1]) - 120) == (before, after)
 
 
-def test_a_causal_conformer_hears_no_further_than_its_reach() -> None:
+def test_a_causal_conformer_sees_no_further_than_its_receptive_field() -> None:
     model = make_model("conformer-causal").double()
-    before, after = model.reach()
+    before, after = model.receptive_field()
     features_BTF = torch.randn(1, 241, NUM_FEATURES, dtype=torch.float64, requires_grad=True)
     logits_BTV, _ = model(features_BTF, torch.tensor([241]))
     heard = []
@@ -158,6 +158,12 @@ def test_what_cannot_stream_says_why(name: str, why: str) -> None:
         Streaming(model)
 
 
+def test_features_below_an_utterances_peak_do_not_stream() -> None:
+    model = make_model("gru-causal")
+    model.settings = model.settings.model_copy(update={"level_frames": 0, "dynamic_range": 2.0})
+    assert why_not(model) == "its features are taken relative to the peak of the whole utterance"
+
+
 @pytest.mark.parametrize(
     ("name", "changes", "message"),
     [
@@ -176,7 +182,7 @@ def test_what_does_not_fit_together_is_named(name: str, changes: dict[str, Any],
 
 def test_a_family_that_takes_an_utterance_whole_has_no_stream() -> None:
     encoder = make_model("patch_cnn", "keyword").encoder
-    assert encoder.reach() is None
+    assert encoder.receptive_field() is None
     with pytest.raises(TypeError, match="PatchCNNEncoder takes an utterance whole"):
         encoder.memory()
     with pytest.raises(TypeError, match="PatchCNNEncoder takes an utterance whole"):

@@ -7,11 +7,12 @@ from typing import Literal
 import pytest
 import torch
 from factories import ENCODERS, make_model
+from precision import FLOAT32
 from torch import Tensor
 
 from kd.config.frontend import FrontEndSettings
 from kd.config.models import ModelSettings
-from kd.config.propagation import Budget, Calibrated, GeometricMedian, Kind, Magnitude, PruneUnits
+from kd.config.propagation import Budget, Calibrated, Dim, GeometricMedian, Magnitude, PruneUnits
 from kd.models import Recogniser, build
 from kd.models.macs import count_params, macs_per_audio_second
 from kd.propagation import Propagated, apply, propagate
@@ -41,8 +42,8 @@ def macs(settings: ModelSettings) -> float:
 MEASURES = {"params": params, "macs_per_audio_second": macs}
 
 
-def kinds_of(model: Recogniser) -> tuple[Kind, ...]:
-    return tuple(dict.fromkeys(d.kind for d in model.dimensions()))
+def dims_of(model: Recogniser) -> tuple[Dim, ...]:
+    return tuple(dict.fromkeys(d.dim for d in model.dimensions()))
 
 
 def halfway(model: Recogniser, cost: Cost) -> int:
@@ -85,9 +86,9 @@ def fewest(ranking: Ranking, layers: int, cost: Cost, most: float) -> int | None
 def test_a_budget_is_met_and_one_unit_more_would_not_meet_it(name: str, measure: str) -> None:
     model = make_model(name, "keyword")
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    cost, kinds = Cost(MEASURES[measure]), kinds_of(model)
+    cost, dims = Cost(MEASURES[measure]), dims_of(model)
     most = halfway(model, cost)
-    operator = PruneUnits(op="prune_units", dims=kinds, budget=Budget(**{measure: most}))
+    operator = PruneUnits(op="prune_units", dims=dims, budget=Budget(**{measure: most}))
     found = propagate(Propagated(model), [operator], costs=lambda *_: cost).model
     assert cost.of(found.settings) <= most
     if measure == "params":
@@ -124,13 +125,13 @@ def test_a_layer_falls_where_it_costs_more_than_its_weights() -> None:
         model, by_l2(model), squares(model), cost, Budget(params=round(cost.of(ranking.settings(1, 0))))
     )
     assert choice["layers"].tolist() == sorted({*range(model.settings.encoder.layers)} - {ranking.layers[0]})
-    assert all(len(choice[d.name]) == d.size for d in model.dimensions() if d.kind in ("stem", "width"))
+    assert all(len(choice[d.name]) == d.size for d in model.dimensions() if d.dim in ("stem", "width"))
 
 
 def test_layers_stay_where_narrower_ones_keep_more() -> None:
     """Half of the units of every layer hold next to nothing: they go, and no layer does, though some layer is least."""
     model = make_model("cnn", "keyword")
-    hidden = [d for d in model.dimensions() if d.kind == "hidden"]
+    hidden = [d for d in model.dimensions() if d.dim == "hidden"]
     lesser = {d.name: torch.arange(d.size // 2, d.size) for d in hidden}
     halved = {d.name: torch.arange(d.size // 2) for d in hidden}
     parameters = dict(model.named_parameters())
@@ -141,8 +142,8 @@ def test_layers_stay_where_narrower_ones_keep_more() -> None:
                     where = axis.positions(lesser[dimension.name], dimension.size)
                     parameters[axis.tensor].index_fill_(axis.dim, where, 1e-6)
     most = params(apply(model, halved).settings)
-    kinds = {name: s for name, s in by_l2(model).items() if name == "layers" or name in halved}
-    choice = choose_within(model, kinds, squares(model), Cost(params), Budget(params=most))
+    dims = {name: s for name, s in by_l2(model).items() if name == "layers" or name in halved}
+    choice = choose_within(model, dims, squares(model), Cost(params), Budget(params=most))
     assert len(choice["layers"]) == model.settings.encoder.layers
     assert {name: choice[name].tolist() for name in halved} == {name: kept.tolist() for name, kept in halved.items()}
 
@@ -161,7 +162,7 @@ def test_layers_fall_where_narrower_ones_would_not_do() -> None:
 def test_importance_kept_is_that_of_the_smaller_model(name: str) -> None:
     model = make_model(name, "keyword")
     choice = ranked(model, Cost(params)).choice(1, 5)
-    assert importance_kept(model, squares(model), choice) == pytest.approx(squares_kept(model, choice))
+    assert importance_kept(model, squares(model), choice) == pytest.approx(squares_kept(model, choice), rel=FLOAT32)
     assert importance_kept(model, {}, choice) == 0.0
     assert weight_worth(model, GeometricMedian(by="geometric_median"), None).keys() == squares(model).keys()
 
@@ -169,33 +170,33 @@ def test_importance_kept_is_that_of_the_smaller_model(name: str) -> None:
 def test_units_that_cost_more_go_first() -> None:
     """By hand: all are equally important; those of the width hold twice as many weights, at ten times the cost."""
     model = make_model("cnn", "keyword")
-    dimensions = {d.kind: d for d in model.dimensions()}
+    dimensions = {d.dim: d for d in model.dimensions()}
     width, stem = dimensions["width"], dimensions["stem"]
     prices = {"width": 10 * weights_of_unit(model, width), "stem": weights_of_unit(model, stem)}
-    scores = {kind: torch.ones(d.size) for kind, d in dimensions.items() if kind in prices}
+    scores = {dim: torch.ones(d.size) for dim, d in dimensions.items() if dim in prices}
 
     def cost(settings: ModelSettings) -> float:
-        return sum(prices[kind] * getattr(settings.encoder, kind) for kind in prices)
+        return sum(prices[dim] * getattr(settings.encoder, dim) for dim in prices)
 
     units = rank(model, scores, Cost(cost)).units
     assert [name for name, _ in units] == ["width"] * (width.size - 1) + ["stem"] * (stem.size - 1)
 
 
 @pytest.mark.parametrize("by", ["taylor", "fisher"])
-def test_the_kind_that_does_least_for_the_loss_goes_first(by: Literal["taylor", "fisher"]) -> None:
+def test_the_dim_that_does_least_for_the_loss_goes_first(by: Literal["taylor", "fisher"]) -> None:
     """Feed-forward units change it a thousandth as much as all others, and go as far as they can before any other."""
     model = make_model("conformer", "keyword")
-    within = {a.tensor for d in model.dimensions() if d.kind == "feed_forward" for a in d.axes}
+    within = {a.tensor for d in model.dimensions() if d.dim == "feed_forward" for a in d.axes}
     parameters = dict(model.named_parameters())
     statistics = {
         name: (1e-3 if name in within else 1.0) * torch.ones_like(p) / p.detach().abs().clamp(min=1e-6)
         for name, p in parameters.items()
     }
-    bare = {d.name: torch.arange(1) for d in model.dimensions() if d.kind == "feed_forward"}
+    bare = {d.name: torch.arange(1) for d in model.dimensions() if d.dim == "feed_forward"}
     budget = Budget(params=round(params(apply(model, bare).settings)))
     importance = Calibrated(by=by, batches=1)
-    kinds = tuple(kind for kind in kinds_of(model) if kind != "layers")
-    operator = PruneUnits(op="prune_units", dims=kinds, importance=importance, budget=budget, cross_dim="loss")
+    dims = tuple(dim for dim in dims_of(model) if dim != "layers")
+    operator = PruneUnits(op="prune_units", dims=dims, importance=importance, budget=budget, cross_dim="loss")
     found = propagate(Propagated(model), [operator], lambda *_: statistics, lambda *_: Cost(params))
     sizes = {d.name: d.size for d in model.dimensions()}
     left = {name: len(kept) for name, kept in found.kept[0].items()}
@@ -209,7 +210,7 @@ def test_the_kind_that_does_least_for_the_loss_goes_first(by: Literal["taylor", 
 def test_the_least_go_whatever_they_cost_and_no_more_than_must(name: str) -> None:
     model = make_model(name, "keyword")
     cost = Cost(params)
-    scores = {d.name: torch.rand(d.size) for d in model.dimensions() if d.kind != "layers"}
+    scores = {d.name: torch.rand(d.size) for d in model.dimensions() if d.dim != "layers"}
     most = round(0.6 * cost.of(model.settings))
     kept = choose_least_within(model, scores, cost, Budget(params=most))
     left = apply(model, kept)
@@ -231,7 +232,7 @@ def test_what_cannot_be_is_refused(most: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         propagate(Propagated(make_model("cnn", "keyword")), [operator], costs=lambda *_: Cost(params))
     model = make_model("cnn", "keyword")
-    scores = {d.name: torch.rand(d.size) for d in model.dimensions() if d.kind == "hidden"}
+    scores = {d.name: torch.rand(d.size) for d in model.dimensions() if d.dim == "hidden"}
     with pytest.raises(ValueError, match=message):
         choose_least_within(model, scores, Cost(params), Budget(params=most))
 
@@ -239,7 +240,7 @@ def test_what_cannot_be_is_refused(most: int, message: str) -> None:
 def test_a_budget_has_one_measure_and_is_the_only_amount() -> None:
     with pytest.raises(ValueError, match="give exactly one of params, size_bytes"):
         Budget(params=1, latency_ms=1.0)
-    with pytest.raises(ValueError, match="only one of them"):
+    with pytest.raises(ValueError, match="found sparsity, budget"):
         PruneUnits(op="prune_units", dims=("hidden",), sparsity=0.5, budget=Budget(params=1))
     with pytest.raises(ValueError, match="remove scope"):
         PruneUnits(op="prune_units", dims=("hidden",), scope="layer", budget=Budget(params=1))

@@ -1,15 +1,16 @@
-"""Importance by hand: single weights, units with all that they couple, and gradients against autograd."""
+"""Importance by hand: single weights, and units with all that they couple."""
 
-from collections.abc import Callable
+from typing import get_args
 
 import pytest
 import torch
-from factories import ENCODERS, make_features, make_model
+from factories import ENCODERS, calibrate, make_model
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from kd.config.propagation import (
     Calibrated,
+    DataDriven,
     GeometricMedian,
     Importance,
     Magnitude,
@@ -20,9 +21,16 @@ from kd.config.propagation import (
     Random,
     Slice,
 )
-from kd.models import Axis, Dimension, Recogniser
-from kd.propagation.calibration import gather, input_sizes, mean_gradients, movement
-from kd.propagation.importance import CRITERIA, lamp, norm_scales, remoteness, score_units, unit_scores, weight_scores
+from kd.models import Axis, Dimension
+from kd.propagation.importance import (
+    CRITERIA,
+    geometric_median_distance,
+    lamp,
+    norm_scales,
+    score_units,
+    unit_scores,
+    weight_scores,
+)
 
 WEIGHT = torch.tensor([[1.0, -2.0], [0.0, 0.5]])
 GRADIENT = torch.tensor([[-3.0, 0.5], [4.0, -1.0]])
@@ -42,7 +50,7 @@ CALIBRATION_STATISTICS = {"activation": [[3.0, 0.5], [4.0, 1.0]], "fisher": [[9.
 def importance(by: str) -> Importance:
     if by == "movement":
         return Movement(by="movement")
-    return Magnitude(by=by) if by in ("l1", "l2") else Calibrated(by=by)  # type: ignore[arg-type]
+    return Magnitude(by=by) if by in ("l1", "l2") else Calibrated(by=by)
 
 
 def test_every_criterion_is_tested() -> None:
@@ -60,6 +68,28 @@ def test_weights_by_hand(by: str) -> None:
     scores = weight_scores(model, importance(by), gradients)
     assert scores[name][:2, :2].tolist() == BY_HAND[by]
     assert scores.keys() == dict(model.named_parameters()).keys()
+
+
+def every_importance() -> dict[str, Importance]:
+    """One of each that a params.yaml can name."""
+    kinds, _ = get_args(Importance)
+    return {by: kind(by=by) for kind in get_args(kinds) for by in get_args(kind.model_fields["by"].annotation)}
+
+
+@pytest.mark.parametrize("by", every_importance())
+def test_every_importance_of_the_settings_ranks_units(by: str) -> None:
+    """By finite scores that differ, from calibration batches where it is driven by data."""
+    model, chosen = make_model("cnn"), every_importance()[by]
+    with torch.no_grad():
+        for name in norm_scales(model):
+            model.get_parameter(name).uniform_(0.5, 2.0)  # of a new model they are all 1
+    statistics = calibrate(model, chosen) if isinstance(chosen, DataDriven) else None
+    dimensions = [d for d in model.dimensions() if d.dim == "width"]
+    scores = score_units(model, dimensions, chosen, statistics)
+    assert {name: len(scores_S) for name, scores_S in scores.items()} == {d.name: d.size for d in dimensions}
+    for scores_S in scores.values():
+        assert scores_S.isfinite().all()
+        assert len(scores_S.unique()) > 1
 
 
 def test_random_importance_follows_its_seed_alone() -> None:
@@ -95,7 +125,7 @@ def test_norms_score_what_they_scale_and_nothing_else(name: str) -> None:
     scores = weight_scores(model, NormScale(by="norm"), None)
     assert scores.keys() == set(norm_scales(model))
     for dimension in model.dimensions():
-        if dimension.kind in model.settings.encoder.normed:
+        if dimension.dim in model.settings.encoder.normed:
             assert unit_scores(dimension, scores).shape == (dimension.size,)
         else:
             with pytest.raises(ValueError, match=f"no norm scales '{dimension.name}'"):
@@ -119,12 +149,12 @@ def test_a_unit_is_the_mean_of_all_it_couples() -> None:
     assert unit_scores(dimension, {"w": w, "v": v}).tolist() == expected
 
 
-def test_remoteness_by_hand() -> None:
+def test_geometric_median_distance_by_hand() -> None:
     """Units (0, 0), (3, 4) and (0, 8), formed in two tensors: distances 5, 8 and 5. What reads them does not count."""
     w, b = torch.tensor([[0.0], [3.0], [0.0]]), torch.tensor([0.0, 4.0, 8.0])
     axes = (Axis("w", 0), Axis("b", 0), Axis("v", 1, reads=True), Axis("not a parameter", 0))
     dimension = Dimension("d", "hidden", 3, "hidden", axes=axes)
-    assert remoteness(dimension, {"w": w, "b": b, "v": torch.rand(9, 3)}).tolist() == [13.0, 10.0, 13.0]
+    assert geometric_median_distance(dimension, {"w": w, "b": b, "v": torch.rand(9, 3)}).tolist() == [13.0, 10.0, 13.0]
 
 
 def entries(axis: Axis, unit: int, size: int, weights: dict[str, Tensor]) -> Tensor:
@@ -132,11 +162,11 @@ def entries(axis: Axis, unit: int, size: int, weights: dict[str, Tensor]) -> Ten
 
 
 @pytest.mark.parametrize("name", ENCODERS)
-def test_remoteness_is_of_differences_alone(name: str) -> None:
+def test_geometric_median_distance_is_of_differences_alone(name: str) -> None:
     """Against scipy's distances of the units' own rows; and the same for all units moved alike: no norm counts."""
     model = make_model(name, "keyword")
     weights = {key: p.detach() for key, p in model.named_parameters()}
-    dimensions = [d for d in model.dimensions() if d.kind != "layers"]
+    dimensions = [d for d in model.dimensions() if d.dim != "layers"]
     scores = score_units(model, dimensions, GeometricMedian(by="geometric_median"), None)
     for d in dimensions:
         formed = [axis for axis in d.axes if not axis.reads and axis.tensor in weights]
@@ -144,7 +174,7 @@ def test_remoteness_is_of_differences_alone(name: str) -> None:
         expected = torch.from_numpy(cdist(rows.double(), rows.double()).sum(1)).float()
         torch.testing.assert_close(scores[d.name], expected, rtol=1e-4, atol=1e-5)
         moved = {key: w + 1.0 for key, w in weights.items()}
-        torch.testing.assert_close(remoteness(d, moved), expected, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(geometric_median_distance(d, moved), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_what_has_no_geometric_median_is_refused() -> None:
@@ -173,7 +203,7 @@ def test_a_unit_without_weights_scores_nothing(name: str) -> None:
     """Zeroing all that a dimension couples to unit 0 makes its score 0, and only its."""
     model = make_model(name, "keyword")
     for dimension in model.dimensions():
-        if dimension.kind == "layers":
+        if dimension.dim == "layers":
             continue
         scores = {key: torch.ones_like(p) for key, p in model.named_parameters()}
         for axis in dimension.axes:
@@ -182,105 +212,3 @@ def test_a_unit_without_weights_scores_nothing(name: str) -> None:
         units = unit_scores(dimension, scores)
         assert units[0] == 0
         assert (units[1:] > 0.5).all()
-
-
-def loss_of(row: int) -> Callable[[Recogniser], Tensor]:
-    features, lengths = make_features()
-
-    def loss(model: Recogniser) -> Tensor:
-        return model(features[row : row + 1], lengths[row : row + 1])[0].square().mean()  # type: ignore[no-any-return]
-
-    return loss
-
-
-LOSSES = [loss_of(row) for row in range(3)]
-
-
-def test_gradients_are_autograds_mean() -> None:
-    model = make_model("conformer")
-    got = mean_gradients(model, LOSSES)
-    assert all(p.grad is None for p in model.parameters()), "the model's own gradients stay as they were"
-    torch.stack([loss(model) for loss in LOSSES]).mean().backward()
-    for name, parameter in model.named_parameters():
-        torch.testing.assert_close(got[name], parameter.grad, rtol=1e-4, atol=1e-7)
-
-
-def linear_loss(model: Recogniser) -> tuple[dict[str, Tensor], Callable[[Recogniser], Tensor]]:
-    """A loss that is linear in the weights, Σ c w, and its c: the gradient, wherever the weights are."""
-    generator = torch.Generator().manual_seed(8)
-    factors = {name: torch.randn(p.shape, generator=generator) for name, p in model.named_parameters()}
-
-    def linear(model: Recogniser) -> Tensor:
-        return torch.stack([(factors[name] * p).sum() for name, p in model.named_parameters()]).sum()
-
-    return factors, linear
-
-
-def test_taylor_by_hand() -> None:
-    model = make_model("gru")
-    factors, linear = linear_loss(model)
-    scores = weight_scores(model, Calibrated(by="taylor"), mean_gradients(model, [linear, linear]))
-    for name, parameter in model.named_parameters():
-        torch.testing.assert_close(scores[name], (factors[name] * parameter.detach()) ** 2)
-
-
-def test_batches_that_pull_apart_cancel_out_by_taylor_but_not_by_fisher() -> None:
-    """Gradients c and -3c: their mean is -c, the mean of their squares 5 c²."""
-    model = make_model("gru")
-    factors, linear = linear_loss(model)
-    losses = [linear, lambda model: -3 * linear(model)]
-    taylor = weight_scores(model, Calibrated(by="taylor"), gather(model, Calibrated(by="taylor"), losses))
-    fisher = weight_scores(model, Calibrated(by="fisher"), gather(model, Calibrated(by="fisher"), losses))
-    for name, parameter in model.named_parameters():
-        torch.testing.assert_close(taylor[name], (factors[name] * parameter.detach()) ** 2)
-        torch.testing.assert_close(fisher[name], 5 * (factors[name] * parameter.detach()) ** 2)
-
-
-def test_movement_by_hand() -> None:
-    """Two steps of a linear loss: -w c at the first, -(w - rate c') c' at the second, c' the clipped gradient."""
-    model = make_model("gru")
-    factors, linear = linear_loss(model)
-    before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    moved = movement(model, [linear, linear], rate=0.1)
-    norm = torch.cat([c.flatten() for c in factors.values()]).norm()
-    for name, weight in before.items():
-        clipped = factors[name] * 5.0 / norm
-        torch.testing.assert_close(moved[name], -weight * clipped - (weight - 0.1 * clipped) * clipped)
-        assert torch.equal(model.get_parameter(name), weight), "only a copy moves"
-
-
-@pytest.mark.parametrize("name", ENCODERS)
-def test_input_sizes_are_those_that_the_layers_meet(name: str) -> None:
-    """Against a linear layer and a convolution of the model, asked directly; all broadcast to their weights."""
-    model = make_model(name, "keyword")
-    heard: list[Tensor] = []
-    model.head.register_forward_pre_hook(lambda _, inputs: heard.append(inputs[0].flatten(0, 1)))
-    sizes = input_sizes(model, LOSSES)
-    torch.testing.assert_close(sizes["head.weight"][0], torch.cat(heard).square().mean(0).sqrt())
-    for key, parameter in model.named_parameters():
-        assert torch.broadcast_shapes(sizes[key].shape, parameter.shape) == parameter.shape
-        assert (sizes[key] >= 0).all()
-        if parameter.ndim == 1:
-            assert sizes[key].tolist() == [1.0]
-    assert all(len(m._forward_pre_hooks) == (m is model.head) for m in model.modules()), "hooks are taken off again"
-
-
-def test_a_depthwise_convolution_meets_one_channel_each() -> None:
-    model = make_model("cnn")
-    weight = model.get_parameter("encoder.layers.0.depthwise.weight")
-    assert input_sizes(model, LOSSES)["encoder.layers.0.depthwise.weight"].shape == (len(weight), 1, 1)
-
-
-def test_recurrent_weights_meet_their_layers_output() -> None:
-    model = make_model("gru")
-    heard: list[Tensor] = []
-    model.get_submodule("encoder.layers.0.ahead").register_forward_hook(lambda _, __, out: heard.append(out[0][0]))
-    sizes = input_sizes(model, LOSSES)
-    expected = torch.cat(heard).square().mean(0).sqrt()
-    torch.testing.assert_close(sizes["encoder.layers.0.ahead.weight_hh_l0"][0], expected)
-
-
-@pytest.mark.parametrize("by", ["gradient", "taylor", "fisher", "activation", "movement"])
-def test_no_calibration_batch_is_refused(by: str) -> None:
-    with pytest.raises(ValueError, match="no calibration batch: importance needs at least one"):
-        gather(make_model("cnn"), importance(by), [])  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Every family, operator and kind: what does nothing leaves no trace, and what was kept is what the operator says."""
+"""Every family, operator and dim: what does nothing leaves no trace, and what was kept is what the operator says."""
 
 from functools import cache
 from typing import Any
@@ -14,15 +14,15 @@ from kd.propagation import Propagated, apply, propagate
 from kd.propagation.slicing import POSITIONS
 
 CASES = [
-    (name, kind)
+    (name, dim)
     for name in ENCODERS
-    for kind in dict.fromkeys(d.kind for d in make_model(name, "keyword").dimensions() if not d.caveat and d.axes)
+    for dim in dict.fromkeys(d.dim for d in make_model(name, "keyword").dimensions() if not d.caveat and d.axes)
 ]
 
 
-def half_dead(model: Recogniser, kind: str) -> tuple[dict[str, list[int]], list[Dimension]]:
-    """The weights of the first half of the units of this kind, set to zero; gives the units that are left."""
-    dimensions = [d for d in model.dimensions() if d.kind == kind]
+def half_dead(model: Recogniser, dim: str) -> tuple[dict[str, list[int]], list[Dimension]]:
+    """The weights of the first half of the units of this dim, set to zero; gives the units that are left."""
+    dimensions = [d for d in model.dimensions() if d.dim == dim]
     parameters = dict(model.named_parameters())
     alive = {}
     with torch.no_grad():
@@ -35,39 +35,39 @@ def half_dead(model: Recogniser, kind: str) -> tuple[dict[str, list[int]], list[
     return alive, dimensions
 
 
-def assert_no_trace(model: Recogniser, kind: str, operator: dict[str, Any]) -> None:
-    alive, dimensions = half_dead(model, kind)
+def assert_no_trace(model: Recogniser, dim: str, operator: dict[str, Any]) -> None:
+    alive, dimensions = half_dead(model, dim)
     expected = outputs(model)
     (made,) = TypeAdapter(list[Operator]).validate_python([operator])
     result = propagate(Propagated(model), [made])
     assert {d.name: result.kept[0][d.name] for d in dimensions} == alive
-    sizes = {d.name: d.size for d in result.model.dimensions() if d.kind == kind}
+    sizes = {d.name: d.size for d in result.model.dimensions() if d.dim == dim}
     assert sizes == {name: len(units) for name, units in alive.items()}
     for got, wanted in zip(outputs(result.model), expected, strict=True):
         torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("by", ["l1", "l2"])
-@pytest.mark.parametrize(("name", "kind"), CASES)
-def test_pruning_takes_the_dead_units(name: str, kind: str, by: str) -> None:
+@pytest.mark.parametrize(("name", "dim"), CASES)
+def test_pruning_takes_the_dead_units(name: str, dim: str, by: str) -> None:
     amount = {"threshold": 1e-9, "scope": "global"}
-    operator = {"op": "prune_units", "dims": [kind], "importance": {"by": by}, **amount}
-    assert_no_trace(make_model(name, "keyword"), kind, operator)
+    operator = {"op": "prune_units", "dims": [dim], "importance": {"by": by}, **amount}
+    assert_no_trace(make_model(name, "keyword"), dim, operator)
 
 
-@pytest.mark.parametrize(("name", "kind"), CASES)
-def test_a_slice_by_importance_leaves_the_dead_units(name: str, kind: str) -> None:
-    assert_no_trace(make_model(name, "keyword"), kind, {"op": "slice", "keep": {kind: 0.5}})
+@pytest.mark.parametrize(("name", "dim"), CASES)
+def test_a_slice_by_importance_leaves_the_dead_units(name: str, dim: str) -> None:
+    assert_no_trace(make_model(name, "keyword"), dim, {"op": "slice", "keep": {dim: 0.5}})
 
 
-def each_alone(kind: str, normed: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Every slice and pruning of units that this kind alone can have."""
+def each_alone(dim: str, normed: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Every slice and pruning of units that this dim alone can have."""
     calibrated = ("gradient", "taylor", "fisher", "activation", "movement")
     bys = ["random", "l1", "l2", "lamp", *calibrated]
-    bys += ["geometric_median"] * (kind != "layers") + ["norm"] * (kind in normed)
+    bys += ["geometric_median"] * (dim != "layers") + ["norm"] * (dim in normed)
     importances = [{"by": by, "batches": 1} if by in calibrated else {"by": by} for by in bys]
-    keep: dict[str, Any] = {"op": "slice", "keep": {kind: 1 if kind == "layers" else 2}}
-    prune: dict[str, Any] = {"op": "prune_units", "dims": [kind], "sparsity": 0.4}
+    keep: dict[str, Any] = {"op": "slice", "keep": {dim: 1 if dim == "layers" else 2}}
+    prune: dict[str, Any] = {"op": "prune_units", "dims": [dim], "sparsity": 0.4}
     return [
         *({**keep, "choose": choose} for choose in POSITIONS),
         *({**keep, "importance": importance} for importance in importances),
@@ -83,18 +83,18 @@ def test_an_operator_says_exactly_what_it_kept(name: str) -> None:
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
     sizes = {d.name: d.size for d in model.dimensions()}
     known = cache(lambda by: calibrate(model, Movement(by=by) if by == "movement" else Calibrated(by=by, batches=1)))
-    for kind in dict.fromkeys(d.kind for d in model.dimensions()):
-        for data in each_alone(kind, model.settings.encoder.normed):
+    for dim in dict.fromkeys(d.dim for d in model.dimensions()):
+        for data in each_alone(dim, model.settings.encoder.normed):
             (operator,) = TypeAdapter(list[Operator]).validate_python([data])
             result = propagate(Propagated(model), [operator], lambda _, importance: known(importance.by))
             kept = {key: torch.tensor(units) for key, units in result.kept[0].items()}
-            assert set(kept) == {d.name for d in model.dimensions() if d.kind == kind}, data
+            assert set(kept) == {d.name for d in model.dimensions() if d.dim == dim}, data
             again = apply(model, kept)
             assert again.settings == result.model.settings, data
             expected = again.state_dict()
             for key, tensor in result.model.state_dict().items():
                 assert torch.equal(tensor, expected[key]), (data, key)
-            if kind != "layers":
+            if dim != "layers":
                 found = {d.name: d.size for d in result.model.dimensions()}
                 assert found == sizes | {key: len(units) for key, units in kept.items()}, data
     assert all(torch.equal(tensor, before[key]) for key, tensor in model.state_dict().items())

@@ -29,9 +29,9 @@ def operators(*data: dict[str, Any]) -> list[Operator]:
     return TypeAdapter(list[Operator]).validate_python(list(data))
 
 
-def cases(kinds: tuple[str, ...], normed: tuple[str, ...] = ()) -> dict[str, dict[str, Any]]:
-    """Every operator, with every importance and scope, for a family that has these kinds."""
-    keep = {kind: HALF[kind] for kind in kinds}
+def cases(dims: tuple[str, ...], normed: tuple[str, ...] = ()) -> dict[str, dict[str, Any]]:
+    """Every operator, with every importance and scope, for a family that has these dims."""
+    keep = {dim: HALF[dim] for dim in dims}
     found: dict[str, dict[str, Any]] = {
         f"slice-{choose}": {"op": "slice", "keep": keep, "choose": choose}
         for choose in ("random", "first", "last", "spaced")
@@ -43,24 +43,24 @@ def cases(kinds: tuple[str, ...], normed: tuple[str, ...] = ()) -> dict[str, dic
         for scope in ("global", "layer"):
             amount = {"importance": importance, "sparsity": 0.4, "scope": scope}
             found[f"weights-{by}-{scope}"] = {"op": "prune_weights", **amount}
-            found[f"units-{by}-{scope}"] = {"op": "prune_units", "dims": kinds, **amount}
-    apart = [kind for kind in kinds if kind != "layers"]
+            found[f"units-{by}-{scope}"] = {"op": "prune_units", "dims": dims, **amount}
+    apart = [dim for dim in dims if dim != "layers"]
     remote = {"importance": {"by": "geometric_median"}}
     if apart:
-        found["slice-geometric_median"] = {"op": "slice", "keep": {kind: HALF[kind] for kind in apart}, **remote}
+        found["slice-geometric_median"] = {"op": "slice", "keep": {dim: HALF[dim] for dim in apart}, **remote}
         found["units-geometric_median"] = {"op": "prune_units", "dims": apart, "sparsity": 0.4, **remote}
     found["weights-pattern"] = {"op": "prune_weights", "pattern": [2, 4]}
-    new = {"head": True} | ({"stem": True, "layers": "last"} if "layers" in kinds else {})
+    new = {"head": True} | ({"stem": True, "layers": "last"} if "layers" in dims else {})
     return found | norm_cases(normed) | {"renew": {"op": "renew", **new}}
 
 
 def norm_cases(normed: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    """By the scale of norms, which only some kinds of dimension have."""
+    """By the scale of norms, which only some dims have."""
     importance = {"importance": {"by": "norm"}}
     if not normed:
         return {}
     return {
-        "slice-norm": {"op": "slice", "keep": {kind: HALF[kind] for kind in normed}, **importance},
+        "slice-norm": {"op": "slice", "keep": {dim: HALF[dim] for dim in normed}, **importance},
         "units-norm": {"op": "prune_units", "dims": normed, "sparsity": 0.4, **importance},
     }
 
@@ -75,7 +75,7 @@ def test_every_operator_gives_a_model_that_reloads(name: str) -> None:
     """Strictly, from its settings alone, with equal outputs; the source stays as it was."""
     model = make_model(name, "keyword")
     before, expected = {k: t.clone() for k, t in model.state_dict().items()}, outputs(model)
-    for case, data in cases(model.settings.encoder.kinds, model.settings.encoder.normed).items():
+    for case, data in cases(model.settings.encoder.dims, model.settings.encoder.normed).items():
         result = propagate(Propagated(model), operators(data), calibrate)
         again = build(ModelSettings.model_validate_json(result.model.settings.model_dump_json())).eval()
         again.load_state_dict(result.model.state_dict(), strict=True)
@@ -102,11 +102,11 @@ def masked_weights_are_zero(result: Propagated, model: Recogniser) -> bool:
 def test_masks_follow_through_a_chain(name: str) -> None:
     """slice, prune, slice: the last slice takes the masks along, wherever the units that it keeps lay."""
     model = make_model(name, "keyword")
-    kinds = model.settings.encoder.kinds
+    dims = model.settings.encoder.dims
     chain = operators(
-        {"op": "slice", "keep": {kind: 0.8 for kind in kinds if kind != "layers"}, "choose": "last"},
+        {"op": "slice", "keep": {dim: 0.8 for dim in dims if dim != "layers"}, "choose": "last"},
         {"op": "prune_weights", "sparsity": 0.5},
-        {"op": "slice", "keep": {kind: HALF[kind] for kind in kinds}, "choose": "last"},
+        {"op": "slice", "keep": {dim: HALF[dim] for dim in dims}, "choose": "last"},
     )
     steps = [Propagated(model)]
     for operator in chain:
@@ -138,7 +138,7 @@ def test_pruning_twice_only_adds_zeros() -> None:
 def test_unit_pruning_leaves_layers_uneven() -> None:
     model = make_model("cnn")
     result = propagate(Propagated(model), operators({"op": "prune_units", "dims": ["hidden"], "sparsity": 0.5}))
-    hidden = result.model.settings.encoder.hidden  # type: ignore[union-attr]
+    hidden = result.model.settings.encoder.hidden
     assert sum(hidden) == sum(ENCODERS["cnn"]["hidden"]) - round(0.5 * sum(ENCODERS["cnn"]["hidden"]))
     assert len(set(hidden)) > 1
     assert [len(k) for k in result.kept[0].values()] == list(hidden)
@@ -162,8 +162,8 @@ def test_masked_weights_stay_zero_in_training(name: str, optimiser: dict[str, An
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"op": "slice", "keep": {"heads": 1}}, "rnn has no dimension of kind 'heads'; it has layers, stem, width"),
-        ({"op": "prune_units", "dims": ["channels"], "sparsity": 0.5}, "rnn has no dimension of kind 'channels'"),
+        ({"op": "slice", "keep": {"heads": 1}}, "rnn has no dimension 'heads': choose from layers, stem, width"),
+        ({"op": "prune_units", "dims": ["channels"], "sparsity": 0.5}, "rnn has no dimension 'channels'"),
         ({"op": "slice", "keep": {"layers": 9}}, r"keeps 9 of 'layers', which has only 3: lower keep\.layers"),
         ({"op": "prune_weights", "sparsity": 0.5, "importance": {"by": "taylor"}}, "none were given"),
         ({"op": "slice", "keep": {"width": 3}, "importance": {"by": "gradient"}}, "none were given"),

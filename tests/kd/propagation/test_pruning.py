@@ -80,7 +80,7 @@ def test_n_of_m_is_torchs() -> None:
     layer = nn.Sequential(nn.Linear(16, 6))
     weight = layer[0].weight.detach().clone()
     theirs = WeightNormSparsifier(sparsity_level=1.0, sparse_block_shape=(1, 4), zeros_per_block=2)
-    theirs.prepare(layer, [{"tensor_fqn": "0.weight"}])  # type: ignore[no-untyped-call]
+    theirs.prepare(layer, [{"tensor_fqn": "0.weight"}])
     theirs.step()
     assert torch.equal(n_of_m(weight.abs(), 2, 4), layer[0].parametrizations.weight[0].mask.bool())
 
@@ -111,10 +111,10 @@ def test_a_pattern_after_a_pruning_brings_nothing_back() -> None:
 
 def test_a_pattern_is_the_only_amount() -> None:
     for wrong, message in [
-        ({"pattern": (2, 4), "sparsity": 0.5}, "only one of them"),
+        ({"pattern": (2, 4), "sparsity": 0.5}, "found sparsity, pattern"),
         ({"pattern": (4, 4)}, "is not N, M with 1 <= N < M"),
         ({"pattern": (2, 4), "scope": "layer"}, "remove scope"),
-        ({}, "give either sparsity or threshold"),
+        ({}, "give exactly one of sparsity, threshold, pattern; found none"),
     ]:
         with pytest.raises(ValueError, match=message):
             PruneWeights.model_validate({"op": "prune_weights"} | wrong)
@@ -151,8 +151,8 @@ def test_applying_masks_changes_masked_weights_alone() -> None:
 
 def units(name: str, **settings: object) -> tuple[Recogniser, dict[str, Tensor]]:
     model = make_model(name, "keyword")
-    kinds = {d.kind for d in model.dimensions()}
-    return model, choose_units(model, PruneUnits.model_validate({"op": "prune_units", "dims": kinds} | settings))
+    dims = {d.dim for d in model.dimensions()}
+    return model, choose_units(model, PruneUnits.model_validate({"op": "prune_units", "dims": dims} | settings))
 
 
 @every_family
@@ -175,11 +175,11 @@ def test_a_sparsity_of_units_over_all_is_exact(name: str) -> None:
 
 @every_family
 @pytest.mark.parametrize("sparsity", [0.4, 0.7])
-def test_a_sparsity_of_units_by_kind_is_exact(name: str, sparsity: float) -> None:
+def test_a_sparsity_of_units_by_dim_is_exact(name: str, sparsity: float) -> None:
     model, kept = units(name, sparsity=sparsity, scope="kind")
-    for kind in {d.kind for d in model.dimensions()}:
-        sizes = [d.size for d in model.dimensions() if d.kind == kind]
-        left = [len(kept[d.name]) for d in model.dimensions() if d.kind == kind]
+    for dim in {d.dim for d in model.dimensions()}:
+        sizes = [d.size for d in model.dimensions() if d.dim == dim]
+        left = [len(kept[d.name]) for d in model.dimensions() if d.dim == dim]
         assert sum(left) == sum(sizes) - round(sparsity * sum(sizes))
         assert min(left) >= 1
 
@@ -218,7 +218,7 @@ def test_the_global_scope_compares_layers_of_any_scale() -> None:
     model = make_model("cnn")
     settings = PruneUnits(op="prune_units", dims=("hidden",), sparsity=0.5)
     before = choose_units(model, settings)
-    hidden = [d for d in model.dimensions() if d.kind == "hidden"]
+    hidden = [d for d in model.dimensions() if d.dim == "hidden"]
     with torch.no_grad():
         for tensor in {axis.tensor for axis in hidden[1].axes}:
             model.state_dict()[tensor].mul_(100.0)

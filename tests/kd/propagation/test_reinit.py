@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from kd.config.propagation import Operator, Renew
 from kd.models import Recogniser, build
 from kd.propagation import Propagated, propagate
-from kd.propagation.compose import survivors
+from kd.propagation.compose import compose
 
 LAYERED = [name for name in ENCODERS if name != "patch_cnn"]
 
@@ -38,7 +38,7 @@ def test_what_is_named_is_new_and_nothing_else(name: str, settings: dict[str, An
     model = make_model(name)
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
     result = after(model, {"op": "renew", **settings})
-    last = len(model.encoder.layers) - 1  # type: ignore[arg-type]
+    last = len(model.encoder.layers) - 1
     starts = tuple(prefix.format(last=last) for prefix in prefixes)
     inside = {key for key in before if key.startswith(starts)}
     weights = {key for key in inside if before[key].ndim > 1}
@@ -52,7 +52,7 @@ def test_what_is_named_is_new_and_nothing_else(name: str, settings: dict[str, An
 def test_all_new_is_a_new_model_of_that_seed(name: str) -> None:
     """But for the scaling of the features, which no training learns, and the rnn's norm behind its layers."""
     model = make_model(name, "keyword")
-    new = {"head": True, "layers": len(model.encoder.layers), "stem": True}  # type: ignore[arg-type]
+    new = {"head": True, "layers": len(model.encoder.layers), "stem": True}
     result = after(model, {"op": "renew", "seed": 7, **new})
     torch.manual_seed(7)
     scaling, norm = {"mean_F", "scale_F"}, {"encoder.norm.weight", "encoder.norm.bias"}
@@ -77,7 +77,7 @@ def test_after_a_slice_the_rest_is_the_slice() -> None:
     assert {key.split(".")[0] for key in changed(sliced.model, both.model)} == {"encoder", "head"}
     assert all(key.startswith(("encoder.layers.1.", "head.")) for key in changed(sliced.model, both.model))
     assert both.lineage == (*sliced.lineage, "renew by seed 1: head, layers 1")
-    left = survivors(model.dimensions(), both.kept)
+    left = compose(model.dimensions(), both.kept)
     assert left.renewed == {"head", "layers.2"}, "in the source's numbers"
     assert left.kept["layers"] == [1, 2]
 
@@ -93,9 +93,9 @@ def test_new_weights_are_dense() -> None:
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("gru", {"layers": 4}, "layers 4 of a rnn with 3"),
-        ("gru", {"layers": [3]}, r"layers \(3,\) of a rnn with 3"),
-        ("patch_cnn", {"layers": "last"}, "layers last of a patch_cnn with 0"),
+        ("gru", {"layers": 4}, "layers 4, but the rnn has 3,"),
+        ("gru", {"layers": [3]}, r"layers \(3,\), but the rnn has 3,"),
+        ("patch_cnn", {"layers": "last"}, "layers last, but the patch_cnn has 0,"),
         ("patch_cnn", {"stem": True}, "patch_cnn has no stem"),
     ],
 )

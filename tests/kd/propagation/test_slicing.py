@@ -18,7 +18,7 @@ def by_position(mode: str, size: int, keep: int, seed: int = 1) -> list[int]:
 
 
 def test_every_mode_is_tested() -> None:
-    choices = Slice.model_fields["choose"].annotation.__args__  # type: ignore[union-attr]
+    choices = Slice.model_fields["choose"].annotation.__args__
     assert set(choices) == {*POSITIONS, "importance"}
 
 
@@ -87,8 +87,8 @@ def sizes(model: Recogniser) -> dict[str, int]:
 @pytest.mark.parametrize("name", ENCODERS)
 def test_sizes_are_exact_after_slicing(name: str, mode: str) -> None:
     model = make_model(name, "keyword")
-    kinds = {d.kind for d in model.dimensions()}
-    settings = Slice.model_validate({"op": "slice", "keep": dict.fromkeys(kinds, 2), "choose": mode})
+    dims = {d.dim for d in model.dimensions()}
+    settings = Slice.model_validate({"op": "slice", "keep": dict.fromkeys(dims, 2), "choose": mode})
     result = propagate(Propagated(model), [settings])
     found = sizes(result.model)
     assert found == dict.fromkeys(found, 2)

@@ -1,4 +1,4 @@
-"""Exported transcribers of real digits, trained here for seconds; tests on them skip where the recordings are not."""
+"""Exported recognisers of real digits, trained here for seconds; tests on them skip where the recordings are not."""
 
 from pathlib import Path
 
@@ -22,6 +22,6 @@ def causal_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def heard() -> list[Spoken]:
-    """Strings of recordings, most of which the training has heard in other strings."""
+    """Strings of recordings, most of which are in other strings of the training part."""
     need_recordings()
     return strings(40, (2, 6), TEST_SEED)

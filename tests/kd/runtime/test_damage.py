@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tiny_export import export_tiny
 
 from kd.runtime.bundle import Bundle
+from kd.runtime.description import FORMAT
 from kd.runtime.errors import RefusedError
 from kd.runtime.lexicon import Lexicon
 from kd.runtime.ngram import NGram
@@ -83,7 +84,7 @@ def test_a_model_without_digests_is_checked_by_onnx_runtime(model: Path, whole: 
     ("key", "value"),
     [
         *[("problem", "song"), ("frontend", None), ("frontend", {"sample_rate_hz": 16_000}), ("subsampling", 0)],
-        *[("block_frames", 1e9), ("reach_frames", [1]), ("reach_frames", "all"), ("files", [1])],
+        *[("block_frames", 1e9), ("receptive_field_frames", [1]), ("receptive_field_frames", "all"), ("files", [1])],
         *[("frontend_included", "yes"), ("format", 99), ("format", "9" * 10_000)],
     ],
 )
@@ -93,6 +94,21 @@ def test_values_that_make_no_sense_are_refused(model: Path, whole: Path, capsys,
     line = refusal(model, whole, capsys)
     assert key in line
     assert len(line) < 500
+
+
+def test_a_description_says_what_it_lacks_or_which_format_it_has(model: Path, whole: Path, capsys) -> None:
+    file = model / "export.json"
+    description = json.loads(file.read_text())
+    for change, said in (
+        ({"format": 99}, f"{file} has format 99, but format {FORMAT} is read. Export the model again"),
+        ({"format": None}, f"{file} has no format, but format {FORMAT} is read. Export the model again"),
+        ({"frontend_included": "yes"}, "frontend_included is yes; expected true or false. Copy or export"),
+    ):
+        file.write_text(json.dumps({**description, **change}))
+        assert said in refusal(model, whole, capsys)
+    del description["problem"], description["block_frames"]
+    file.write_text(json.dumps(description))
+    assert f"{file} lacks problem, block_frames. Copy the whole folder, or export" in refusal(model, whole, capsys)
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kd.audio.frontend import LogMel as TorchLogMel
+from kd.audio.frontend import make_front_end
 from kd.config.frontend import FrontEndSettings
 from kd.runtime.frontend import FrontEnd, LogMel, Samples
 
@@ -17,6 +17,8 @@ SHAPES = {
     "telephone": FrontEndSettings(sample_rate_hz=8_000, num_mels=32, high_freq_hz=0.0),
     "odd rate": FrontEndSettings(sample_rate_hz=11_025, num_mels=40, frame_length_ms=32.0, frame_shift_ms=12.5),
     "long shift": FrontEndSettings(frame_length_ms=25.0, frame_shift_ms=25.0, high_freq_hz=7_000.0),
+    "whisper": FrontEndSettings(kind="whisper"),
+    "whisper large-v3": FrontEndSettings(kind="whisper", num_mels=128),
 }
 
 
@@ -40,7 +42,9 @@ def test_equals_the_torch_front_end(shape: str, num_samples: int) -> None:
     if num_samples == 0:
         assert found_TF.shape == (0, SHAPES[shape].num_mels)
         return
-    expected_BTF, lengths_B = TorchLogMel(SHAPES[shape])(torch.from_numpy(samples_N)[None], torch.tensor([num_samples]))
+    expected_BTF, lengths_B = make_front_end(SHAPES[shape])(
+        torch.from_numpy(samples_N)[None], torch.tensor([num_samples])
+    )
     assert len(found_TF) == int(lengths_B)
     np.testing.assert_allclose(found_TF, expected_BTF[0, : int(lengths_B)].numpy(), atol=1e-3)
 

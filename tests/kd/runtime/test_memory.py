@@ -11,7 +11,7 @@ from benchmark import load_benchmark
 from tiny_export import export_tiny
 
 from kd.runtime import audio
-from kd.runtime.decoder import KEPT_SAMPLES, Recording
+from kd.runtime.audio_decoder import KEPT_SAMPLES, Recording
 from kd.runtime.phrases import spell
 from kd.runtime.recogniser import Recogniser
 from kd.runtime.spotter import Spotter
@@ -76,6 +76,8 @@ def test_decoding_holds_a_block(tmp_path: Path) -> None:
 def test_transcribing_twenty_minutes_of_stereo_takes_the_memory_of_two(tmp_path: Path) -> None:
     """The whole process at the prompt; 18 minutes more would be 190 MB in 16 bits."""
     long_recording, model = load_benchmark("long_recording"), export_tiny(tmp_path)
-    found = [long_recording.hear(model, long_recording.record(tmp_path / "a.wav", minutes)) for minutes in (2, 20)]
+    found = [
+        long_recording.transcribe(model, long_recording.record(tmp_path / "a.wav", minutes)) for minutes in (2, 20)
+    ]
     assert found[1]["characters"] > 9 * found[0]["characters"] > 0
     assert found[1]["peak_mb"] < found[0]["peak_mb"] + 10

@@ -15,7 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny_export import export_tiny
 
+from kd.runtime import spot, transcribe
 from kd.runtime.names import names_of
+from kd.runtime.options import Parser
 from kd.runtime.program import main
 
 RATE = 16_000
@@ -35,6 +37,14 @@ def sound(file: Path, seconds: float = 0.5, channels: int = 1) -> str:
 
 def lines(text: str) -> list[str]:
     return [line for line in text.split("\n") if line]
+
+
+@pytest.mark.parametrize("command", [transcribe, spot])
+def test_every_option_says_what_it_is(command) -> None:
+    parser = Parser("kd")
+    command.add_options(parser)
+    assert [action.dest for action in parser._actions if not action.help] == []
+    assert parser.format_help()
 
 
 def test_a_folder_is_done_but_for_what_fails_and_that_is_named(model: str, tmp_path: Path, capsys) -> None:

@@ -29,8 +29,8 @@ def theirs(recogniser: sherpa_onnx.OfflineRecognizer, spoken: Spoken) -> str:
 
 
 @dataclass(frozen=True)
-class TeacherBatch:
-    """150 strings of real recordings, of speakers heard in training and of one who was not."""
+class Transcripts:
+    """150 strings of real recordings, of speakers in the training part and of one who was not."""
 
     said: list[str]
     ours: list[str]
@@ -41,13 +41,13 @@ class TeacherBatch:
         return float(np.mean([said == text for said, text in zip(self.said, self.ours, strict=True)]))
 
 
-def heard(folder: Path) -> TeacherBatch:
+def transcripts(folder: Path) -> Transcripts:
     sherpa = sherpa_onnx.OfflineRecognizer.from_zipformer_ctc(
         model=str(folder / "model.onnx"), tokens=str(folder / "tokens.txt"), num_threads=1
     )
     recogniser = Recogniser.load(folder)
     spoken = strings(150, (1, 6), seed=7, speakers=("jackson", "theo", "lucas"))
-    return TeacherBatch(
+    return Transcripts(
         [one.text for one in spoken],
         [ours(recogniser, one) for one in spoken],
         [theirs(sherpa, one) for one in spoken],
@@ -55,16 +55,16 @@ def heard(folder: Path) -> TeacherBatch:
 
 
 @pytest.mark.parametrize("export", ["digits_export", "causal_export"])
-def test_sherpa_hears_the_same(export: str, request: pytest.FixtureRequest) -> None:
-    found = heard(request.getfixturevalue(export))
+def test_sherpa_transcribes_the_same(export: str, request: pytest.FixtureRequest) -> None:
+    found = transcripts(request.getfixturevalue(export))
     assert found.ours == found.theirs
     assert len(set(found.ours)) > 50
     assert found.share_right > 0.1
 
 
 @pytest.mark.slow
-def test_sherpa_hears_the_same_from_a_recurrent_model(tmp_path: Path) -> None:
-    found = heard(exported(tmp_path, "gru", GRU, epochs=14))
+def test_sherpa_transcribes_the_same_from_a_recurrent_model(tmp_path: Path) -> None:
+    found = transcripts(exported(tmp_path, "gru", GRU, epochs=14))
     assert found.ours == found.theirs
     assert len(set(found.ours)) > 50
     assert found.share_right > 0.1

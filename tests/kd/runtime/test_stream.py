@@ -104,11 +104,11 @@ def test_the_delay_is_as_stated(small_export: Path) -> None:
 
 
 def test_long_audio_in_chunks_is_that_of_the_whole(small_export: Path) -> None:
-    """Exactly where a frame's reach is known; a recurrent layer has forgotten what was 5 s ago."""
+    """Exactly where a frame's receptive field is known; a recurrent layer has forgotten what was 5 s ago."""
     samples_N = sound(20 * RATE_HZ)
     recogniser = Recogniser.load(small_export, chunk_s=1.7)
     whole_TV = Recogniser.load(small_export, chunk_s=1000.0).log_probs(samples_N)
-    known = recogniser.bundle.reach_frames is not None
+    known = recogniser.bundle.receptive_field_frames is not None
     np.testing.assert_allclose(recogniser.log_probs(samples_N), whole_TV, atol=1e-4 if known else 1e-3)
 
 

@@ -22,7 +22,7 @@ from spoken_digits import RATE_HZ, Spoken
 from typer.testing import CliRunner
 
 from flows.cli import app
-from kd.audio.frontend import LogMel
+from kd.audio.frontend import make_front_end
 from kd.runtime.program import main
 from kd.runtime.recogniser import Recogniser
 from kd.text.decoding import ctc_greedy
@@ -47,7 +47,7 @@ def text_of_training(export: Path, spoken: Spoken) -> str:
     checkpoint = load_checkpoint(export.parents[1] / "models" / export.name)
     samples_1N, lengths_1 = torch.from_numpy(spoken.samples_N)[None], torch.tensor([len(spoken.samples_N)])
     with torch.no_grad():
-        logits_BTV, lengths_B = checkpoint.model(*LogMel(checkpoint.frontend)(samples_1N, lengths_1))
+        logits_BTV, lengths_B = checkpoint.model(*make_front_end(checkpoint.frontend)(samples_1N, lengths_1))
     return " ".join(checkpoint.vocabulary.decode(ctc_greedy(logits_BTV, lengths_B)[0]).split())
 
 
@@ -247,10 +247,10 @@ def test_runs_where_nothing_but_its_three_packages_is(digits_export: Path, heard
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    text, rest, rooms = done.stdout.splitlines()
+    text, rest, modules = done.stdout.splitlines()
     assert text == text_of_training(digits_export, heard[3])
     assert rest.split()[0] == "0"
-    assert all(room.startswith("kd.runtime") for room in rooms.split())
+    assert all(module.startswith("kd.runtime") for module in modules.split())
     assert set(rest.split()[1:]) <= {"kd", *(name.split(".")[0] for name in installed)}
 
 
@@ -282,7 +282,7 @@ def test_a_keyword_model_gives_its_label(
     (word,) = json.loads(capsys.readouterr().out)["words"]
     samples_1N, lengths_1 = torch.from_numpy(heard[0].samples_N)[None], torch.tensor([len(heard[0].samples_N)])
     with torch.no_grad():
-        logits_BTV, _ = checkpoint.model.eval()(*LogMel(checkpoint.frontend)(samples_1N, lengths_1))
+        logits_BTV, _ = checkpoint.model.eval()(*make_front_end(checkpoint.frontend)(samples_1N, lengths_1))
     best = int(logits_BTV[0, 0].argmax())
     assert word["text"] == checkpoint.vocabulary.tokens[best]
     assert word["confidence"] == pytest.approx(float(logits_BTV[0, 0].softmax(0)[best]), abs=1e-3)

@@ -65,7 +65,7 @@ def test_keyword_refuses_many_frames() -> None:
 
 
 @pytest.mark.parametrize("decode", DECODERS.values(), ids=DECODERS)
-def test_refuses_nan_and_wrong_lengths(decode) -> None:  # type: ignore[no-untyped-def]
+def test_refuses_nan_and_wrong_lengths(decode) -> None:
     logits = torch.zeros(2, 1, 4)
     logits[1, 0, 2] = float("nan")
     with pytest.raises(ValueError, match=r"utterances \[1\].*diverged"):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kd.text.vocabulary import BLANK, Vocabulary, frames_needed
+from kd.text.vocabulary import BLANK_SYMBOL, Vocabulary, frames_needed
 from tasks.data.preparation.vocabulary import train_sentencepiece
 from tasks.params.pipeline import SentencePieceUnits
 
@@ -22,7 +22,7 @@ def pieces() -> Vocabulary:
 
 def test_characters_by_hand() -> None:
     vocabulary = Vocabulary.characters("ab ba")
-    assert vocabulary.tokens == (BLANK, "a", "b", " ")
+    assert vocabulary.tokens == (BLANK_SYMBOL, "a", "b", " ")
     assert vocabulary.encode("ba a") == [2, 1, 3, 1]
     assert vocabulary.decode([0, 2, 2, 0, 1]) == "bba", "blanks are skipped, repeats kept"
     assert len(vocabulary) == 4

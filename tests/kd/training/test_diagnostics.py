@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kd.training.diagnostics import Spike, delays, divergence_by_kind, entropy, gradient_norm, middle, spikes
+from kd.training.diagnostics import Spike, delays, divergence_by_kind, entropy, gradient_norm, histogram_median, spikes
 
 SPOKEN, SILENT, HALF = (0.2, 0.8), (0.9, 0.1), (0.5, 0.5)
 
@@ -66,8 +66,8 @@ def test_the_middle_of_a_histogram(numbers: list[int], expected: float) -> None:
     counts = torch.zeros(7)
     for number in numbers:
         counts[number + 3] += 1
-    assert middle(counts, -3) == expected
+    assert histogram_median(counts, -3) == expected
 
 
 def test_nothing_has_no_middle() -> None:
-    assert math.isnan(middle(torch.zeros(7), -3))
+    assert math.isnan(histogram_median(torch.zeros(7), -3))

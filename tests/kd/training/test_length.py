@@ -7,7 +7,7 @@ from tiny_shrinking import ADAPTER, UNITS
 from tiny_shrinking import run as shrunk
 from tiny_training import TinyValidation, fresh, tiny_batches, tiny_fit, tiny_settings, weights_of
 
-from kd.config.length import LEAST_STEPS, MOST_STEPS, Length, steps_for
+from kd.config.length import LEAST_STEPS, MOST_STEPS, Length, averaging_for, patience_for, steps_for
 from kd.config.training import TrainingSettings
 from kd.propagation import CannotShrinkError
 from kd.training import Batches
@@ -49,12 +49,27 @@ def test_steps_never_fall_with_hours() -> None:
 def test_hours_choose_only_where_no_length_is_given() -> None:
     for given in ({"epochs": 4}, {"epochs": None, "steps": 9}):
         assert tiny_settings(**given).lasting(10) == tiny_settings(**given)
-    free = tiny_settings(epochs=None)
-    assert free.lasting(10) == tiny_settings(epochs=None, steps=12_600)
+    free = tiny_settings(epochs=None, batch_seconds=36.0)  # 1,000 batches an epoch
+    by_hours = {"steps": 12_600, "averaging": 1 - 1 / 1260, "patience": 4}
+    assert free.lasting(10) == tiny_settings(epochs=None, batch_seconds=36.0, **by_hours)
+    own = {"averaging": 0.9, "patience": 3}
+    assert tiny_settings(epochs=None, **own).lasting(10) == tiny_settings(epochs=None, steps=12_600, **own)
     with pytest.raises(ValueError, match=r"neither epochs nor steps: give one"):
         free.length(2)
     with pytest.raises(ValueError, match=r"found both epochs: 4 and steps: 9: give one of them"):
         tiny_settings(steps=9)
+
+
+@pytest.mark.parametrize("steps", [1, 20, LEAST_STEPS, MOST_STEPS])
+def test_an_average_reaches_back_over_a_tenth_of_the_steps(steps: int) -> None:
+    assert 0 < averaging_for(steps) < 1
+    if steps >= 20:
+        assert 1 / (1 - averaging_for(steps)) == pytest.approx(steps / 10)
+
+
+@pytest.mark.parametrize(("length", "epochs"), [(Length(4000, 100), 10), (Length(4000, 3000), 1), (Length(10, 4), 1)])
+def test_patience_is_a_quarter_of_the_steps(length: Length, epochs: int) -> None:
+    assert patience_for(length) == epochs
 
 
 def test_settings_without_the_new_keys_are_written_as_before() -> None:

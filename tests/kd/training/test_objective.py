@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from precision import FLOAT32
 from pydantic import ValidationError
 from tiny_training import fresh, tiny_inputs
 from torch import Tensor
@@ -76,9 +77,9 @@ def test_several_losses_add_up_with_their_weights() -> None:
     ]
     torch.testing.assert_close(total(terms), 3.0 * (2.0 * each[0] + each[1] + 0.5 * each[2]))
     metrics = objective.metrics({t.name: t.value.item() for t in terms})
-    assert metrics["distill_loss"] == pytest.approx((2.0 * each[0] + each[1] + 0.5 * each[2]).item(), rel=1e-6)
-    assert metrics["train_loss"] == pytest.approx(3.0 * metrics["distill_loss"], rel=1e-6)
-    assert metrics["guided_ctc_loss"] == pytest.approx(each[1].item(), rel=1e-6)
+    assert metrics["distill_loss"] == pytest.approx((2.0 * each[0] + each[1] + 0.5 * each[2]).item(), rel=FLOAT32)
+    assert metrics["train_loss"] == pytest.approx(3.0 * metrics["distill_loss"], rel=FLOAT32)
+    assert metrics["guided_ctc_loss"] == pytest.approx(each[1].item(), rel=FLOAT32)
 
 
 def test_one_loss_in_a_list_is_that_loss() -> None:
@@ -102,7 +103,7 @@ def test_schedules_go_in_a_straight_line_and_stay() -> None:
     objective = Objective(settings, "transcription")
     now = [objective.at(epoch).settings for epoch in (0, 1, 2, 4, 9)]
     assert [s.beta for s in now] == [0, 5, 10, 20, 20]
-    assert [s.distill_losses[0].temperature for s in now] == [4, 2.5, 1, 1, 1]  # type: ignore[union-attr]
+    assert [s.distill_losses[0].temperature for s in now] == [4, 2.5, 1, 1, 1]
     logits, lengths, inputs = batch("transcription")
     assert inputs.teacher_BTV is not None
     terms = objective.at(1).terms(Outputs(logits, lengths), inputs)

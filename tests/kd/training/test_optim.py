@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from precision import FLOAT32
 from pydantic import TypeAdapter
 
 from kd.config.training import Optimiser, Schedule
@@ -50,7 +51,7 @@ def test_a_rate_is_never_above_its_peak_or_below_0(name: str, total: int) -> Non
 @pytest.mark.parametrize("name", OPTIMISERS)
 def test_optimisers_take_their_knobs(name: str) -> None:
     settings: Optimiser = TypeAdapter(Optimiser).validate_python({"name": name, "lr": 0.25, **KNOBS[name]})
-    optimiser = make_optimiser([torch.nn.Parameter(torch.ones(2))], settings)
+    optimiser = make_optimiser([(1.0, [torch.nn.Parameter(torch.ones(2))])], settings)
     assert type(optimiser).__name__.lower() == name
     (group,) = optimiser.param_groups
     assert {key: group[key] for key in ("lr", *KNOBS[name])} == {"lr": 0.25, **KNOBS[name]}
@@ -62,11 +63,11 @@ def test_sgd_by_hand() -> None:
     settings: Optimiser = TypeAdapter(Optimiser).validate_python(
         {"name": "sgd", "lr": 0.25, "momentum": 0.0, "weight_decay": 0.1}
     )
-    optimiser = make_optimiser([weight], settings)
+    optimiser = make_optimiser([(1.0, [weight])], settings)
     steps = make_schedule(optimiser, schedule(name="step", every_share=0.5, factor=0.5), 2)
     for expected in (0.475, 0.475 - 0.125 * 2.0475):
         optimiser.zero_grad()
         (2 * weight).sum().backward()
         optimiser.step()
         steps.step()
-        assert weight.item() == pytest.approx(expected)
+        assert weight.item() == pytest.approx(expected, rel=FLOAT32)

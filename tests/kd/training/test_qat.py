@@ -8,7 +8,7 @@ from tiny_training import tiny_inputs
 from torch import nn
 
 from kd.losses import LABEL_LOSSES
-from kd.training.qat import in_eight_bits, rounded_input, rounded_weight
+from kd.training.qat import fake_quantised, rounded_input, rounded_weight
 
 
 def test_weights_by_hand() -> None:
@@ -35,7 +35,7 @@ def test_zero_stays_zero_and_silence_is_no_trouble() -> None:
 def test_a_linear_layer_is_what_integers_compute() -> None:
     torch.manual_seed(0)
     layer, x = nn.Linear(12, 5), torch.randn(3, 7, 12)
-    with in_eight_bits(layer), torch.no_grad():
+    with fake_quantised(layer), torch.no_grad():
         found = layer(x).numpy()
     weight = layer.weight.detach().numpy().astype(np.float64)
     step_O = np.abs(weight).max(1) / 64
@@ -58,7 +58,7 @@ def test_gradients_pass_and_the_model_is_left_as_it_was(name: str) -> None:
     before = {key: value.clone() for key, value in model.state_dict().items()}
     inputs = tiny_inputs(problem, 0)
     plain = model(*make_features())[0].detach()
-    with in_eight_bits(model):
+    with fake_quantised(model):
         logits_BTV, lengths_B = model(inputs.features_BTF, inputs.lengths_B)
         LABEL_LOSSES[problem](logits_BTV, lengths_B, inputs.targets_BL, inputs.target_lengths_B).backward()
         rounded = model(*make_features())[0].detach()
@@ -74,11 +74,11 @@ def test_gradients_pass_and_the_model_is_left_as_it_was(name: str) -> None:
 def test_inactive_it_does_nothing() -> None:
     model = make_model("cnn")
     plain = model(*make_features())[0]
-    with in_eight_bits(model, active=False):
+    with fake_quantised(model, active=False):
         assert torch.equal(model(*make_features())[0], plain)
 
 
-def test_what_is_trained_in_eight_bits_bears_them() -> None:
+def test_what_is_trained_with_qat_bears_eight_bits() -> None:
     """A weight of no use that blinds its channel to the others: rounding shows its cost, and training removes it."""
     torch.manual_seed(0)
     x = torch.randn(64, 1, 4)
@@ -92,7 +92,7 @@ def test_what_is_trained_in_eight_bits_bears_them() -> None:
         return (layer(x) - target).square().mean()
 
     optimiser = torch.optim.Adam(layer.parameters(), 0.5)
-    with in_eight_bits(layer):
+    with fake_quantised(layer):
         first = loss().item()
         for _ in range(300):
             optimiser.zero_grad()

@@ -10,7 +10,7 @@ from tiny_training import fresh, tiny_fit, tiny_inputs, tiny_settings
 from torch import Tensor
 
 from kd.config.losses import Features, ObjectiveSettings
-from kd.config.states import NEEDS_STATES, meetings, state_widths
+from kd.config.states import NEEDS_STATES, layer_pairs, state_widths
 from kd.losses import DISTILL_LOSSES
 from kd.models import Recogniser
 from kd.training import Batches, Inputs
@@ -43,7 +43,8 @@ def test_states_have_the_declared_widths_and_the_last_makes_the_logits(name: str
     assert {x.shape[1] for x in states.at.values()} == {int(states.lengths_B.max())}
     with torch.no_grad():
         logits, lengths = model(*make_features())
-        last = states.embedding_B1D if problem == "keyword" else states.at[max(states.at)]
+        deepest = states.at[max(states.at)], states.lengths_B
+        last = states.embedding_B1D if problem == "keyword" else model.pooled(*deepest)[0]
         found = model.head(last)
     for row, n in enumerate(lengths.tolist()):
         torch.testing.assert_close(found[row, :n], logits[row, :n])
@@ -62,7 +63,7 @@ def test_states_have_the_declared_widths_and_the_last_makes_the_logits(name: str
     ],
 )
 def test_layers_meet_evenly_spaced_last_with_last(settings: Any, student: int, teacher: int, expected: Any) -> None:
-    assert meetings(Features(name="features", **settings), student, teacher) == expected
+    assert layer_pairs(Features(name="features", **settings), student, teacher) == expected
 
 
 @pytest.mark.parametrize(
@@ -75,14 +76,14 @@ def test_layers_meet_evenly_spaced_last_with_last(settings: Any, student: int, t
 )
 def test_a_layer_that_is_not_there_is_refused(settings: Any, line: str) -> None:
     with pytest.raises(ValueError, match=line):
-        meetings(Features(name="features", **settings), 4, 6)
+        layer_pairs(Features(name="features", **settings), 4, 6)
 
 
 def test_settings_that_contradict_themselves_are_refused() -> None:
     for settings, line in (
         ({"layers": 1, "pairs": [[1, 1]]}, "pairs names each: remove one"),
-        ({"l1": 0, "cosine": 0}, "all 0: nothing would be compared"),
-        ({"name": "relational", "distance": 0, "angle": 0}, "both 0: nothing would be compared"),
+        ({"l1": 0, "cosine": 0}, "all 0, and nothing would be compared: raise one"),
+        ({"name": "relational", "distance": 0, "angle": 0}, "both 0, and nothing would be compared: raise one"),
     ):
         with pytest.raises(ValueError, match=line):
             objective(**settings)
@@ -118,7 +119,7 @@ def test_projections_are_drawn_from_their_seed_and_leave_torchs_generator_alone(
     drawn = torch.rand(3)
     torch.manual_seed(3)
     assert torch.equal(drawn, torch.rand(3))
-    first, again, other = (trainee.beside.state_dict() for trainee in made)
+    first, again, other = (student.beside.state_dict() for student in made)
     sizes = {key: tuple(x.shape) for key, x in first.items()}
     assert sizes == {"project_3_1.weight": (9, 12), "project_3_1.bias": (9,)}
     assert torch.equal(first["project_3_1.weight"], again["project_3_1.weight"])

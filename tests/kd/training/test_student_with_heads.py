@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 from factories import ENCODERS, make_features, make_model
+from precision import FLOAT32
 from tiny_training import fresh, tiny_batches, tiny_fit, tiny_settings
 
 from kd.config.losses import ObjectiveSettings
@@ -21,12 +22,12 @@ def objective(**settings: Any) -> ObjectiveSettings:
 def test_a_shared_head_on_the_last_layer_would_be_the_models_own(name: str) -> None:
     """The layer before the last of a model is the last of the same model without that layer."""
     model = make_model(name)
-    layers = model.settings.encoder.layers  # type: ignore[union-attr]
-    trainee = StudentWithHeads(model, objective(layers=[layers - 1]), seed=1)
-    assert not list(trainee.beside.parameters())
-    outputs = trainee(*make_features())
+    layers = model.settings.encoder.layers
+    student = StudentWithHeads(model, objective(layers=[layers - 1]), seed=1)
+    assert not list(student.beside.parameters())
+    outputs = student(*make_features())
     shorter = make_model(name)
-    shorter.encoder.layers = shorter.encoder.layers[:-1]  # type: ignore[index]
+    shorter.encoder.layers = shorter.encoder.layers[:-1]
     expected, lengths = shorter(*make_features())
     (inner,) = outputs.inner_BTV
     for row, length in enumerate(lengths.tolist()):
@@ -37,9 +38,9 @@ def test_a_shared_head_on_the_last_layer_would_be_the_models_own(name: str) -> N
 
 def test_without_inner_layers_it_is_the_model_alone() -> None:
     model = make_model("cnn")
-    trainee = StudentWithHeads(model, ObjectiveSettings(), seed=1)
-    assert [id(p) for p in trainee.parameters()] == [id(p) for p in model.parameters()]
-    assert trainee(*make_features()).inner_BTV == ()
+    student = StudentWithHeads(model, ObjectiveSettings(), seed=1)
+    assert [id(p) for p in student.parameters()] == [id(p) for p in model.parameters()]
+    assert student(*make_features()).inner_BTV == ()
 
 
 def test_own_heads_are_drawn_from_their_seed_and_leave_torchs_generator_alone() -> None:
@@ -63,7 +64,7 @@ def test_hooks_are_gone_after_a_pass() -> None:
 
 
 def test_a_layer_that_is_not_inner_is_refused() -> None:
-    with pytest.raises(ValueError, match="names layer 3, but the inner ones of 3 are 1 to 2"):
+    with pytest.raises(ValueError, match="names layer 3 of 3: choose inner ones, from 1 to 2"):
         StudentWithHeads(make_model("cnn"), objective(layers=[3]), seed=1)
     with pytest.raises(ValueError, match="needs an inner layer, but the model has only one"):
         StudentWithHeads(make_model("patch_cnn", "keyword"), objective(), seed=1)
@@ -76,7 +77,7 @@ def test_inner_layers_learn_and_only_the_model_is_kept(head: str) -> None:
     epochs = list(tiny_fit(model, settings, objective=objective(head=head, imitate=0.1)))
     first, last = epochs[0].metrics, epochs[-1].metrics
     assert last["self_loss"] < 0.4 * first["self_loss"]
-    assert last["train_loss"] == pytest.approx(last["label_loss"] + last["self_loss"], rel=1e-6)
+    assert last["train_loss"] == pytest.approx(last["label_loss"] + last["self_loss"], rel=FLOAT32)
     assert epochs[-1].best.keys() == model.state_dict().keys()
     assert bool(epochs[-1].state["beside"]) is (head == "own")
 

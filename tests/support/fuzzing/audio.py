@@ -13,11 +13,11 @@ from fuzzing.outcomes import refusal
 from fuzzing.trials import runtime
 from fuzzing.watching import Attempt
 from kd.runtime import audio
-from kd.runtime.decoder import Recording
+from kd.runtime.audio_decoder import Recording
 from tasks.data.corpora.raw import RawUtterance
-from tasks.data.preparation.audio import decode, listen
+from tasks.data.preparation.audio import decode, decode_stretch
 from tasks.data.preparation.prepare import Plan, prepare
-from tasks.params.pipeline import parse_params
+from tasks.params.load import parse_params
 from tasks.params.writing import writing_of
 
 REPO = Path(__file__).parents[3]
@@ -41,10 +41,10 @@ def prepared(shared: Path, room: Path) -> Attempt:
             refusal(lambda: _sound(file, start_s, end_s)),
             runtime(["transcribe", model, str(file), *_options(rng)], file.read_bytes() if rng.random() < 0.2 else b""),
             refusal(lambda: decode(file, start_s, end_s)),
-            refusal(lambda: listen(file, start_s, end_s, RATE_HZ)),
+            refusal(lambda: decode_stretch(file, start_s, end_s, RATE_HZ)),
         ]
         for split in ("train", "test"):
-            row = RawUtterance("a", file.name, "yes", str(folder), "s", split, start_s, end_s)  # type: ignore[arg-type]
+            row = RawUtterance("a", file.name, "yes", str(folder), "s", split, start_s, end_s)
             _ = [print(found.detail) for found in prepare(row, plan) if hasattr(found, "detail")]
         return f"{outcomes[0]} / {outcomes[1]}"
 

@@ -45,14 +45,18 @@ class Found:
 @dataclass(frozen=True)
 class Fuzzer:
     """room: a folder for what cases write. out: where failures are kept. limit_s: a case may take of the processor,
-    wait_s: in all, grace_s: more than that, until a child that is deaf to the alarm is ended."""
+    wait_s: in all, grace_s: more than that, until a child that is deaf to the alarm is ended.
+
+    Cases take milliseconds. wait_s is so long that only what never ends meets it: others may have the processor in the
+    meantime.
+    """
 
     seed: str
     room: Path
     out: Path
     limit_s: float = 5.0
-    wait_s: float = 30.0
-    grace_s: float = 15.0
+    wait_s: float = 600.0
+    grace_s: float = 60.0
 
     def run(
         self, cases: Mapping[str, Sequence[int]], parts: int = PARTS, say: Callable[[str], object] = print

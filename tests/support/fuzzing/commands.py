@@ -30,7 +30,7 @@ ARPA = (
 )
 WORDS = "ab\ncab\nba\nabba\n"
 RESULTS = (
-    "model,role,error_kind,test_error,params,verdict\nteacher,teacher,WER,0.1,100,\nsmall,student,WER,0.2,10,worse\n"
+    "model,role,error_kind,params,verdict,test_wer\nteacher,teacher,wer,100,,0.1\nsmall,student,wer,10,worse,0.2\n"
 )
 TRANSCRIBE = (
     ["--format", "json"], ["--format", "srt"], ["--format", "vtt"], ["--out", "OUT"], ["--level", "-23"],

@@ -16,7 +16,7 @@ from dvc.utils.serialize import parse_yaml as parse_as_dvc
 from fuzzing.damage import damaged_bytes, misspelt, odd_text, odd_value
 from fuzzing.trials import kd
 from fuzzing.watching import Attempt
-from tasks.params.pipeline import load_params
+from tasks.params.load import load_params
 from tasks.params.strict_yaml import LOADER, read_yaml
 from tasks.runner.dvc_graph import look_up, read_spec
 

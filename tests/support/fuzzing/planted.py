@@ -1,4 +1,8 @@
-"""Cases that go wrong on purpose, each in its way: what the tests of the fuzzer let it find."""
+"""Cases that go wrong on purpose, each in its way: what the tests of the fuzzer let it find.
+
+Those that never end let their time run out at once: no test waits for a limit, and no limit is so short that a slow
+machine meets it.
+"""
 
 import ctypes
 import json
@@ -60,18 +64,26 @@ def _warning() -> None:
 
 
 def _busy() -> None:
+    _run_out(signal.ITIMER_PROF)
     while True:
         pass
 
 
 def _waiting() -> None:
-    time.sleep(600)
+    _run_out(signal.ITIMER_REAL)
+    time.sleep(6000)
 
 
 def _deaf() -> None:
     """As a library that does not come back: no signal is heard."""
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM, signal.SIGPROF])
-    time.sleep(600)
+    Path("deaf").touch()
+    time.sleep(6000)
+
+
+def _run_out(timer: int) -> None:
+    """Let a timer ring in a moment; an error where it is not set."""
+    assert signal.setitimer(timer, 0.05)[0] > 0, "no limit"
 
 
 def _crash() -> None:

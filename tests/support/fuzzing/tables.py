@@ -22,7 +22,8 @@ from fuzzing.shared import CLIPS
 from fuzzing.watching import Attempt
 from tasks.data.corpora.manifest import COLUMNS
 from tasks.data.tables import FORMATS, read_table
-from tasks.params.pipeline import Params, parse_params
+from tasks.params.load import parse_params
+from tasks.params.pipeline import Params
 from tasks.runner.paths import Paths
 from tasks.stages import corpus, preprocess
 from tasks.teachers.transcribers.table import transcriptions
@@ -39,7 +40,7 @@ Row = dict[str, Any]
 def prepared(shared: Path, room: Path) -> Attempt:
     if not (room / "corpus").exists():
         shutil.copytree(shared / "corpus", room / "corpus")
-    clips = [Clip(name.removesuffix(".wav"), name, 0.4, 16_000, list) for name in CLIPS]  # type: ignore[arg-type]
+    clips = [Clip(name.removesuffix(".wav"), name, 0.4, 16_000, list) for name in CLIPS]
     data = yaml.safe_load((REPO / "params.yaml").read_text(encoding="utf-8"))
 
     def attempt(rng: Random, folder: Path) -> str:

@@ -15,12 +15,13 @@ from unittest.mock import patch
 import typer
 
 import tasks.tracking.pipeline_run  # as all here: loaded once, before any case begins  # noqa: F401
-from flows import cli, experiments, graph, server, strangers, study, tune
+from flows import cli, experiments, server, study, tune
+from flows.dvc_state import graph, unsaved_outputs
 from fuzzing.outcomes import exit_code
 from kd.runtime.program import main
-from tasks.experiments.tune.candidate import check_space
 from tasks.experiments.tune.folders import search_folder
 from tasks.experiments.tune.settings import check_jobs, load_search
+from tasks.experiments.tune.trial_params import check_space
 
 BUILD = typer.main.get_command
 NO_CHILD = SimpleNamespace(run=lambda *given, **how: SimpleNamespace(returncode=0))
@@ -35,7 +36,7 @@ def kd(arguments: Sequence[str]) -> str:
         patch.object(
             graph, "look", lambda root: SimpleNamespace(stale={"corpus"}, graph=SimpleNamespace(nodes={"corpus"}))
         ),
-        patch.object(strangers, "strangers", lambda root, names: []),
+        patch.object(unsaved_outputs, "unsaved_outputs", lambda root, names: []),
         patch.object(study, "_run_cell", lambda *given: 0),
         patch.object(study, "write_results"),
         patch.object(tune, "tune_and_tell", searched),
@@ -66,7 +67,7 @@ def searched(file: Path, project: Path, *, trials: int | None, jobs: int) -> str
 
 def runtime(arguments: Sequence[str], given: bytes = b"") -> str:
     """`python -m kd.runtime ARGUMENTS…` with bytes on standard input; transcripts are data, and may be long."""
-    sys.stdin = SimpleNamespace(buffer=io.BytesIO(given))  # type: ignore[assignment]
+    sys.stdin = SimpleNamespace(buffer=io.BytesIO(given))
     sys.stdout = io.TextIOWrapper(io.BytesIO(), "utf-8")
     return exit_code(lambda: main(list(arguments)))
 

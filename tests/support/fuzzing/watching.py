@@ -15,8 +15,6 @@ from tempfile import TemporaryFile
 from types import FrameType
 from typing import Any, BinaryIO
 
-LIMIT_S = 5.0  # of the processor; others may have it in the meantime
-WAIT_S = 30.0
 LONGEST_LINE = 500
 SHOWN = 4_000  # characters of what was printed that a report keeps
 

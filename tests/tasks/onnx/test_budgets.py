@@ -18,18 +18,18 @@ from kd.propagation import Propagated
 from kd.propagation import propagate as kd_propagate
 from tasks.checkpoint import Checkpoint, load_checkpoint
 from tasks.data.prepared import PreparedData
-from tasks.onnx import latency as timing
+from tasks.onnx import latency
 from tasks.onnx.budgets import cost_for, fitted, sampled, shrunk
-from tasks.onnx.onnx_session import Deployed
+from tasks.onnx.onnx_session import OnnxRecogniser
 from tasks.params.pipeline import Params
 from tasks.runner.paths import Paths
 from tasks.stages import distil, export, propagate
 
-KINDS: Any = ("layers", "width", "stem", "hidden")
+DIMS: Any = ("layers", "width", "stem", "hidden")
 
 
 def student(budget: dict[str, float]) -> Params:
-    operator = {"op": "prune_units", "dims": list(KINDS), "budget": budget}
+    operator = {"op": "prune_units", "dims": list(DIMS), "budget": budget}
     recipe = {"init": "teacher", "operators": [operator], "teacher": "teacher", "objective": LEARNS}
     baseline = {"init": "random", "model": ENCODERS["baseline"], "teacher": "none"}
     return stage_params("transcription", students={"one": recipe, "baseline": baseline})
@@ -42,9 +42,9 @@ def halfway(paths: Paths, measure: str) -> float:
     """Between what the teacher costs and the smallest that can be made of it."""
     settings = load_checkpoint(paths.model("teacher")).model.settings
     data = PreparedData.load(paths.prepared)
-    cost = cost_for(student({"params": 1}).frontend, data, settings, KINDS, Budget(**{measure: 10**6}))
+    cost = cost_for(student({"params": 1}).frontend, data, settings, DIMS, Budget(**{measure: 10**6}))
     real = cost.check or cost.of
-    return round((real(settings) + real(shrunk(settings, KINDS, 0.01))) / 2)
+    return round((real(settings) + real(shrunk(settings, DIMS, 0.01))) / 2)
 
 
 @pytest.mark.parametrize("measure", ["params", "macs_per_audio_second", "size_bytes"])
@@ -71,7 +71,7 @@ def test_the_stage_meets_a_budget(measure: str, tmp_path: Any) -> None:
 def test_a_student_that_shrinks_meets_a_budget(measure: str, how: str, tmp_path: Any) -> None:
     paths = make_workspace(tmp_path)
     budget = {measure: halfway(paths, measure)}
-    amount: dict[str, Any] = {"dims": list(KINDS[1:]), "budget": budget}
+    amount: dict[str, Any] = {"dims": list(DIMS[1:]), "budget": budget}
     if how == "gradual":
         amount = {"steps": 2, "prune": {"op": "prune_units", "importance": {"by": "taylor", "batches": 1}, **amount}}
     shrink = {"how": how, "epochs": 2, **amount}
@@ -99,11 +99,11 @@ def test_a_cost_table_finds_what_time_is_made_of() -> None:
 
     def time_ms(asked: ModelSettings) -> float:
         model = build(asked)
-        return 0.3 + 1e-6 * macs_per_audio_second(model, asked, FRONTEND) + 0.2 * asked.encoder.layers  # type: ignore[union-attr]
+        return 0.3 + 1e-6 * macs_per_audio_second(model, asked, FRONTEND) + 0.2 * asked.encoder.layers
 
-    estimate = fitted(time_ms, sampled(settings, KINDS), FRONTEND)
+    estimate = fitted(time_ms, sampled(settings, DIMS), FRONTEND)
     for share in (0.9, 0.6, 0.35):
-        unseen = shrunk(settings, KINDS, share)
+        unseen = shrunk(settings, DIMS, share)
         assert estimate(unseen) == pytest.approx(time_ms(unseen), rel=0.02)
 
 
@@ -124,32 +124,32 @@ def test_a_latency_is_met_as_it_is_measured(tmp_path: Any, monkeypatch: pytest.M
     monkeypatch.setattr("tasks.onnx.cost.latency_ms", latency_ms)
     data = PreparedData.load(make_workspace(tmp_path).prepared)
     settings = wide(data)
-    cost = cost_for(FRONTEND_OF_STAGES, data, settings, KINDS, Budget(latency_ms=1.0))
+    cost = cost_for(FRONTEND_OF_STAGES, data, settings, DIMS, Budget(latency_ms=1.0))
     assert cost.check is not None
-    whole, smallest = cost.check(settings), cost.check(shrunk(settings, KINDS, 0.001))
+    whole, smallest = cost.check(settings), cost.check(shrunk(settings, DIMS, 0.001))
     assert whole > smallest > 0
-    half = shrunk(settings, KINDS, 0.6)
+    half = shrunk(settings, DIMS, 0.6)
     assert abs(cost.of(half) - cost.check(half)) > 0.01, "the table knows no jumps"
     most = (whole + smallest) / 2
-    operator = PruneUnits(op="prune_units", dims=KINDS, budget=Budget(latency_ms=most))
+    operator = PruneUnits(op="prune_units", dims=DIMS, budget=Budget(latency_ms=most))
     made = kd_propagate(Propagated(build(settings).eval()), [operator], costs=lambda *_: cost).model
     assert 0.75 * most <= cost.check(made.settings) <= most
 
 
 def test_a_latency_is_that_of_the_exported_file_by_the_clock(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a clock that goes on by itself 1 ms with each look, and 5 ms with each utterance that a file hears."""
-    looks, heard, hear = itertools.count(), [0], Deployed.__call__
+    looks, heard, hear = itertools.count(), [0], OnnxRecogniser.__call__
 
-    def counted(self: Deployed, samples: Any) -> Any:
+    def counted(self: OnnxRecogniser, samples: Any) -> Any:
         heard[0] += 1
         return hear(self, samples)
 
     clock = SimpleNamespace(perf_counter=lambda: (next(looks) + 5 * heard[0]) / 1000)
-    monkeypatch.setattr(timing, "time", clock)
-    monkeypatch.setattr(Deployed, "__call__", counted)
+    monkeypatch.setattr(latency, "time", clock)
+    monkeypatch.setattr(OnnxRecogniser, "__call__", counted)
     data = PreparedData.load(make_workspace(tmp_path).prepared)
-    settings = shrunk(wide(data), KINDS, 0.1)
-    cost = cost_for(FRONTEND_OF_STAGES, data, settings, KINDS, Budget(latency_ms=1.0))
+    settings = shrunk(wide(data), DIMS, 0.1)
+    cost = cost_for(FRONTEND_OF_STAGES, data, settings, DIMS, Budget(latency_ms=1.0))
     assert cost.check is not None
     before = heard[0]
     assert cost.check(settings) == pytest.approx(6)

@@ -6,7 +6,7 @@ import unicodedata
 import pytest
 from given_params import changed, lines
 
-from tasks.params.pipeline import parse_params
+from tasks.params.load import parse_params
 
 
 @pytest.mark.parametrize(

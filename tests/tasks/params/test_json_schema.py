@@ -13,7 +13,7 @@ from tasks.params.strict_yaml import read_yaml
 
 REPO = Path(__file__).parents[3]
 PRESETS = sorted((REPO / "presets").glob("*.yaml"))
-WHOLE = {"logit_cache": {}, "teacher.path": "models/none"}
+WHOLE = {"name": "default", "logit_cache": {}, "teacher.path": "models/none"}
 
 
 def mistakes(data: Any) -> list[str]:
@@ -38,14 +38,16 @@ def test_our_own_parameters_are_right_and_name_it(file: Path) -> None:
 def test_parameters_of_studies_are_right() -> None:
     for file in (REPO / "studies").glob("*.yaml"):
         params = read_with_overrides(file)["params"]
-        params["logit_cache"] = params.get("logit_cache", {})
         params["teacher"] = {"path": "models/none", **params["teacher"]}
-        assert mistakes(params) == []
+        assert mistakes({"name": "default", "logit_cache": {}, **params}) == []
 
 
 def test_what_dvc_reads_must_be_written() -> None:
     assert mistakes(changed(WHOLE)) == []
-    assert mistakes(GOOD) == ["$.teacher: 'path' is a required property", "$: 'logit_cache' is a required property"]
+    assert sorted(mistakes(GOOD)) == [
+        "$.teacher: 'path' is a required property", "$: 'logit_cache' is a required property",
+        "$: 'name' is a required property",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,11 @@ import yaml
 from flows.table import show_table
 from kd.config.renamed import RENAMED, RENAMED_VALUES, in_new_words, in_old_words
 from tasks.checkpoint import load_checkpoint
+from tasks.experiments.tune.folders import read_result
+from tasks.experiments.tune.settings import Search, load_search
+from tasks.onnx.quantise.files import read_released
 from tasks.params.errors import ParamsError
-from tasks.params.pipeline import parse_params
+from tasks.params.load import parse_params
 from tasks.training.history import best_metrics, read_history
 
 REPO = Path(__file__).parents[3]
@@ -111,10 +114,12 @@ def test_an_old_name_is_an_error_that_says_the_new_one(old: str) -> None:
 def test_a_model_of_then_is_read() -> None:
     """Its folder as it was written before the names changed: a bidirectional LSTM that a teacher taught."""
     model = load_checkpoint(BEFORE / "model").model
-    assert model.settings.encoder.bidirectional is True  # type: ignore[union-attr]
+    assert model.settings.encoder.bidirectional is True
     history = read_history(BEFORE / "model")
     assert {"distill_loss", "nonblank_kl", "blank_kl", "spike_f1", "distill_gradient", "lr"} <= history[0].keys()
     assert best_metrics(history)["epochs"] == 2
+    assert {row["valid_error"] for row in history} == {1.0833333333333333}
+    assert load_checkpoint(BEFORE / "model").facts["initial_valid_error"] == 1.0833333333333333
 
 
 def test_an_export_of_then_transcribes(tmp_path: Path) -> None:
@@ -131,6 +136,33 @@ def test_a_table_of_results_of_then_is_shown(tmp_path: Path, capsys: pytest.Capt
     table = capsys.readouterr().out
     assert [line.split()[0] for line in table.splitlines() if "%" in line] == ["teacher", "baseline", "distilled"]
     assert "44.8 %" in table
+    assert "test WER" in table
+
+
+def test_the_gate_and_the_trials_of_then_are_read() -> None:
+    forms = read_released(BEFORE / "gate")["forms"]
+    assert forms["int8_dynamic"]["valid_error"] == 1.0
+    found = read_result(BEFORE / "trial")
+    assert found is not None
+    assert {found[f"{of}valid_error"] for of in ("", "initial_", "teacher_")} == {0.5}
+
+
+@pytest.mark.parametrize("kind", ["transcription", "keyword"])
+def test_a_search_that_minimises_the_error_says_of_what(kind: str, tmp_path: Path) -> None:
+    """Its trials are those that it had by the old name."""
+    params = {**default(), "problem": {**default()["problem"], "kind": kind}}
+    search = {"name": "s", "params": params, "student": "distilled", "space": {"x": {"from": 1, "to": 2}}, "trials": 1}
+    name, other = ("valid_wer", "valid_keyword_error")[:: 1 if kind == "transcription" else -1]
+    for minimise, said in (
+        ("error", f"minimise: 'error' is renamed to '{name}'"),
+        (other, f"minimise: the problem of these params has {name}, and no {other}"),
+    ):
+        (tmp_path / "s.yaml").write_text(yaml.safe_dump({**search, "minimise": minimise}))
+        with pytest.raises(ParamsError) as caught:
+            load_search(tmp_path / "s.yaml")
+        assert caught.value.lines == [said]
+    assert in_old_words({"minimise": name}) == {"minimise": "error"}
+    assert Search.model_validate({**search, "minimise": name}).minimises_error
 
 
 def test_records_and_hashes_translate_both_ways() -> None:

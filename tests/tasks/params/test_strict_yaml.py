@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tasks.params.errors import ParamsError
-from tasks.params.pipeline import load_params
+from tasks.params.load import load_params
 from tasks.params.strict_yaml import parse_yaml, read_yaml
 
 ROOT = Path(__file__).parents[3]

@@ -1,11 +1,8 @@
 """Keys and values of params.yaml: each kind of mistake gives one line, with the path of its key."""
 
-from typing import Any
+from given_params import FSDD, REMOVE, SLICE, TRAINING, Mistakes, each_in_one_line, keep
 
-import pytest
-from given_params import FSDD, REMOVE, SLICE, TRAINING, keep, lines
-
-MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
+MISTAKES: Mistakes = {
     # typos: the nearest key
     "top-level": ({"studnets": {}}, "studnets: unknown key; did you mean 'students'?"),
     "nested": ({"teacher.training.epocs": 3}, "teacher.training.epocs: unknown key; did you mean 'epochs'?"),
@@ -169,7 +166,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     # self-distillation
     "a teacher of the teacher": (
         {"teacher.objective": {"beta": 1}},
-        "teacher: objective.beta is for students: a teacher that is trained here has no teacher",
+        "teacher: objective.beta is for students, and a teacher that is trained here has no teacher: remove it",
     ),
     "one view": (
         {
@@ -180,12 +177,12 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no inner layer": (
         {"teacher.objective": {"self_distillation": [{"name": "intermediate_ctc", "layers": [2]}]}},
-        "teacher.objective.self_distillation: intermediate_ctc names layer 2, but the inner ones of 2 are 1 to 1",
+        "teacher.objective.self_distillation: intermediate_ctc names layer 2 of 2: choose inner ones, from 1 to 1",
     ),
     # corpora
     "validation speaker alone": (
         {"corpus": {**FSDD, "valid_speaker": "theo"}},
-        "corpus: valid_speaker needs test_speaker: the official split is not by speaker",
+        "corpus: valid_speaker needs test_speaker, for the official split is not by speaker: give both,",
     ),
     "one speaker for two parts": (
         {"corpus": {**FSDD, "valid_speaker": "theo", "test_speaker": "theo"}},
@@ -216,9 +213,12 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no float32": (
         {"export.forms": ["float16", "int8_static"]},
-        "export: forms lacks float32: the others are made from it and held against it",
+        "export: forms lacks float32, from which the others are made and against which they are held: add it",
     ),
-    "a form twice": ({"export.forms": ["float32", "float32"]}, "export: forms names one twice: float32, float32"),
+    "a form twice": (
+        {"export.forms": ["float32", "float32"]},
+        "export: forms names one twice (float32, float32): write it",
+    ),
     "no such form": ({"export.forms": ["float32", "int8"]}, "export.forms.1: input should be 'float32', 'float16'"),
     "fp16 on a CPU": (
         {"student_training": {**TRAINING, "device": "cpu", "precision": "fp16"}},
@@ -236,9 +236,4 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "shift": ({"frontend.frame_shift_ms": 30}, "frontend: frame_shift_ms 30.0 is longer than frame_length_ms 25.0"),
 }
 
-
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_one_line_with_its_path(mistake: str) -> None:
-    changes, expected = MISTAKES[mistake]
-    (line,) = lines(**changes)
-    assert line.startswith(expected)
+test_a_mistake_is_one_line_with_its_path = each_in_one_line(MISTAKES)

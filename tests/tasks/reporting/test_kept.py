@@ -13,10 +13,10 @@ from workspace import ENCODERS, make_params, make_workspace
 
 from kd.config.models import ModelSettings
 from kd.models import build
-from kd.propagation.compose import survivors
+from kd.propagation.compose import compose
 from tasks.params.pipeline import Params
 from tasks.reporting.kept import Kept, read_kept, unit_strips
-from tasks.reporting.page import FOLDER
+from tasks.reporting.page import TEMPLATES
 from tasks.reporting.results import Model
 from tasks.reporting.strips import MOST_STEPS, binned, outlined
 from tasks.reporting.wording import compact, percent
@@ -65,11 +65,11 @@ def test_every_propagated_model_has_a_picture_of_what_it_lost(kept: list[Kept]) 
     assert cut.before["params"] / cut.model.row["params"] == cut.shrunk("params") > 2
 
 
-def test_new_layers_are_told_apart_and_survivors_are_where_they_were() -> None:
+def test_new_layers_are_told_apart_and_kept_units_are_where_they_were() -> None:
     settings = {"problem": "keyword", "num_features": 16, "num_outputs": 4, "encoder": ENCODERS["teacher"]}
     dimensions = build(ModelSettings.model_validate(settings)).dimensions()
     steps = [{"layers.0.hidden": [1, 3]}, {"new.layers": [1], "new.head": [0]}]
-    strips = {(s.row, s.column): s for s in unit_strips(dimensions, survivors(dimensions, steps))}
+    strips = {(s.row, s.column): s for s in unit_strips(dimensions, compose(dimensions, steps))}
     assert [i for i, share in enumerate(strips["layer 0", "hidden"].shares) if share] == [1, 3]
     assert strips["layer 0", "hidden"].note == "2 of 24"
     assert {place for place, strip in strips.items() if strip.new} == {("layer 1", "hidden"), ("", "head")}
@@ -83,7 +83,7 @@ def test_neighbours_share_a_step_where_there_are_many() -> None:
     assert sum(many) / len(many) == pytest.approx(0.5, abs=0.02)
 
 
-def test_stairs_by_hand() -> None:
+def test_an_outline_by_hand() -> None:
     assert outlined([0.5, 0.5, 1.0, 0.0]) == [
         (0, 0),
         (0, 0.5),
@@ -97,9 +97,11 @@ def test_stairs_by_hand() -> None:
 
 
 def told(kept: list[Kept]) -> str:
-    environment = Environment(loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined)
+    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
     environment.filters.update(percent=percent, compact=compact)
-    return environment.get_template("kept.html").render(kept=kept, place={one.model.name: 0 for one in kept})
+    return environment.get_template("kept.html").render(
+        what="WER", kept=kept, place={one.model.name: 0 for one in kept}
+    )
 
 
 def test_the_page_tells_each_cost_before_and_after(kept: list[Kept]) -> None:

@@ -43,7 +43,7 @@ def test_every_condition_has_a_row_and_so_has_the_same_audio_as_it_is() -> None:
 
 def test_the_curve_rises_by_level_and_ends_as_recorded() -> None:
     assert noise_curves([MODEL]) == [([0.0, 10.0], [0.3, 0.1], 0.05)]
-    assert "as recorded" in noise_chart(noise_curves([MODEL]))
+    assert "as recorded" in noise_chart(noise_curves([MODEL]), "WER")
 
 
 def test_one_level_is_no_curve_and_no_condition_no_section() -> None:

@@ -22,6 +22,20 @@ def test_the_committed_picture_shows_the_committed_figures():
     assert PICTURE.as_posix() in (REPO / "README.md").read_text(encoding="utf-8")
 
 
+def test_readmes_table_has_the_committed_figures():
+    """Rows are `| MODEL: what it is | WER (95 %) | MB |`."""
+    text = (REPO / "README.md").read_text(encoding="utf-8")
+    found = re.findall(r"^\| (\w+)(?:: [^|]*)? \| ([^|]*\([^|]*\)) \| ([\d.]+) \|$", text, re.M)
+    assert found == [
+        (
+            row.model,
+            f"{100 * row.test_error:.1f} % ({100 * row.test_error_low:.1f} to {100 * row.test_error_high:.1f})",
+            f"{row.size_bytes / 1e6:.2f}",
+        )
+        for row in pd.read_csv(REPO / RESULTS).itertuples()
+    ]
+
+
 def test_the_same_table_gives_the_same_picture():
     results = pd.read_csv(REPO / RESULTS)
     assert size_picture(results) == size_picture(results)

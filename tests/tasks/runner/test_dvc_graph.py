@@ -4,11 +4,14 @@ import ast
 import atexit
 import inspect
 import json
+import re
 import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from functools import reduce
 from importlib import import_module
+from operator import getitem
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
@@ -17,13 +20,17 @@ from typing import Any
 
 import pytest
 import yaml
+from dvc.dependency.param import ParamsDependency
 from dvc.repo import Repo
 
-from tasks.params.pipeline import Params, load_params, parse_params
-from tasks.runner.dvc_graph import look_up, read_spec
+from tasks.params.errors import ParamsError
+from tasks.params.load import load_params, parse_params
+from tasks.params.pipeline import Params
+from tasks.runner.dvc_graph import look_up, read_spec, specs
 from tasks.runner.harness import STAGES
 
 REPO = Path(__file__).parents[3]
+CANARY = {"corpus": {"kind": "manifest", "root": "general", "file": "general.csv"}}
 
 
 def with_further_teachers() -> Path:
@@ -31,6 +38,7 @@ def with_further_teachers() -> Path:
     params = yaml.safe_load((REPO / "params.yaml").read_text())
     params["teachers"] = {"others": {"source": "table", "path": "others.csv"}}
     params["ensembles"] = {"both": {"first": "teacher", "second": "distilled"}}
+    params["evaluation"]["canary"] = {"general": CANARY}
     folder = Path(mkdtemp(prefix="graph-"))
     atexit.register(rmtree, folder)
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
@@ -51,6 +59,7 @@ def invocations() -> list[tuple[str, str]]:
         ("adopt_teacher", "others"),
         ("cache_logits", "others"),
         ("ensembles", "both"),
+        ("canary", "general"),
         ("cache_logits", "both"),
         ("export", "teacher"),
         ("evaluate", "teacher"),
@@ -65,15 +74,49 @@ def test_every_parameter_exists_in_the_file_for_dvc() -> None:
     assert all(look_up(params, key) is not None for key in keys)
 
 
+def keys_that_dvc_reads() -> list[str]:
+    """Sections, and dotted keys that dvc.yaml has within `${}`, those of each named thing by one of its names."""
+    names = {"students": "distilled", "teachers": "others", "ensembles": "both", "evaluation.canary": "general"}
+    found = dict.fromkeys(Params.model_fields)
+    for stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].values():
+        group = stage.get("foreach", "").strip("${}")
+        for key in re.findall(r"\$\{([\w.]+)\}", json.dumps(stage)):
+            if key != "key":
+                found[re.sub("^item", f"{group}.{names.get(group)}", key)] = None
+    return list(found)
+
+
+@pytest.mark.parametrize("key", keys_that_dvc_reads())
+def test_a_key_that_dvc_needs_is_asked_for_before_dvc_asks(key: str, tmp_path: Path) -> None:
+    """Without it, either we say at once what to write, or DVC finds all that its stages read."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    *above, last = key.split(".")
+    del reduce(getitem, above, params)[last]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    (tmp_path / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
+    try:
+        load_params(tmp_path / "params.yaml")
+    except ParamsError as error:
+        (line,) = error.lines
+        assert re.fullmatch(f"{key}: missing: (this key is required|it has a default, .*: write {last}: .*)", line)
+        return
+    Repo.init(str(tmp_path), no_scm=True).close()
+    with Repo(str(tmp_path)) as repo:
+        read = [dep for stage in repo.index.stages for dep in stage.deps if isinstance(dep, ParamsDependency)]
+        assert read
+        assert [name for dep in read for name in dep.params if name not in dep.read_params()] == []
+
+
 def sections_read(function: Callable[..., Any], seen: set[Any]) -> Iterator[str]:
     """Sections of params that a function reads, by its source and that of all in `tasks` that it names.
 
-    Parameters are what is called `params` and annotated as Params, and `self` in Params' own methods.
+    Parameters are what is called `params` and annotated as Params (or its name, where a module imports it for its type
+    alone), and `self` in Params' own methods.
     """
     if function in seen:
         return
     seen.add(function)
-    owned = "params" if function.__annotations__.get("params") is Params else None
+    owned = "params" if function.__annotations__.get("params") in (Params, "Params") else None
     owner = "self" if function.__qualname__.startswith("Params.") else owned
     for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(function)))):
         if isinstance(node, ast.Name):
@@ -104,10 +147,11 @@ def is_written(function: FunctionType) -> bool:
 def test_every_section_that_is_read_is_a_parameter_for_dvc(command: str) -> None:
     read = set(sections_read(import_module(STAGES[command]).run, set()))
     assert read, "a stage without parameters"
-    for invoked, name in invocations():
-        if invoked == command:
-            declared = {key.split(".")[0] for key in read_spec(ROOT, command, name).params}
-            assert read <= declared, f"stage {command} reads {read - declared}: name them in its params in dvc.yaml"
+    names = [name for invoked, name in invocations() if invoked == command]
+    assert names, "a stage that dvc.yaml has is invoked above"
+    for name in names:
+        declared = {key.split(".")[0] for key in read_spec(ROOT, command, name).params}
+        assert read <= declared, f"stage {command} reads {read - declared}: name them in its params in dvc.yaml"
 
 
 def test_reading_is_found_behind_properties_calls_and_classes() -> None:
@@ -159,6 +203,28 @@ def test_an_assistants_outputs_stand_between_it_and_its_students(tmp_path: Path)
     assert found["adopt_teacher@assistant"] == {"distil@middle", "preprocess"}
     assert found[cached] == {"adopt_teacher@assistant", "preprocess"}
     assert {name for name, before in found.items() if cached in before} == {"distil@assisted"}
+
+
+def test_a_canary_stands_before_evaluation_alone_and_only_where_one_is_named(tmp_path: Path) -> None:
+    """By DVC and by our own reader of its graph."""
+    params = yaml.safe_load((REPO / "params.yaml").read_text())
+    (tmp_path / "dvc.yaml").write_text((REPO / "dvc.yaml").read_text())
+    Repo.init(str(tmp_path), no_scm=True).close()
+    for canary, stages in (({}, set()), ({"canary": {"general": CANARY}}, {"canary@general"})):
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump({**params, "evaluation": canary}))
+        with Repo(str(tmp_path)) as repo:
+            graph = repo.index.graph
+            reads = {s.name: {before.name for before in graph.successors(s)} for s in graph}
+        assert {name for name in reads if name.startswith("canary")} == stages
+        assert {name for name, before in reads.items() if before & stages} == (
+            {name for name in reads if name.startswith("evaluate")} if stages else set()
+        )
+        found = {spec.label: spec for spec in specs(tmp_path / "dvc.yaml", {**params, "evaluation": canary})}
+        assert ("canary-general" in found) == bool(stages)
+        if stages:
+            assert found["canary-general"].deps[0] == Path("general")
+            assert found["evaluate-distilled"].reads_from(found["canary-general"])
+            assert not found["distil-distilled"].reads_from(found["canary-general"])
 
 
 def test_a_stage_that_dvc_does_not_have_is_refused() -> None:

@@ -4,13 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from project import PATIENCE_S
+from project import PATIENCE_S, wait_for
 
 from tasks.runner.event_log import EventReader, EventWriter
 from tasks.runner.resume import open_scratch, scratch_key
@@ -69,10 +68,7 @@ def runs(project: Path) -> list[Any]:
 
 
 def wait_until_begun(project: Path) -> None:
-    deadline = time.monotonic() + 60
-    while not (project / "began").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_for((project / "began").exists)
 
 
 def test_wrong_parameters_are_one_line_each_and_exit_code_2(project: Path) -> None:

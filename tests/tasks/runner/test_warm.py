@@ -13,8 +13,8 @@ import psutil
 import pytest
 from project import PATIENCE_S, make_tiny_project, wait_for
 
-from flows.graph import Node
-from flows.warm import warm_process
+from flows.dvc_state.graph import Node
+from flows.run.warm import warm_process
 from tasks.runner.warm import code_now
 
 SCRIPT = """
@@ -133,7 +133,7 @@ def test_a_stage_of_a_run_is_forked_and_its_client_loads_nothing_slow(tmp_path):
     wait_for(lambda: not listens(name))
 
 
-def test_few_stages_and_those_that_measure_times_start_none(tmp_path):
+def test_few_stages_and_those_that_profile_start_none(tmp_path):
     with warm_process(tmp_path, [Node("corpus", frozenset()), Node("preprocess", frozenset())]) as name:
         assert name is None
     with warm_process(tmp_path, [Node(f"profile@{i}", frozenset(), exclusive=True) for i in range(9)]) as name:

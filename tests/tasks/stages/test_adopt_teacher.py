@@ -14,7 +14,7 @@ from tasks.checkpoint import load_checkpoint
 from tasks.data.prepared import PreparedData
 from tasks.params.pipeline import Params
 from tasks.runner.paths import Paths
-from tasks.stages import adopt_teacher as teachers
+from tasks.stages import adopt_teacher
 from tasks.teachers.pseudo_label_table import Hypothesis, PseudoLabel, read_pseudo_labels
 
 FROM_TEXT = {"label_weight": 0.0, "beta": 1.0, "distill": {"name": "hypotheses"}}
@@ -45,7 +45,7 @@ def paths(tmp_path: Path) -> Paths:
 
 def test_a_table_becomes_answers_in_the_pipelines_own_units(paths: Paths) -> None:
     said = write_table(paths, **{"utterance-04": {"hypothesis": "Zebra 7"}, "utterance-08": {"hypothesis": ""}})
-    metrics = teachers.run(params({"crowd": {**TABLE, "replace": {"TWO": "three"}}}), paths, "crowd")
+    metrics = adopt_teacher.run(params({"crowd": {**TABLE, "replace": {"TWO": "three"}}}), paths, "crowd")
     answers = read_pseudo_labels(paths.model("crowd"))
     assert answers.keys() == said.keys()
     assert answers["utterance-04"] == PseudoLabel("utterance-04", (Hypothesis("Zebra 7", None, 1.0),), confidence=0.9)
@@ -57,7 +57,7 @@ def test_a_table_becomes_answers_in_the_pipelines_own_units(paths: Paths) -> Non
     assert json.loads((paths.model("crowd") / "teacher.json").read_text())["source"] == "table"
 
 
-def test_only_the_parts_that_are_named_are_heard(paths: Paths) -> None:
+def test_only_the_parts_that_are_named_are_transcribed(paths: Paths) -> None:
     write_table(paths)
     program = (
         "import csv, sys\n"
@@ -74,7 +74,7 @@ def test_only_the_parts_that_are_named_are_heard(paths: Paths) -> None:
         "root": ".",
         "parts": {name: {"corpus": {"kind": "fsdd", "root": name}} for name in ("made", "real")},
     }
-    teachers.run(params({"crowd": {**command, "parts": ["real"]}}, corpus=corpus), paths, "crowd")
+    adopt_teacher.run(params({"crowd": {**command, "parts": ["real"]}}, corpus=corpus), paths, "crowd")
     train = PreparedData.load(paths.prepared).split("train")
     assert (
         read_pseudo_labels(paths.model("crowd")).keys()
@@ -83,23 +83,23 @@ def test_only_the_parts_that_are_named_are_heard(paths: Paths) -> None:
     )
 
 
-def test_a_model_writes_down_what_it_hears_also_at_other_speeds(paths: Paths) -> None:
+def test_a_model_transcribes_at_other_speeds_too(paths: Paths) -> None:
     settings = {"source": "model", "path": "models/teacher", "speeds": [0.9, 1.1]}
-    metrics = teachers.run(params({"ears": settings}), paths, "ears")
-    answers = read_pseudo_labels(paths.model("ears"))
+    metrics = adopt_teacher.run(params({"transcripts": settings}), paths, "transcripts")
+    answers = read_pseudo_labels(paths.model("transcripts"))
     assert all(len(a.opinions) == 2 and 0 < (a.confidence or 0) <= 1 for a in answers.values())
     assert metrics["answered"] == len(answers)
     first = {name: a.hypotheses for name, a in answers.items()}
-    teachers.run(params({"ears": settings}), paths, "ears")
-    assert {name: a.hypotheses for name, a in read_pseudo_labels(paths.model("ears")).items()} == first
-    (cache,) = (paths.scratch / "heard").glob("model-*.jsonl")
+    adopt_teacher.run(params({"transcripts": settings}), paths, "transcripts")
+    assert {name: a.hypotheses for name, a in read_pseudo_labels(paths.model("transcripts")).items()} == first
+    (cache,) = (paths.scratch / "pseudo_labels").glob("model-*.jsonl")
     assert len(cache.read_text().split("\n[")) == 1 + 3 * len(answers)
 
 
 def test_another_checkpoint_is_adopted_under_its_name(paths: Paths) -> None:
     students = {"taught": {**SMALL, "teacher": "old", "objective": {"label_weight": 1.0, "beta": 0.5}}}
     settings = params({"old": {"source": "checkpoint", "path": "models/distilled"}}, students)
-    teachers.run(settings, paths, "old")
+    adopt_teacher.run(settings, paths, "old")
     assert same(weights(paths.model("old")), weights(paths.model("distilled")))
     assert load_checkpoint(paths.model("old")).role == "teacher"
     run_student(settings, paths, "taught")
@@ -108,7 +108,7 @@ def test_another_checkpoint_is_adopted_under_its_name(paths: Paths) -> None:
 
 def test_errors_name_the_teacher(paths: Paths) -> None:
     with pytest.raises(ValueError, match=r"teachers\.crowd: .*said\.csv: no such table"):
-        teachers.run(params({"crowd": TABLE}), paths, "crowd")
+        adopt_teacher.run(params({"crowd": TABLE}), paths, "crowd")
 
 
 def test_a_student_learns_from_text_what_the_filter_leaves(paths: Paths) -> None:
@@ -127,7 +127,7 @@ def test_a_student_learns_from_text_what_the_filter_leaves(paths: Paths) -> None
         "filter": {"min_confidence": 0.5, "min_range_db": None},
     }
     settings = params({"crowd": TABLE}, {"all": {**filtered, "filter": None}, "some": filtered})
-    teachers.run(settings, paths, "crowd")
+    adopt_teacher.run(settings, paths, "crowd")
     reasons = {}
     for name in ("all", "some"):
         run_student(settings, paths, name)
@@ -149,7 +149,7 @@ def test_keywords_are_learnt_from_text_that_names_a_class(tmp_path: Path) -> Non
     pd.concat([table, pd.DataFrame([second])]).to_csv(tmp_path / "said.csv", index=False)
     taught = {**SMALL, "teacher": "crowd", "objective": FROM_TEXT, "filter": None}
     settings = params({"crowd": TABLE}, {"taught": taught}, "keyword")
-    teachers.run(settings, paths, "crowd")
+    adopt_teacher.run(settings, paths, "crowd")
     run_student(settings, paths, "taught")
     labels = pd.read_parquet(paths.model("taught") / "labels.parquet").set_index("id")
     assert labels["reason"][labels["reason"] != ""].to_dict() == {
@@ -168,7 +168,7 @@ def test_a_student_that_names_no_filter_has_the_usual_one(paths: Paths) -> None:
     said = write_table(paths)
     beside = {**SMALL, "teacher": "crowd", "objective": {**FROM_TEXT, "label_weight": 1.0}}
     settings = params({"crowd": TABLE}, {"usual": beside, "all": {**beside, "filter": None}})
-    teachers.run(settings, paths, "crowd")
+    adopt_teacher.run(settings, paths, "crowd")
     for name, reason in (("usual", "no_sound"), ("all", "")):
         run_student(settings, paths, name)
         table = pd.read_parquet(paths.model(name) / "labels.parquet")
@@ -179,7 +179,7 @@ def test_where_nothing_is_left_the_stage_says_so(paths: Paths) -> None:
     write_table(paths)
     strict = {**SMALL, "teacher": "crowd", "objective": FROM_TEXT, "filter": {"min_confidence": 0.99}}
     settings = params({"crowd": TABLE}, {"some": strict})
-    teachers.run(settings, paths, "crowd")
+    adopt_teacher.run(settings, paths, "crowd")
     with pytest.raises(ValueError, match="none of 6 utterances has a label or a pseudo-label that a filter kept"):
         run_student(settings, paths, "some")
 

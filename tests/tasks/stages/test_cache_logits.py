@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tiny_stages import LEARNS, KillingWatch, run_student, stage_params
+from tiny_stages import LEARNS, KillingReporter, run_student, stage_params
 from torch import Tensor
 from workspace import ENCODERS, make_workspace
 
@@ -16,9 +16,9 @@ from tasks.checkpoint import load_checkpoint, save_checkpoint
 from tasks.data.prepared import PreparedData
 from tasks.params.pipeline import Params
 from tasks.runner.paths import Paths
-from tasks.stages import cache_logits as outputs
-from tasks.teachers.frame_teacher import CheckpointFrameTeacher, load_frame_teacher
+from tasks.stages import cache_logits
 from tasks.teachers.logit_cache import LogitCache
+from tasks.teachers.posterior_teacher import CheckpointPosteriorTeacher, load_posterior_teacher
 from tasks.teachers.teacher_pass import output_keys, views
 
 TEACHES = {"init": "random", "model": ENCODERS["baseline"], "teacher": "teacher", "objective": LEARNS}
@@ -33,11 +33,11 @@ class Counted:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, die_at: int | None = None) -> None:
         self.heard, self.die_at = 0, die_at
-        self.real = CheckpointFrameTeacher.posteriors
-        monkeypatch.setattr(CheckpointFrameTeacher, "posteriors", lambda *arguments: self._posteriors(*arguments))
+        self.real = CheckpointPosteriorTeacher.posteriors
+        monkeypatch.setattr(CheckpointPosteriorTeacher, "posteriors", lambda *arguments: self._posteriors(*arguments))
 
     def _posteriors(
-        self, teacher: CheckpointFrameTeacher, waveform_BN: Tensor, lengths_B: Tensor
+        self, teacher: CheckpointPosteriorTeacher, waveform_BN: Tensor, lengths_B: Tensor
     ) -> tuple[Tensor, Tensor]:
         if self.heard == self.die_at:
             raise KeyboardInterrupt
@@ -46,7 +46,7 @@ class Counted:
 
 
 def run(paths: Paths, params: Params) -> dict[str, float]:
-    return outputs.run(params, paths, "", KillingWatch(paths.scratch / "resume"))
+    return cache_logits.run(params, paths, "", KillingReporter(paths.scratch / "resume"))
 
 
 @pytest.mark.parametrize("problem", ["transcription", "keyword"])
@@ -55,7 +55,7 @@ def test_it_holds_the_training_part_in_every_view(problem: str, speeds: list[flo
     paths, params = make_workspace(tmp_path, problem), stage_params(problem, student_augment={"speeds": speeds})
     metrics = run(paths, params)
     store, data = LogitCache(paths.outputs("teacher")), PreparedData.load(paths.prepared)
-    utterances, teacher = data.split("train"), load_frame_teacher(paths, "teacher")
+    utterances, teacher = data.split("train"), load_posterior_teacher(paths, "teacher")
     keys = output_keys(utterances, views(params.student_augment), teacher.key)
     assert list(store.places) == keys
     assert len(keys) == metrics["outputs"] == metrics["computed"] == (3 if speeds else 1) * len(utterances)
@@ -99,7 +99,7 @@ def test_a_new_utterance_costs_only_itself(tmp_path: Path, monkeypatch: pytest.M
     assert files(paths.outputs("teacher")) == grown
 
 
-def test_another_teacher_and_other_audio_are_heard_anew(tmp_path: Path) -> None:
+def test_another_teacher_and_other_audio_are_computed_anew(tmp_path: Path) -> None:
     paths, params = make_workspace(tmp_path), stage_params("transcription")
     first = run(paths, params)
     checkpoint = load_checkpoint(paths.model("teacher"))
@@ -115,7 +115,7 @@ def test_another_teacher_and_other_audio_are_heard_anew(tmp_path: Path) -> None:
     assert run(paths, params)["computed"] == 1
 
 
-def test_nothing_is_heard_where_nobody_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_computed_where_nobody_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths, counted = make_workspace(tmp_path), Counted(monkeypatch)
     alone = {"init": "random", "model": ENCODERS["baseline"], "teacher": "none"}
     params = stage_params("transcription", students={"alone": alone, "second": {**TEACHES, "teacher": "alone"}})
@@ -142,11 +142,11 @@ def test_students_read_it_and_fill_what_it_lacks(tmp_path: Path, monkeypatch: py
 
 
 def test_a_store_beyond_twice_the_audio_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    paths, reporter = make_workspace(tmp_path), KillingWatch()
-    monkeypatch.setattr(outputs, "LARGEST_RATIO", 0.01)
-    ratio = outputs.run(stage_params("transcription"), paths, "", reporter)["bytes_per_audio_byte"]
+    paths, reporter = make_workspace(tmp_path), KillingReporter()
+    monkeypatch.setattr(cache_logits, "LARGEST_RATIO", 0.01)
+    ratio = cache_logits.run(stage_params("transcription"), paths, "", reporter)["bytes_per_audio_byte"]
     assert reporter.said == [
-        f"stored outputs take {ratio:.1f} bytes for each byte of audio: a lower logit_cache.top_k takes less"
+        f"cached logits take {ratio:.1f} bytes for each byte of audio: a lower logit_cache.top_k takes less"
     ]
 
 
@@ -159,7 +159,7 @@ def test_a_teachers_key_is_that_of_what_it_says(tmp_path: Path) -> None:
         checkpoint = load_checkpoint(folder)
         if change is not None:
             checkpoint = change(checkpoint)
-        return CheckpointFrameTeacher(checkpoint).key
+        return CheckpointPosteriorTeacher(checkpoint).key
 
     def other_weights(checkpoint: Any) -> Any:
         with torch.no_grad():

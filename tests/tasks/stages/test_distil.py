@@ -7,14 +7,14 @@ from typing import Any
 import onnx
 import pytest
 import torch
-from tiny_stages import LEARNS, Killed, KillingWatch, run_student, same, stage_params, weights
+from tiny_stages import LEARNS, Killed, KillingReporter, run_student, same, stage_params, weights
 from workspace import ENCODERS, make_workspace
 
 from kd.losses import DISTILL_LOSSES
 from kd.training.qat import rounded_weight
 from tasks.checkpoint import load_checkpoint
-from tasks.stages import cache_logits as outputs
-from tasks.stages import distil, export, propagate
+from tasks.metric_names import ERROR_KINDS
+from tasks.stages import cache_logits, distil, export, propagate
 
 FAMILIES: dict[str, dict[str, Any]] = {
     "cnn": {"family": "cnn", "stem": 4, "width": 6, "layers": 1, "hidden": 5, "kernel": 3},
@@ -42,7 +42,7 @@ def test_every_recipe_gives_its_role_and_files(problem: str, tmp_path: Path) -> 
         assert {f.name for f in folder.iterdir()} == files | ({"masks.safetensors"} if name == "pruned" else set())
         assert metrics["epochs"] == 4
         assert not same(weights(folder), weights(paths.initial(name))), "it learnt"
-        assert "initial_valid_error" in config["facts"]
+        assert f"initial_valid_{ERROR_KINDS[problem]}" in config["facts"]
     assert roles == {
         "baseline": ("baseline", "random", "labels"),
         "distilled": ("student", "random", "labels + teacher"),
@@ -71,7 +71,7 @@ def test_a_killed_run_ends_as_if_never_killed(problem: str, name: str, tmp_path:
     files = ("model.safetensors", "config.json", "history.csv")
     expected = [(paths.model(name) / file).read_bytes() for file in files]
     for kill_at in (2, None):
-        reporter = KillingWatch(tmp_path / "scratch", kill_at)
+        reporter = KillingReporter(tmp_path / "scratch", kill_at)
         if kill_at is None:
             distil.run(params, paths, name, reporter)
             assert list(reporter.curves) == [2, 3]
@@ -116,9 +116,9 @@ def test_a_student_of_another_family_learns_from_inner_states(problem: str, case
     objective = {"label_weight": 0, "beta": 1, **STATES[case]}
     recipe = {"init": "random", "model": CNN, "teacher": "teacher", "objective": objective}
     params = stage_params(problem, students={"one": recipe}, student_augment={"speeds": [0.9, 1.0]})
-    assert outputs.run(params, paths)["computed"] == 0
+    assert cache_logits.run(params, paths)["computed"] == 0
     propagate.run(params, paths, "one")
-    plain, reporter = KillingWatch(), KillingWatch(tmp_path / "scratch", 2)
+    plain, reporter = KillingReporter(), KillingReporter(tmp_path / "scratch", 2)
     distil.run(params, paths, "one", plain)
     first, last = plain.curves[0], plain.curves[3]
     curves = [f"{name}_loss" for name in DISTILL_LOSSES if f"{name}_loss" in first]
@@ -130,7 +130,7 @@ def test_a_student_of_another_family_learns_from_inner_states(problem: str, case
     assert weights(paths.model("one")).keys() == weights(paths.initial("one")).keys()
     with pytest.raises(Killed):
         distil.run(params, paths, "one", reporter)
-    distil.run(params, paths, "one", KillingWatch(tmp_path / "scratch"))
+    distil.run(params, paths, "one", KillingReporter(tmp_path / "scratch"))
     assert {file.name: file.read_bytes() for file in paths.model("one").iterdir()} == expected
 
 
@@ -159,7 +159,7 @@ def test_one_frame_meets_many(student: str, teacher: str, tmp_path: Path) -> Non
     params = stage_params("keyword", students={"big": big, "small": small})
     run_student(params, paths, "big")
     propagate.run(params, paths, "small")
-    reporter = KillingWatch()
+    reporter = KillingReporter()
     distil.run(params, paths, "small", reporter)
     assert reporter.curves[3]["features_loss"] < reporter.curves[0]["features_loss"]
 
@@ -177,8 +177,8 @@ def test_every_objective_learns_and_ends_the_same_killed_or_not(case: str, tmp_p
         "nothing beside the model is kept"
     )
     with pytest.raises(Killed):
-        distil.run(params, paths, "one", KillingWatch(tmp_path / "scratch", 2))
-    reporter = KillingWatch(tmp_path / "scratch")
+        distil.run(params, paths, "one", KillingReporter(tmp_path / "scratch", 2))
+    reporter = KillingReporter(tmp_path / "scratch")
     distil.run(params, paths, "one", reporter)
     assert list(reporter.curves) == [2, 3]
     assert [(paths.model("one") / file).read_bytes() for file in files] == expected
@@ -194,7 +194,7 @@ def test_distilling_draws_the_student_to_its_teacher(tmp_path: Path) -> None:
     }
     params = stage_params("transcription", students={"one": recipe})
     propagate.run(params, paths, "one")
-    reporter = KillingWatch()
+    reporter = KillingReporter()
     distil.run(params, paths, "one", reporter)
     assert reporter.curves[3]["distill_loss"] < 0.8 * reporter.curves[0]["distill_loss"]
     assert reporter.curves[3]["label_loss"] == 0
@@ -221,7 +221,7 @@ def test_a_faster_student_learns_from_a_slower_teacher(subsampling: int, tmp_pat
     recipe = {"init": "random", "model": model, "teacher": "teacher", "objective": {"label_weight": 0, "beta": 1}}
     params = stage_params("transcription", students={"one": recipe})
     propagate.run(params, paths, "one")
-    reporter = KillingWatch()
+    reporter = KillingReporter()
     distil.run(params, paths, "one", reporter)
     assert reporter.curves[3]["distill_loss"] < reporter.curves[0]["distill_loss"]
 
@@ -234,12 +234,12 @@ def test_a_slower_student_learns_from_a_faster_teacher(tmp_path: Path) -> None:
     params = stage_params("transcription", students={"fast": fast, "slow": {**slow, "objective": objective}})
     run_student(params, paths, "fast")
     propagate.run(params, paths, "slow")
-    reporter = KillingWatch()
+    reporter = KillingReporter()
     distil.run(params, paths, "slow", reporter)
     assert reporter.curves[3]["distill_loss"] < reporter.curves[0]["distill_loss"]
 
 
-def test_a_student_trained_in_eight_bits_is_another_and_is_kept_in_float(tmp_path: Path) -> None:
+def test_a_student_trained_with_qat_is_another_and_is_kept_in_float(tmp_path: Path) -> None:
     """Its epochs are judged in 8 bits, and what is saved are the weights before rounding."""
     paths = make_workspace(tmp_path)
     plain = stage_params("transcription")

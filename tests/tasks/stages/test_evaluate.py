@@ -8,17 +8,18 @@ import pytest
 import torch
 from workspace import make_params, make_workspace
 
-from kd.audio.frontend import LogMel
+from kd.audio.frontend import make_front_end
 from kd.stats import error_interval
 from kd.text.decoding import DECODERS
 from kd.text.vocabulary import Vocabulary
 from tasks.checkpoint import load_checkpoint, save_checkpoint
 from tasks.data.prepared import PreparedData
+from tasks.metric_names import error_name
 from tasks.runner.paths import Paths
 from tasks.stages import evaluate, export
 
 KEYS = {
-    "error_kind", "test_error", "test_error_low", "test_error_high", "valid_error", "cer", "params",
+    "error_kind", "test_wer", "test_wer_low", "test_wer_high", "valid_wer", "cer", "params",
     "nonzero_params", "size_bytes", "macs_per_audio_second",
 }  # fmt: skip
 
@@ -47,7 +48,7 @@ def test_writes_what_the_architecture_promises(tmp_path: Path) -> None:
     assert written.keys() >= KEYS
     assert written["error_kind"] == "wer"
     assert {k: v for k, v in written.items() if not isinstance(v, str)} == {
-        k: v for k, v in metrics.items() if "/" not in k
+        error_name(k, "wer"): v for k, v in metrics.items() if "/" not in k
     }
     assert written["size_bytes"] == (paths.export("teacher") / "model.onnx").stat().st_size
     assert written["params"] == sum(p.numel() for p in load_checkpoint(paths.model("teacher")).model.parameters())
@@ -67,6 +68,9 @@ def test_a_keyword_is_right_or_wrong(tmp_path: Path) -> None:
     assert set(table["reference_units"]) == {1}
     written = json.loads((paths.evaluation("teacher") / "metrics.json").read_text(encoding="utf-8"))
     assert written["error_kind"] == "keyword_error"
+    assert written["test_keyword_error"] == metrics["test_error"]
+    forms = json.loads((paths.evaluation("teacher") / "forms.json").read_text(encoding="utf-8"))["forms"]
+    assert forms["float32"]["test_keyword_error"] == metrics["test_error"]
 
 
 def test_a_batch_decodes_as_one_utterance_alone_does(tmp_path: Path) -> None:
@@ -77,7 +81,7 @@ def test_a_batch_decodes_as_one_utterance_alone_does(tmp_path: Path) -> None:
         waveform = torch.from_numpy(data.waveform(utterance))[None]
         with torch.inference_mode():
             logits_BTV, lengths_B = checkpoint.model(
-                *LogMel(checkpoint.frontend)(waveform, torch.tensor([waveform.shape[1]]))
+                *make_front_end(checkpoint.frontend)(waveform, torch.tensor([waveform.shape[1]]))
             )
         ((*units,),) = DECODERS["transcription"](logits_BTV, lengths_B)
         assert data.vocabulary.decode(units) == table.loc[utterance.id, "hypothesis"]

@@ -14,6 +14,7 @@ from kd.config.frontend import FrontEndSettings
 from kd.text.vocabulary import Vocabulary
 from tasks.checkpoint import save_checkpoint
 from tasks.onnx.onnx_module import Exported
+from tasks.onnx.parity import PARITY_TOLERANCE
 from tasks.params.pipeline import ExportParams, Params
 from tasks.runner.paths import Paths
 from tasks.stages import export
@@ -92,28 +93,6 @@ def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
     assert sums[0] == sums[1]
 
 
-def test_a_file_of_other_weights_is_refused(tmp_path: Path) -> None:
-    folder, _ = exported(tmp_path, "gru", "transcription", frontend_included=False)
-    module = Exported(checkpoint_of("gru", "transcription"), False)
-    with torch.no_grad():
-        module.model.head.bias[0] += 0.01
-    with pytest.raises(RuntimeError, match=r"differ from PyTorch's by up to 0\.00"):
-        export.parity(module, folder / "model.onnx")
-
-
-def test_a_diverged_model_is_refused(tmp_path: Path) -> None:
-    checkpoint = checkpoint_of("gru", "transcription")
-    with torch.no_grad():
-        checkpoint.model.head.weight.fill_(float("nan"))
-    paths = Paths(tmp_path)
-    paths.model("tiny").mkdir(parents=True)
-    module = Exported(checkpoint, False)
-    file = paths.export("tiny") / "model.onnx"
-    export.write_onnx(file, module, module.batch((47, 31), 0), module.inputs(), module.outputs(), {})
-    with pytest.raises(RuntimeError, match="cannot be used"):
-        export.parity(module, file)
-
-
 def test_sentencepiece_tokens_keep_their_marks() -> None:
     vocabulary = Vocabulary("sentencepiece", ("<blk>", "▁on", "e"), "unused")
     assert export.tokens_table(vocabulary) == "<blk> 0\n▁on 1\ne 2\n"
@@ -128,4 +107,4 @@ def test_rounding_of_a_huge_model_is_no_difference(tmp_path: Path) -> None:
     save_checkpoint(Paths(tmp_path).model("tiny"), checkpoint)
     export.run(params_of(False), Paths(tmp_path), "tiny")
     found = json.loads((Paths(tmp_path).export("tiny") / "export.json").read_text(encoding="utf-8"))["parity"]
-    assert export.PARITY_TOLERANCE < found["max_abs_difference"] <= found["allowed"]
+    assert PARITY_TOLERANCE < found["max_abs_difference"] <= found["allowed"]

@@ -108,7 +108,7 @@ def test_every_test_utterance_that_decodes_and_has_a_reference_counts(project):
     assert table.loc["long", "duration_s"] == 11.0
 
 
-def test_the_test_part_is_what_the_prompt_hears(project):
+def test_the_test_part_is_what_kd_transcribe_decodes(project):
     """Neither trimmed nor levelled: the samples that `kd transcribe` takes from the same file."""
     quiet_N = 0.001 * np.random.default_rng(4).standard_normal(2 * RATE)
     quiet_N[: RATE // 2] = 0

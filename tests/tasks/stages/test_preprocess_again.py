@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import tracemalloc
 from pathlib import Path
 
@@ -12,8 +11,29 @@ import numpy as np
 import psutil
 import pytest
 from manifests import KEEP_ALL, good_rows
+from project import PATIENCE_S, wait_for
 
 RATE = 16_000
+AGAIN = """
+import sys, time
+from pathlib import Path
+from tasks.params.load import load_params
+from tasks.runner.paths import Paths
+from tasks.stages import preprocess
+
+class HalfWay(preprocess.Draft):
+    written = 0
+    def add(self, outcome):
+        self.written += 1
+        if self.written == 40:
+            Path("half way").touch()
+            time.sleep(6000)
+        return super().add(outcome)
+
+preprocess.Draft = HalfWay
+if __name__ == "__main__":
+    preprocess.run(load_params(Path("params.json")), Paths(Path()))
+"""
 
 
 def test_bytes_depend_neither_on_workers_nor_on_the_folder(project, other_project):
@@ -51,33 +71,25 @@ def test_memory_does_not_grow_with_the_corpus(project):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="workers end with a killed parent on Linux")
-def test_killed_at_any_time_it_ends_as_if_never_killed(project, other_project):
+def test_killed_half_way_it_ends_as_if_never_killed(project, other_project):
     for place in (project, other_project):
-        place.manifest(good_rows(place, speakers=30, each=10))
+        place.manifest(good_rows(place, speakers=12, each=10))
     other_project.prepare()
     project.prepare()
     before = project.bytes_of(project.paths.prepared)
     script = project.root / "again.py"
-    script.write_text(
-        "import sys; from pathlib import Path; from tasks.stages import preprocess\n"
-        "from tasks.params.pipeline import load_params\n"
-        "from tasks.runner.paths import Paths\n"
-        "if __name__ == '__main__': preprocess.run(load_params(Path('params.json')), Paths(Path()))"
-    )
+    script.write_text(AGAIN)
     params = project.params(preprocess={"workers": 2})
     (project.root / "params.json").write_text(params.model_dump_json())
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     running = subprocess.Popen([sys.executable, script], cwd=project.root, env=environment)
-    partial = project.root / "data" / ".prepared.partial" / "audio.i16"
-    deadline = time.monotonic() + 60
-    while not (partial.exists() and partial.stat().st_size) and time.monotonic() < deadline:
-        time.sleep(0.002)
+    wait_for((project.root / "half way").exists, running)
     family = psutil.Process(running.pid).children(recursive=True)
     running.send_signal(signal.SIGKILL)
     running.wait()
     assert family
-    assert not psutil.wait_procs(family, timeout=600)[1]
-    assert partial.parent.exists()
+    assert not psutil.wait_procs(family, timeout=PATIENCE_S)[1]
+    assert (project.root / "data" / ".prepared.partial").exists()
     assert project.bytes_of(project.paths.prepared) == before
     project.prepare()
     assert project.bytes_of(project.paths.prepared) == other_project.bytes_of(other_project.paths.prepared)

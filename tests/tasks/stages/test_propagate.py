@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_stages import LEARNS, KillingWatch, same, stage_params, weights
+from tiny_stages import LEARNS, KillingReporter, same, stage_params, weights
 from workspace import ENCODERS, make_workspace
 
 from tasks.checkpoint import load_checkpoint
@@ -39,7 +39,7 @@ def test_random_weights_follow_the_seed_and_the_data(problem: str, tmp_path: Pat
 def test_a_slice_is_part_of_the_teacher(problem: str, tmp_path: Path) -> None:
     paths = make_workspace(tmp_path, problem)
     params = student(problem, [{"op": "slice", "keep": {"width": 5, "layers": 1}, "choose": "last"}])
-    reporter = KillingWatch()
+    reporter = KillingReporter()
     metrics = propagate.run(params, paths, "one", reporter)
     folder = paths.initial("one")
     kept = {"layers": [1], "width": [19, 20, 21, 22, 23]}

@@ -7,24 +7,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_stages import TRAINING, Killed, KillingWatch, same, stage_params, weights
+from tiny_stages import TRAINING, Killed, KillingReporter, same, stage_params, weights
 from workspace import ENCODERS, FRONTEND, make_params, make_workspace
 
 from kd.config.frontend import FrontEndSettings
 from kd.text.vocabulary import Vocabulary
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tasks.data.prepared import PreparedData
+from tasks.metric_names import error_name
 from tasks.runner.paths import Paths
 from tasks.stages import teacher
 
 PROBLEMS = ["transcription", "keyword"]
-HISTORY = ["epoch", "train_loss", "label_loss", "distill_loss", "lr", "valid_error", "valid_loss"]
+HISTORY = ["epoch", "train_loss", "label_loss", "distill_loss", "lr"]
+ERRORS = {"transcription": "valid_wer", "keyword": "valid_keyword_error"}
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_writes_a_model_and_its_history(problem: str, tmp_path: Path) -> None:
     paths = make_workspace(tmp_path, problem)
-    reporter = KillingWatch()
+    reporter = KillingReporter()
     metrics = teacher.run(stage_params(problem), paths, reporter=reporter)
     folder = paths.model("teacher")
     assert {f.name for f in folder.iterdir()} == {"config.json", "model.safetensors", "history.csv"}
@@ -35,13 +37,13 @@ def test_writes_a_model_and_its_history(problem: str, tmp_path: Path) -> None:
     assert config["model"]["problem"] == problem
     with (folder / "history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == HISTORY
+    assert list(rows[0]) == [*HISTORY, ERRORS[problem], "valid_loss"]
     assert [row["epoch"] for row in rows] == ["0", "1", "2", "3"]
     for row, curve in zip(rows, reporter.curves.values(), strict=True):
         assert {k: float(v) for k, v in row.items() if k != "epoch"} == curve
-    best = min(rows, key=lambda row: (float(row["valid_error"]), float(row["valid_loss"])))
+    best = min(rows, key=lambda row: (float(row[ERRORS[problem]]), float(row["valid_loss"])))
     assert metrics == {
-        **{k: float(v) for k, v in best.items() if k != "epoch"},
+        **{error_name(k, "error"): float(v) for k, v in best.items() if k != "epoch"},
         "best_epoch": float(best["epoch"]),
         "epochs": 4,
     }
@@ -75,21 +77,21 @@ def test_a_killed_run_ends_as_if_never_killed(changes: dict[str, Any], tmp_path:
     trained = {"source": "train", "model": ENCODERS["teacher"], "training": TRAINING, **changes}
     params = stage_params("transcription", teacher=trained)
     whole = make_workspace(tmp_path / "whole")
-    teacher.run(params, whole, reporter=KillingWatch(tmp_path / "scratch of the whole"))
+    teacher.run(params, whole, reporter=KillingReporter(tmp_path / "scratch of the whole"))
     killed = make_workspace(tmp_path / "killed")
     before = weights(killed.model("teacher"))
     curves: dict[int, dict[str, float]] = {}
     for kill_at in (0, 2, 3):
-        reporter = KillingWatch(tmp_path / "scratch", kill_at)
+        reporter = KillingReporter(tmp_path / "scratch", kill_at)
         with pytest.raises(Killed):
             teacher.run(params, killed, reporter=reporter)
         assert min(reporter.curves, default=kill_at) == max(curves, default=-1) + 1, "goes on, and does nothing twice"
         curves |= reporter.curves
         assert same(weights(killed.model("teacher")), before), "nothing is written before the end"
-    last = KillingWatch(tmp_path / "scratch")
+    last = KillingReporter(tmp_path / "scratch")
     assert teacher.run(params, killed, reporter=last)["epochs"] == 4
     assert last.said[0] == "going on after epoch 3 of 4, where the last run stopped"
-    again = KillingWatch(tmp_path / "scratch")
+    again = KillingReporter(tmp_path / "scratch")
     teacher.run(params, killed, reporter=again)
     assert not again.curves, "a run that had finished when it was killed trains no more"
     for file in ("model.safetensors", "config.json", "history.csv"):
@@ -102,7 +104,7 @@ def test_a_resume_file_is_whole_or_not_there(tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     (scratch / "resume.pt.123").write_bytes(b"cut short by a kill")
-    teacher.run(stage_params("transcription"), paths, reporter=KillingWatch(scratch))
+    teacher.run(stage_params("transcription"), paths, reporter=KillingReporter(scratch))
     assert (scratch / "resume.pt").stat().st_size > 1000
 
 
@@ -123,22 +125,23 @@ def test_adopts_a_checkpoint(problem: str, tmp_path: Path) -> None:
     assert (adopted.role, adopted.init, adopted.objective) == ("teacher", "checkpoint", "labels")
     assert same(weights(paths.model("teacher")), weights(paths.model("baseline")))
     assert metrics.keys() == {"valid_error", "valid_loss"}
-    assert (paths.model("teacher") / "history.csv").read_text().splitlines()[0] == "epoch,valid_error,valid_loss"
+    (head, *_) = (paths.model("teacher") / "history.csv").read_text().splitlines()
+    assert head == f"epoch,{ERRORS[problem]},valid_loss"
 
 
 def test_a_training_that_ended_too_early_is_said_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the log and in config.json, also of a checkpoint that is adopted; the weights are the same."""
     params, paths = stage_params("transcription"), make_workspace(tmp_path)
-    for doubt in (None, "it fell and fell: train it longer"):
-        monkeypatch.setattr("tasks.stages.teacher.unfinished", lambda history, doubt=doubt: doubt)
-        reporter = KillingWatch()
+    for warning in (None, "it fell and fell: train it longer"):
+        monkeypatch.setattr("tasks.teachers.train_teacher.unfinished", lambda history, warning=warning: warning)
+        reporter = KillingReporter()
         teacher.run(params, paths, reporter=reporter)
-        facts = {} if doubt is None else {"unfinished": doubt}
+        facts = {} if warning is None else {"unfinished": warning}
         assert load_checkpoint(paths.model("teacher")).facts == facts
-        assert reporter.said == [f"warning: {doubt}" for doubt in facts.values()]
+        assert reporter.said == [f"warning: {warning}" for warning in facts.values()]
     shutil.move(paths.model("teacher"), paths.model("baseline").with_name("early"))
     adopted = make_params("transcription", teacher={"source": "checkpoint", "path": "models/early"})
-    reporter = KillingWatch()
+    reporter = KillingReporter()
     teacher.run(adopted, paths, reporter=reporter)
     assert load_checkpoint(paths.model("teacher")).facts == facts
     assert reporter.said == ["warning: it fell and fell: train it longer"]
@@ -147,7 +150,7 @@ def test_a_training_that_ended_too_early_is_said_and_kept(tmp_path: Path, monkey
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"frontend": FRONTEND.model_copy(update={"low_freq_hz": 60.0})}, "its front end differs"),
+        ({"frontend": FRONTEND.model_copy(update={"sample_rate_hz": 16_000})}, "its sample rate in Hz differs"),
         ({"vocabulary": Vocabulary.characters("enowtrhux'")}, "its units differ"),
     ],
 )
@@ -177,7 +180,7 @@ def test_data_at_another_rate_are_refused(tmp_path: Path) -> None:
 
 def test_learns_from_itself(tmp_path: Path) -> None:
     trained = {"source": "train", "model": ENCODERS["teacher"], "training": TRAINING, "objective": ITSELF}
-    paths, reporter = make_workspace(tmp_path), KillingWatch()
+    paths, reporter = make_workspace(tmp_path), KillingReporter()
     teacher.run(stage_params("transcription", teacher=trained), paths, reporter=reporter)
     assert json.loads((paths.model("teacher") / "config.json").read_text())["objective"] == "labels + self-distillation"
     first, *_, last = reporter.curves.values()

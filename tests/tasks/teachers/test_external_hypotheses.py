@@ -1,4 +1,4 @@
-"""What another recogniser hears in the test part becomes the table that the report reads."""
+"""What another recogniser transcribes of the test part becomes the table that the report reads."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from tasks.data.prepared import PreparedData
 from tasks.params.teachers import WhisperTeacher
 from tasks.reporting.extras import read_hypotheses
 from tasks.runner.reporter import NullReporter, Reporter
-from tasks.teachers import external_hypotheses as others
+from tasks.teachers import external_hypotheses
 from tasks.teachers.external_hypotheses import write_hypotheses
 from tasks.teachers.transcribers import Clip, TranscriberOutput
 
@@ -26,7 +26,7 @@ class Parrot:
     def __init__(self, settings: WhisperTeacher, root: Path) -> None:
         pass
 
-    def listen(self, clips: Sequence[Clip], reporter: Reporter) -> Iterator[tuple[str, TranscriberOutput]]:
+    def transcribe(self, clips: Sequence[Clip], reporter: Reporter) -> Iterator[tuple[str, TranscriberOutput]]:
         for i, clip in enumerate(clips):
             Parrot.asked += 1
             said = f"{clip.id}, {len(clip.waveform_N)}"
@@ -34,10 +34,10 @@ class Parrot:
 
 
 def test_each_test_utterance_has_a_row_and_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(others.TRANSCRIBERS, "whisper", Parrot)
+    monkeypatch.setitem(external_hypotheses.TRANSCRIBERS, "whisper", Parrot)
     paths = make_workspace(tmp_path)
     test = PreparedData.load(paths.prepared).split("test")
-    file = tmp_path / "others" / "parrot.csv"
+    file = tmp_path / "external" / "parrot.csv"
     for _ in range(2):
         assert write_hypotheses(make_params(), SETTINGS, paths, file, NullReporter()) == len(test)
     texts = read_hypotheses(file, [u.id for u in test])

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 import torch
+from plain_sources import LiveOutputs, unperturbed
 from workspace import FRONTEND, STILL, make_workspace
 
-from kd.audio.frontend import LogMel
+from kd.audio.frontend import make_front_end
 from kd.config.frontend import AugmentSettings
 from kd.config.self_distillation import ConsistencyCTC
 from kd.teachers.codec import Codec
@@ -15,12 +16,13 @@ from kd.text.vocabulary import frames_needed
 from tasks.checkpoint import load_checkpoint
 from tasks.data.prepared import PreparedData
 from tasks.runner.reporter import NullReporter
-from tasks.teachers.frame_teacher import CheckpointFrameTeacher
 from tasks.teachers.logit_cache import LogitCache
-from tasks.teachers.logits import LiveOutputs, StoredOutputs
+from tasks.teachers.logits import StoredOutputs
+from tasks.teachers.posterior_teacher import CheckpointPosteriorTeacher
 from tasks.teachers.teacher_pass import fill, views
+from tasks.training.batch_teacher import BatchTeacher
 from tasks.training.batches import Inputs, Share, TrainingInputs
-from tasks.training.feature_cache import FeatureCache, unperturbed
+from tasks.training.feature_cache import FeatureCache
 
 OFF = {"time_masks": 0, "frequency_masks": 0}
 NOISE_DB = {"noise_snr_db": [5, 25]}
@@ -31,8 +33,8 @@ class Setup:
         self.folder, self.paths = folder, make_workspace(folder)
         self.data = PreparedData.load(self.paths.prepared)
         self.utterances = self.data.split("train")
-        self.frontend = LogMel(FRONTEND)
-        self.teacher = CheckpointFrameTeacher(load_checkpoint(self.paths.model("teacher")))
+        self.frontend = make_front_end(FRONTEND)
+        self.teacher = CheckpointPosteriorTeacher(load_checkpoint(self.paths.model("teacher")))
         self.model = self.teacher.model
 
     def inputs(self, augment: dict[str, Any], **changes: Any) -> TrainingInputs:
@@ -106,13 +108,13 @@ def test_processes_share_every_batch(setup: Setup) -> None:
             )
 
 
-def test_the_teacher_hears_the_clean_view(setup: Setup) -> None:
+def test_the_teacher_is_given_the_clean_view(setup: Setup) -> None:
     """Whatever masks and noise the student hears; kept in half precision."""
-    rows = {u.units: [] for u in setup.utterances}  # type: ignore[var-annotated]
+    rows = {u.units: [] for u in setup.utterances}
     for i, utterance in enumerate(setup.utterances):
         rows[utterance.units].append(setup.clean_logits(i))
     for augment in ({"noise_share": 1.0, "noise_snr_db": [0, 0]}, {}):
-        for batch in setup.inputs(augment, teacher=setup.stored(augment)).epoch(0):
+        for batch in setup.inputs(augment, teacher=BatchTeacher(setup.stored(augment))).epoch(0):
             assert batch.teacher_BTV is not None
             frames = setup.model.output_lengths(batch.lengths_B)
             assert batch.teacher_BTV.shape[1] == setup.model(batch.features_BTF, batch.lengths_B)[0].shape[1]
@@ -126,7 +128,9 @@ def test_a_teacher_of_moved_audio_moves_along(setup: Setup) -> None:
     """At another speed the teacher hears the same speed, without the student's noise: same frames."""
     fast = {"speeds": [0.8], **OFF}
     noisy = {**fast, "noise_share": 1.0, "noise_snr_db": [0, 0]}
-    for plain, loud in zip(*(setup.inputs(a, teacher=setup.stored(fast)).epoch(0) for a in (fast, noisy)), strict=True):
+    for plain, loud in zip(
+        *(setup.inputs(a, teacher=BatchTeacher(setup.stored(fast))).epoch(0) for a in (fast, noisy)), strict=True
+    ):
         assert plain.teacher_BTV is not None
         assert loud.teacher_BTV is not None
         assert torch.equal(plain.teacher_BTV, loud.teacher_BTV)
@@ -147,7 +151,7 @@ def test_stored_outputs_are_those_of_a_live_teacher(setup: Setup, speeds: list[f
     """Whatever each row's speed was, and wherever its batch put it."""
     augment = {"speeds": speeds, "noise_share": 0.5}
     live, stored = (
-        setup.inputs(augment, teacher=t, output_lengths=coarse)
+        setup.inputs(augment, teacher=BatchTeacher(t), output_lengths=coarse)
         for t in (LiveOutputs(setup.teacher), setup.stored(augment))
     )
     for epoch in (0, 1):

@@ -7,14 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from plain_sources import unperturbed
 from workspace import STILL
 
 from kd.audio.augment import AS_RECORDED
-from kd.audio.frontend import LogMel
+from kd.audio.frontend import make_front_end
 from kd.config.frontend import AugmentSettings, FrontEndSettings
 from kd.text.vocabulary import Vocabulary
 from tasks.data.prepared import PreparedData
-from tasks.training.feature_cache import FeatureCache, copies_of, unperturbed
+from tasks.training.feature_cache import FeatureCache, copies_of
 
 RATE = 16_000
 
@@ -36,12 +37,12 @@ def data(tmp_path: Path) -> PreparedData:
 
 
 def built(folder: Path, data: PreparedData, mels: int = 80, **changes: float) -> FeatureCache:
-    front_end = LogMel(FrontEndSettings(num_mels=mels))
+    front_end = make_front_end(FrontEndSettings(num_mels=mels))
     return FeatureCache.build(folder, unperturbed(data, data.utterances, front_end, **changes), 1, mels)
 
 
 def test_gives_what_the_front_end_gives(data: PreparedData, tmp_path: Path) -> None:
-    front_end, cache = LogMel(FrontEndSettings()), built(tmp_path / "new" / "features", data, batch_seconds=0.5)
+    front_end, cache = make_front_end(FrontEndSettings()), built(tmp_path / "new" / "features", data, batch_seconds=0.5)
     for batch in data.batches(data.utterances, 0.8, shuffle=(1, 2)):
         features_BTF, lengths_B, speeds = cache.read(batch.indices, epoch=7)
         expected_BTF, expected_B = front_end(batch.waveform_BN, batch.lengths_B)
@@ -78,7 +79,7 @@ def test_a_cache_with_a_file_that_was_cut_is_put_aside_and_made_anew(
 
 
 def test_only_the_newest_caches_stay(data: PreparedData, tmp_path: Path) -> None:
-    source = unperturbed(data, data.utterances, LogMel(FrontEndSettings(num_mels=16)))
+    source = unperturbed(data, data.utterances, make_front_end(FrontEndSettings(num_mels=16)))
     opened = [FeatureCache.shared(tmp_path, key, source, 1, 16) for key in "abcdef"]
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["d", "e", "f"]
     assert torch.equal(opened[0].read([0])[0], opened[-1].read([0])[0]), "what is in use outlives its folder"

@@ -13,10 +13,10 @@ import pytest
 import torch
 import train_in_processes
 from safetensors.torch import load_file
-from tiny_stages import TRAINING, Killed, KillingWatch
+from tiny_stages import TRAINING, Killed, KillingReporter
 from workspace import FRONTEND, make_workspace
 
-from kd.audio.frontend import LogMel
+from kd.audio.frontend import make_front_end
 from kd.config.training import TrainingSettings
 from tasks.checkpoint import load_checkpoint
 from tasks.data.prepared import PreparedData
@@ -31,7 +31,7 @@ REPO = Path(__file__).parents[3]
 @pytest.mark.parametrize("level_frames", [0, 7])
 def test_statistics_are_those_of_all_valid_frames(tmp_path: Path, level_frames: int) -> None:
     """As the model levels them."""
-    paths, frontend, frames = make_workspace(tmp_path), LogMel(FRONTEND), []
+    paths, frontend, frames = make_workspace(tmp_path), make_front_end(FRONTEND), []
     data, model = PreparedData.load(paths.prepared), load_checkpoint(paths.model("teacher")).model
     model.settings = model.settings.model_copy(update={"level_frames": level_frames})
     for utterance in data.split("train"):
@@ -45,9 +45,9 @@ def test_statistics_are_those_of_all_valid_frames(tmp_path: Path, level_frames: 
 
 
 def test_history_has_a_row_for_each_epoch_and_no_times(tmp_path: Path) -> None:
-    write_history(tmp_path / "new", [{"epoch": 0.0, "lr": 0.5}, {"epoch": 1.0, "lr": 0.25}])
+    write_history(tmp_path / "new", [{"epoch": 0.0, "lr": 0.5}, {"epoch": 1.0, "lr": 0.25, "valid_error": 1.0}], "wer")
     rows = (tmp_path / "new" / "history.csv").read_text().splitlines()
-    assert rows == ["epoch,lr", "0,0.5", "1,0.25"]
+    assert rows == ["epoch,lr,valid_wer", "0,0.5,", "1,0.25,1.0"]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
@@ -74,7 +74,7 @@ def test_deterministic_kernels_are_asked_for_on_cuda_alone(device: str, monkeypa
 
 def test_the_watch_of_these_tests_kills() -> None:
     with pytest.raises(Killed):
-        KillingWatch(kill_at=2).metrics({}, 2)
+        KillingReporter(kill_at=2).metrics({}, 2)
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "problem"),
-    [*product(["gru", "cnn", "averaged", "states"], ["transcription", "keyword"]), ("beside", "transcription")],
+    [
+        *product(["gru", "cnn", "averaged", "states"], ["transcription", "keyword"]),
+        *product(["beside", "groups"], ["transcription"]),
+    ],
 )
 def test_two_processes_do_what_one_does(family: str, problem: str, trained: Path) -> None:
     """Shares of unequal utterances and frames, labels and a teacher, clipping; the cnn has batch statistics."""

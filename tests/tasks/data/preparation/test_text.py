@@ -38,11 +38,13 @@ def test_settings_are_heeded():
     assert normalise("a-b!", Writing("ab-")) == "a-b"
 
 
-def test_frames_are_those_of_the_front_end_subsampled_upwards():
-    frontend = FrontEndSettings()
-    assert [output_frames(n, frontend, 10.0) for n in (79, 80, 239, 240, 16_000)] == [0, 1, 1, 2, 100]
-    assert output_frames(16_000, frontend, 40.0) == 25
-    assert output_frames(16_080, frontend, 40.0) == 26
+@pytest.mark.parametrize("kind", ["kaldi", "whisper"])
+def test_frames_are_the_fewest_that_any_front_end_gives_subsampled_upwards(kind: str):
+    frontend = FrontEndSettings.model_validate({"kind": kind})
+    assert [output_frames(n, frontend, 10.0) for n in (159, 160, 319, 320, 16_000)] == [0, 1, 1, 2, 100]
+    assert output_frames(16_000, frontend, 40.0) == output_frames(16_159, frontend, 40.0) == 25
+    assert output_frames(16_160, frontend, 40.0) == 26
+    assert all(output_frames(n, frontend, 10.0) <= frontend.num_frames(n) for n in range(700))
 
 
 def test_a_repeat_needs_a_frame_for_the_blank_between():

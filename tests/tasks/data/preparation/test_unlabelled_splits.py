@@ -6,7 +6,7 @@ from tasks.params.pipeline import SplitParams
 
 
 def row(name: str, speaker: str | None, text: str | None = "one", split: str | None = None) -> RawUtterance:
-    return RawUtterance(id=name, path="x", text=text, root="", speaker=speaker, split=split)  # type: ignore[arg-type]
+    return RawUtterance(id=name, path="x", text=text, root="", speaker=speaker, split=split)
 
 
 def test_it_trains_unless_its_speaker_does_not() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tasks.experiments.study.page_tables import TableSpec, table
+from tasks.experiments.study.page_tables import PlainSpec, TableSpec, plain_table, table
 from tasks.experiments.study.pages import COMMAND, page, pages
 from tasks.pages.generated import stale
 
@@ -130,16 +130,46 @@ def test_what_is_not_there_is_named(asked: TableSpec, said: str) -> None:
         table(asked, STUDY)
 
 
+CELLS = [["", "size", "made of"], ["one", "1,000", "a, b"], ["**two**", "", "c"]]
+
+
+def test_a_plain_table_by_hand(tmp_path: Path) -> None:
+    """Figures right, words left, cells as they are; quoted commas are of a cell."""
+    lines = ["| | size | made of |", "|---|--:|---|", "| one | 1,000 | a, b |", "| **two** | | c |"]
+    assert plain_table(PlainSpec(plain=True, left=("made of",)), CELLS).splitlines() == lines
+    (tmp_path / "one.csv").write_text(',size,made of\none,"1,000","a, b"\n**two**,,c\n', encoding="utf-8")
+    mark = "<!-- table: one.csv\nplain: true\nleft: [made of]\n-->\n"
+    (tmp_path / "page.md").write_text(f"{mark}<!-- end -->\n", encoding="utf-8")
+    assert page(tmp_path / "page.md", tmp_path) == "\n".join([f"{mark}{lines[0]}", *lines[1:], "<!-- end -->\n"])
+
+
+@pytest.mark.parametrize(
+    ("left", "cells", "said"),
+    [
+        (("colour",), CELLS, "no column 'colour'; there are , size, made of"),
+        ((), [*CELLS, ["three"]], "rows of 1, 3 cells"),
+        ((), [], "rows of no cells"),
+    ],
+)
+def test_a_plain_table_that_cannot_be_is_refused(left: tuple[str, ...], cells: list[list[str]], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        plain_table(PlainSpec(plain=True, left=left), cells)
+
+
 def test_a_page_is_written_between_its_marks_alone(tmp_path: Path) -> None:
     STUDY["one"].to_csv(tmp_path / "one.csv", index=False)
     file = tmp_path / "page.md"
     mark = "<!-- table: one.csv\ncolumns: [label, test]\nrows: {cut: smaller}\n-->\n"
     file.write_text(f"before\n\n{mark}old\n<!-- end -->\n\nafter 20.0%\n", encoding="utf-8")
-    new = f"before\n\n{mark}| model | test |\n|---|--:|\n| smaller | 20.0% |\n<!-- end -->\n\nafter 20.0%\n"
+    new = f"before\n\n{mark}| model | test error |\n|---|--:|\n| smaller | 20.0% |\n<!-- end -->\n\nafter 20.0%\n"
     assert page(file, tmp_path) == new
     file.write_text(new, encoding="utf-8")
     assert page(file, tmp_path) == new
-    for wrong, said in ((mark, "has no end"), (mark.replace("one.csv", "no.csv") + "<!-- end -->", "table: no.csv: ")):
+    for wrong, said in (
+        (mark, "has no end"),
+        (mark.replace("one.csv", "no.csv") + "<!-- end -->", "table: no.csv: "),
+        ("<!-- table: one.csv, two.csv\nplain: true\n-->\n<!-- end -->", "a plain table is of one CSV"),
+    ):
         file.write_text(wrong, encoding="utf-8")
         with pytest.raises(ValueError, match=f"page.md: .*{said}"):
             page(file, tmp_path)

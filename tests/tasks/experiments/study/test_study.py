@@ -11,9 +11,12 @@ import yaml
 from tasks.experiments.study import cell as study_module
 from tasks.experiments.study.cell import run_cell
 from tasks.experiments.study.design import Cell, Study, cells, load_study, make_cell, models_in_order
-from tasks.experiments.study.results import collect, missing_cells, write_results
+from tasks.experiments.study.results import collect, missing_cells, results_file, write_results
+from tasks.experiments.study.sharing import shared_folder
+from tasks.metric_names import ERROR_KINDS
 from tasks.params.corpora import SeveralCorpora
 from tasks.params.errors import ParamsError
+from tasks.params.trainings import training_of
 from tasks.runner.dvc_graph import look_up
 from tasks.runner.paths import Paths
 
@@ -34,6 +37,16 @@ def test_every_committed_study_is_valid(file: Path) -> None:
     assert len({cell.root for cell in made}) == len(made)
 
 
+@pytest.mark.parametrize("file", DESIGNS, ids=lambda f: f.stem)
+def test_a_committed_study_still_means_the_parameters_that_its_table_was_made_with(file: Path) -> None:
+    """A cell's name holds a hash of its resolved parameters: what moves between a study and its base changes none."""
+    study = load_study(file)
+    if not (table := results_file(study, REPO)).is_file():
+        pytest.skip("no table yet")
+    recorded = set(pd.read_csv(table)["cell"])
+    assert recorded <= {cell.root.name for cell in cells(study, REPO)}
+
+
 def test_a_cell_has_its_fold_and_seed_everywhere(design: Study) -> None:
     data = json.loads(json.dumps(design.params))
     student = next(iter(data["students"]))
@@ -41,9 +54,35 @@ def test_a_cell_has_its_fold_and_seed_everywhere(design: Study) -> None:
     fold = design.folds[-1]
     cell = make_cell(design.model_copy(update={"params": data}), fold, 7, REPO)
     assert str(look_up(cell.params.model_dump(mode="json"), design.fold_key)) == fold
-    assert cell.params.teacher.training.seed == 7  # type: ignore[union-attr]
-    assert {cell.params.training_of(name).seed for name in cell.params.students} == {7}
+    assert cell.params.teacher.training.seed == 7
+    assert {training_of(cell.params, name).seed for name in cell.params.students} == {7}
     assert cell.params.corpus.root.is_absolute()
+
+
+def test_a_cell_with_a_canary_finds_it_and_shares_corpus_and_teacher_with_cells_that_have_none(design: Study) -> None:
+    data = json.loads(json.dumps(design.params))
+    data["evaluation"]["canary"] = {"general": {"corpus": {"kind": "manifest", "root": "corpora", "file": "g.csv"}}}
+    plain, other = (
+        make_cell(one, design.folds[0], 1, REPO) for one in (design, design.model_copy(update={"params": data}))
+    )
+    assert other.params.evaluation.canary["general"].corpus.root == REPO / "corpora"
+    assert other.root != plain.root
+    assert shared_folder(other.params, REPO) == shared_folder(plain.params, REPO)
+
+
+@pytest.mark.parametrize(
+    ("canary", "line"),
+    [
+        ([], "params.evaluation.canary: should be a mapping, found"),
+        ({"general": {}}, "params.evaluation.canary.general.corpus: missing"),
+        ({"general": {"corpus": {"root": 1}}}, "params.evaluation.canary.general.corpus.root: should be text, found 1"),
+    ],
+)
+def test_a_canary_that_is_no_mapping_is_said_before_cells_reach_into_it(design: Study, canary: Any, line: str) -> None:
+    data = {**design.params, "evaluation": {"canary": canary}}
+    with pytest.raises(ParamsError) as error:
+        make_cell(design.model_copy(update={"params": data}), design.folds[0], 1, REPO)
+    assert [found for found in error.value.lines if found.startswith(line)]
 
 
 def test_changed_parameters_get_another_folder(design: Study) -> None:
@@ -68,8 +107,8 @@ def test_teachers_and_what_they_read_take_their_place_in_a_cell() -> None:
     zero = next(cells(load_study(REPO / "studies" / "zero-label-digits.yaml"), REPO)).params
     models = models_in_order(zero)
     assert models[:1] == ["teacher"]
-    assert "ears" not in models
-    assert zero.teachers["ears"].path == Path("models/teacher")
+    assert "transcripts" not in models
+    assert zero.teachers["transcripts"].path == Path("models/teacher")
     assert isinstance(zero.corpus, SeveralCorpora)
     assert all(part.corpus.root.is_absolute() for part in zero.corpus.parts.values())
     whisper = next(cells(load_study(REPO / "studies" / "whisper-speechocean.yaml"), REPO)).params
@@ -172,6 +211,7 @@ def test_a_fresh_clone_goes_on_from_the_committed_tables(design: Study, tmp_path
     assert table["model"].tolist() == models * 2
     assert set(table["commit"]) == {"0123456789"}
     curves = pd.read_csv(project / "docs" / "results" / f"{design.name}-curves.csv")
+    assert f"valid_{ERROR_KINDS[new.params.problem.kind]}" in curves, "histories and tables of then are read"
     assert curves.groupby(["fold", "model"]).size().tolist() == [2] * (2 * len(models))
 
 

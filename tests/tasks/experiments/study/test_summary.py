@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from tasks.experiments.study.handover import epochs_saved, handover_markdown
+from tasks.experiments.study.epochs_saved import epochs_saved, epochs_saved_markdown
 from tasks.experiments.study.summary import markdown, summarise, twin
 
 
@@ -36,9 +36,9 @@ def test_seeds_are_averaged_and_folds_are_the_speakers() -> None:
 def test_where_every_model_has_a_row_without_counts_folds_are_speakers() -> None:
     """A study begun before that column, and gone on after."""
     table = results({"teacher": [[10, 10], [12, 12]], "baseline": [[30, 30], [40, 40]]})
-    expected = markdown(summarise(table))
+    expected = markdown(summarise(table), "WER")
     table["by_speaker"] = [None if fold == table["fold"].iloc[0] else '{"a": [1, 50]}' for fold in table["fold"]]
-    assert markdown(summarise(table)) == expected
+    assert markdown(summarise(table), "WER") == expected
 
 
 def test_a_model_without_counts_by_speaker_has_no_interval() -> None:
@@ -51,7 +51,7 @@ def test_a_model_without_counts_by_speaker_has_no_interval() -> None:
     assert old.error is old.against_teacher is old.against_baseline is None
     assert old.test_error == pytest.approx(0.2)
     assert baseline.against_teacher is not None
-    lines = markdown([teacher, baseline, old]).splitlines()
+    lines = markdown([teacher, baseline, old], "WER").splitlines()
     assert lines[-1].startswith("| old | 10 | 10 | 2 | 10.0% | 20.0% | — | — |")
     assert not any("nan" in line for line in lines)
 
@@ -87,8 +87,8 @@ def test_all_may_be_compared_with_one_model() -> None:
     # differences of -0.05 and 0.05 over two speakers: t(1) = 12.706 times 0.05
     assert lasso.estimate == pytest.approx(0.0)
     assert lasso.high == pytest.approx(12.706 * 0.05, rel=1e-3)
-    assert "| minus gates |" in markdown(list(summaries.values()), "gates")
-    assert markdown(list(summaries.values()), "teacher").count("minus teacher") == 1
+    assert "| minus gates |" in markdown(list(summaries.values()), "WER", "gates")
+    assert markdown(list(summaries.values()), "WER", "teacher").count("minus teacher") == 1
     with pytest.raises(ValueError, match="no model 'gate' in this study: it has baseline, gates, lasso"):
         summarise(table, against="gate")
 
@@ -116,7 +116,7 @@ def test_epochs_saved_count_until_the_twins_least_error() -> None:
         2.5,
     )
     assert row["twin_error"] == pytest.approx(0.3)
-    assert "| sliced | new | 30.0% | 2.5 | 2.0 | 50% |" in handover_markdown(epochs_saved(table, curves))
+    assert "| sliced | new | 30.0% | 2.5 | 2.0 | 50% |" in epochs_saved_markdown(epochs_saved(table, curves), "WER")
 
 
 def test_incomplete_cells_do_not_count() -> None:
@@ -127,6 +127,6 @@ def test_incomplete_cells_do_not_count() -> None:
 
 
 def test_the_table_is_markdown() -> None:
-    lines = markdown(summarise(results({"teacher": [[10], [12]], "baseline": [[20], [40]]}))).splitlines()
+    lines = markdown(summarise(results({"teacher": [[10], [12]], "baseline": [[20], [40]]})), "WER").splitlines()
     assert {line.count("|") for line in lines} == {10}
     assert "30.0%" in lines[3]

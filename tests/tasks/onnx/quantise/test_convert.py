@@ -14,9 +14,9 @@ from exportable import ENCODERS
 from small_forms import Files, feed, module_of, problem_of
 
 from tasks.onnx.onnx_files import IR_VERSION
+from tasks.onnx.parity import HALF_TOLERANCE, compare
 from tasks.onnx.quantise.convert import Quantiser
 from tasks.onnx.quantise.layers import contents
-from tasks.stages.export import HALF_TOLERANCE, compare
 
 FORMS = ("float16", "int8_dynamic", "int8_static")
 BATCHES = ((61,), (23, 90, 41))

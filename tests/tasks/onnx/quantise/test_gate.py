@@ -53,8 +53,8 @@ def test_what_errs_less_passes() -> None:
 def test_a_fault_is_refused_whatever_the_errors() -> None:
     found = check_form(table(float32=[1, 2], int8=[0, 0]), "int8", settings("absolute", 0.5), fault="not a number")
     assert not found.released
-    assert found.described()["reason"] == "not a number"
+    assert found.described("wer")["reason"] == "not a number"
 
 
 def test_the_reference_always_passes() -> None:
-    assert check_form(HEARD, "float32", settings("relative", 0.001)).described()["released"] is True
+    assert check_form(HEARD, "float32", settings("relative", 0.001)).described("wer")["released"] is True

@@ -54,7 +54,7 @@ def write_one(folder: Path, node: Any, shape: tuple[int | None, ...], constants:
     return folder / "float.onnx"
 
 
-def in_eight_bits(source: Path, form: str, x: Array) -> Path:
+def quantised_file(source: Path, form: str, x: Array) -> Path:
     target = source.with_name("small.onnx")
     with Quantiser(source, [{"x": x}]) as quantiser:
         quantiser.write(form, target, quantiser.layers(form))
@@ -107,7 +107,7 @@ def test_products(tmp_path: Path, op: str, form: str, kernel: str, inner: int, e
     if op == "Gemm":
         weights["b"] = np.linspace(-0.5, 0.5, OUTPUTS, dtype=np.float32)
     node = helper.make_node(op, ["x", *weights], ["y"], name="layer")
-    file = in_eight_bits(write_one(tmp_path, node, (None, inner), weights), form, x_TI)
+    file = quantised_file(write_one(tmp_path, node, (None, inner), weights), form, x_TI)
     assert kernel in kernels(file, tmp_path)
     there = constants(file)
     whole_IO, step_O = there["w_quantized"].astype(np.int64), there["w_scale"]
@@ -122,6 +122,7 @@ def test_products(tmp_path: Path, op: str, form: str, kernel: str, inner: int, e
     if op == "Gemm" and form == "int8_dynamic":
         expected += weights["b"]
     found = run(file, x_TI)
+    # float32 rounds the sum, the product of the steps, theirs with the sum, and what the bias is added to: 4 * 6e-8
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(found, x_TI @ weights["w"] + weights.get("b", 0), rtol=0.01, atol=0.01)
 
@@ -141,13 +142,14 @@ def test_products(tmp_path: Path, op: str, form: str, kernel: str, inner: int, e
 def test_convolutions_to_the_bit(
     tmp_path: Path, channels: int, kernel_shape: tuple[int, ...], strides: tuple[int, ...], extreme: str
 ) -> None:
+    """On every processor: sums are whole numbers, and one number in float32 times another is what IEEE 754 says."""
     axes = len(kernel_shape)
     x = at_the_ends((1, channels, *[9] * axes), LOW, HIGH, extreme, seed=1)
     w = at_the_ends((OUTPUTS, channels, *kernel_shape), -1e-3, 1e-3, extreme, seed=2)
     b = np.linspace(-0.5, 0.5, OUTPUTS, dtype=np.float32)
     node = helper.make_node("Conv", ["x", "w", "b"], ["y"], name="layer", strides=strides)
     source = write_one(tmp_path, node, (1, channels, *[None] * axes), {"w": w, "b": b})
-    file = in_eight_bits(source, "int8_static", x)
+    file = quantised_file(source, "int8_static", x)
     assert "QLinearConv" in kernels(file, tmp_path)
     there = constants(file)
     whole_w, step_O = there["w_quantized"].astype(np.int64), there["w_scale"]
@@ -176,7 +178,7 @@ def test_recurrent_cells(tmp_path: Path, inner: int, extreme: str) -> None:
     r_GH = at_the_ends((4 * HIDDEN, HIDDEN), -0.1, 0.1, extreme, seed=3)
     node = helper.make_node("LSTM", ["x", "w", "r"], ["y"], name="layer", hidden_size=HIDDEN)
     source = write_one(tmp_path, node, (None, 1, inner), {"w": w_GI[None], "r": r_GH[None]})
-    file = in_eight_bits(source, "int8_dynamic", x_TI[:, None])
+    file = quantised_file(source, "int8_dynamic", x_TI[:, None])
     assert "DynamicQuantizeLSTM" in kernels(file, tmp_path)
     there = constants(file)
     assert np.abs(there["w_quantized"].astype(np.int64)).max() == WEIGHT_STEPS

@@ -10,9 +10,10 @@ import pytest
 import torch
 from workspace import make_params, make_workspace
 
-from kd.audio.frontend import LogMel
+from kd.audio.frontend import make_front_end
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tasks.data.prepared import PreparedData, Utterance
+from tasks.metric_names import error_name
 from tasks.onnx.quantise.files import files_of, read_released
 from tasks.onnx.quantise.mixed import first_that_passes
 from tasks.params.pipeline import Params
@@ -67,8 +68,8 @@ def test_errors_of_the_float32_file_are_those_of_pytorch(tmp_path: Path) -> None
     metrics = evaluate.run(params, paths, "teacher")
     folder = paths.evaluation("teacher")
     found = json.loads((folder / "forms.json").read_text(encoding="utf-8"))["forms"]
-    for key in ("test_error", "test_error_low", "test_error_high", "valid_error"):
-        assert found["float32"][key] == metrics[key]
+    for key in ("test_wer", "test_wer_low", "test_wer_high", "valid_wer"):
+        assert found["float32"][key] == metrics[error_name(key, "error")]
     assert found["float32"]["rise"] == 0
     table = pd.read_parquet(folder / "forms.parquet")
     theirs = pd.read_parquet(folder / "utterances.parquet").set_index("id")
@@ -76,8 +77,8 @@ def test_errors_of_the_float32_file_are_those_of_pytorch(tmp_path: Path) -> None
     assert ours["hypothesis"].to_dict() == theirs["hypothesis"].to_dict()
     for form, facts in found.items():
         part = table[(table["form"] == form) & (table["split"] == "test")]
-        assert facts["test_error"] == part["errors"].sum() / part["reference_units"].sum()
-        assert facts["rise"] == pytest.approx(facts["test_error"] - found["float32"]["test_error"])
+        assert facts["test_wer"] == part["errors"].sum() / part["reference_units"].sum()
+        assert facts["rise"] == pytest.approx(facts["test_wer"] - found["float32"]["test_wer"])
         assert facts["released"] is True
 
 
@@ -160,7 +161,7 @@ def heard(checkpoint: Checkpoint, data: PreparedData, utterance: Utterance) -> t
     samples = torch.from_numpy(data.waveform(utterance))[None]
     with torch.inference_mode():
         logits: torch.Tensor = checkpoint.model(
-            *LogMel(checkpoint.frontend)(samples, torch.tensor([samples.shape[1]]))
+            *make_front_end(checkpoint.frontend)(samples, torch.tensor([samples.shape[1]]))
         )[0]
     return logits[:, 0]
 

@@ -10,7 +10,7 @@ from exportable import ENCODERS
 from onnx import numpy_helper
 from small_forms import Files, module_of
 
-from kd.training.qat import in_eight_bits, rounded_weight
+from kd.training.qat import fake_quantised, rounded_weight
 from tasks.onnx.quantise.convert import Quantiser
 from tasks.onnx.quantise.layers import layers
 
@@ -26,7 +26,7 @@ def module_name(layer: str) -> str:
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_the_same_layers(files: Files, encoder: str) -> None:
     module = module_of(encoder)
-    with in_eight_bits(module):
+    with fake_quantised(module):
         trained = [name for name, layer in module.named_modules() if "forward" in vars(layer)]
     with Quantiser(files(encoder), []) as quantiser:
         static, dynamic = (quantiser.layers(form) for form in ("int8_static", "int8_dynamic"))

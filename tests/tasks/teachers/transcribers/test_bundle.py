@@ -11,7 +11,7 @@ from tiny_bundle import LABELS, make_tiny_bundle
 from tasks.params.teachers import BundleTeacher
 from tasks.runner.reporter import NullReporter
 from tasks.teachers.transcribers import Clip
-from tasks.teachers.transcribers.bundle import Bundle
+from tasks.teachers.transcribers.bundle import TorchaudioTranscriber
 
 
 @pytest.fixture
@@ -19,15 +19,15 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return make_tiny_bundle(tmp_path, monkeypatch).parent
 
 
-def bundle(folder: Path, **changes: Any) -> Bundle:
+def bundle(folder: Path, **changes: Any) -> TorchaudioTranscriber:
     settings = {"source": "torchaudio", "bundle": "TINY_ASR", "path": "tiny.pth", **changes}
-    return Bundle(BundleTeacher.model_validate(settings), folder)
+    return TorchaudioTranscriber(BundleTeacher.model_validate(settings), folder)
 
 
 def test_it_says_what_its_model_says_alone(weights: Path, clips: list[Clip]) -> None:
     """By hand: best path over the bundle's labels, repeats merged, blanks dropped, a bar between words."""
     transcriber = bundle(weights)
-    found = dict(transcriber.listen(clips, NullReporter()))
+    found = dict(transcriber.transcribe(clips, NullReporter()))
     for clip in clips:
         with torch.no_grad():
             logits, _ = transcriber.model(torch.from_numpy(clip.waveform_N)[None])
@@ -43,7 +43,7 @@ def test_audio_at_another_rate_is_brought_to_the_bundles(weights: Path, clips: l
     slow = Clip("a", "", clip.seconds, 8_000, lambda: soxr.resample(clip.waveform_N, 16_000, 8_000))
     fast = Clip("a", "", clip.seconds, 16_000, lambda: soxr.resample(slow.waveform_N, 8_000, 16_000))
     transcriber = bundle(weights)
-    assert list(transcriber.listen([slow], NullReporter())) == list(transcriber.listen([fast], NullReporter()))
+    assert list(transcriber.transcribe([slow], NullReporter())) == list(transcriber.transcribe([fast], NullReporter()))
 
 
 def test_its_identity_is_that_of_its_weights(weights: Path) -> None:

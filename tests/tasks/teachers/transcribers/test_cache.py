@@ -1,4 +1,4 @@
-"""The same audio is not heard twice by the same recogniser, and a killed pass goes on."""
+"""The same audio is not transcribed twice by the same recogniser, and a killed pass goes on."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ class Counting:
         self.identity, self.dies_after = identity, dies_after
         self.asked: list[str] = []
 
-    def listen(self, clips: Sequence[Clip], reporter: Reporter) -> Iterator[tuple[str, TranscriberOutput]]:
+    def transcribe(self, clips: Sequence[Clip], reporter: Reporter) -> Iterator[tuple[str, TranscriberOutput]]:
         for clip in clips:
             if len(self.asked) == self.dies_after:
                 raise KeyboardInterrupt
@@ -26,7 +26,7 @@ class Counting:
             yield clip.id, TranscriberOutput(((f"{clip.seconds:g}\u2028 ü", 1.0),), 0.5, 0.1)
 
 
-def test_what_was_heard_before_is_not_asked_again(tmp_path: Path, clips: list[Clip]) -> None:
+def test_what_was_transcribed_before_is_not_asked_again(tmp_path: Path, clips: list[Clip]) -> None:
     first, second = Counting(), Counting()
     found = transcribe_once(first, clips[:2], tmp_path, NullReporter())
     renamed = [make_clip("other name", clips[0].waveform_N), clips[2]]

@@ -28,8 +28,8 @@ def command(program: str, folder: Path, **changes: object) -> Command:
     return Command(CommandTeacher.model_validate(settings), folder)
 
 
-def test_it_hears_the_samples_at_their_rate(tmp_path: Path, clips: list[Clip]) -> None:
-    found = dict(command(PROGRAM, tmp_path).listen(clips, NullReporter()))
+def test_it_is_given_the_samples_at_their_rate(tmp_path: Path, clips: list[Clip]) -> None:
+    found = dict(command(PROGRAM, tmp_path).transcribe(clips, NullReporter()))
     assert [found[name].texts[0][0] for name in "abc"] == ["8000 at 16000", "8400 at 16000", "8800 at 16000"]
     assert found["a"].confidence == 0.5
 
@@ -37,9 +37,13 @@ def test_it_hears_the_samples_at_their_rate(tmp_path: Path, clips: list[Clip]) -
 @pytest.mark.parametrize(
     ("program", "changes", "message"),
     [
-        ("raise SystemExit('no model here')", {}, "(?s)exit code 1. Its last lines:\nno model here"),
+        (
+            "raise SystemExit('no model here')",
+            {},
+            r"(?s)exit code 1\. Mend the program.* Its last lines:\nno model here",
+        ),
         ("print('done')", {}, r"(?s)it wrote no \{table\}.*done"),
-        ("import time; time.sleep(60)", {"timeout_s": 0.5}, "did not end within timeout_s 0.5"),
+        ("import time; time.sleep(6000)", {"timeout_s": 0.5}, "did not end within timeout_s 0.5"),
         ("", {"command": ("no-such-program", "{files}", "{table}")}, "there is no program 'no-such-program'"),
     ],
 )
@@ -47,7 +51,7 @@ def test_failures_are_told(
     program: str, changes: dict[str, object], message: str, tmp_path: Path, clips: list[Clip]
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        list(command(program, tmp_path, **changes).listen(clips, NullReporter()))
+        list(command(program, tmp_path, **changes).transcribe(clips, NullReporter()))
 
 
 def test_a_command_must_say_where_it_reads_and_writes() -> None:
@@ -57,6 +61,6 @@ def test_a_command_must_say_where_it_reads_and_writes() -> None:
 
 def test_bytes_that_are_no_utf8_cost_no_table_and_are_told_escaped(tmp_path: Path, clips: list[Clip]) -> None:
     noise = "import sys; sys.stdout.buffer.write(b'caf\\xe9 '); sys.stderr.buffer.write(b'\\xff\\n')\n"
-    assert set(dict(command(noise + PROGRAM, tmp_path).listen(clips, NullReporter()))) == {"a", "b", "c"}
+    assert set(dict(command(noise + PROGRAM, tmp_path).transcribe(clips, NullReporter()))) == {"a", "b", "c"}
     with pytest.raises(ValueError, match=r"caf\\xe9"):
-        list(command(noise + "raise SystemExit(1)", tmp_path).listen(clips, NullReporter()))
+        list(command(noise + "raise SystemExit(1)", tmp_path).transcribe(clips, NullReporter()))

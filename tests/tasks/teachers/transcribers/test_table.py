@@ -29,16 +29,16 @@ def write(file: Path, rows: list[dict[str, Any]]) -> None:
         table.to_csv(file, index=False, sep="\t" if file.suffix == ".tsv" else ",")
 
 
-def listen(file: Path, clips: list[Clip]) -> dict[str, TranscriberOutput]:
+def transcribe(file: Path, clips: list[Clip]) -> dict[str, TranscriberOutput]:
     settings = TableTeacher(source="table", path=Path(file.name))
-    return dict(Table(settings, file.parent).listen(clips, NullReporter()))
+    return dict(Table(settings, file.parent).transcribe(clips, NullReporter()))
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
 def test_every_format_says_the_same(suffix: str, tmp_path: Path, clips: list[Clip]) -> None:
     file = tmp_path / f"table{suffix}"
     write(file, ROWS)
-    found = listen(file, clips)
+    found = transcribe(file, clips)
     assert found["a"] == TranscriberOutput((("one too", 0.75), ("One, two", 0.25)), confidence=0.7)
     assert found["b"] == TranscriberOutput((("", 1.0),), confidence=0.1)
     assert found["c"] == TranscriberOutput((), refused="the table has no row of it")
@@ -46,7 +46,7 @@ def test_every_format_says_the_same(suffix: str, tmp_path: Path, clips: list[Cli
 
 def test_paths_serve_where_there_is_no_id(tmp_path: Path, clips: list[Clip]) -> None:
     write(tmp_path / "t.csv", [{"path": clips[1].source, "hypothesis": "two"}])
-    assert listen(tmp_path / "t.csv", clips)["b"] == TranscriberOutput((("two", 1.0),))
+    assert transcribe(tmp_path / "t.csv", clips)["b"] == TranscriberOutput((("two", 1.0),))
 
 
 @pytest.mark.parametrize(
@@ -64,18 +64,18 @@ def test_paths_serve_where_there_is_no_id(tmp_path: Path, clips: list[Clip]) -> 
 def test_mistakes_are_named(rows: list[dict[str, Any]], message: str, tmp_path: Path, clips: list[Clip]) -> None:
     write(tmp_path / "t.csv", rows)
     with pytest.raises(ValueError, match=message):
-        listen(tmp_path / "t.csv", clips)
+        transcribe(tmp_path / "t.csv", clips)
 
 
 def test_files_that_are_no_tables_are_refused(tmp_path: Path, clips: list[Clip]) -> None:
     with pytest.raises(ValueError, match="no such table"):
-        listen(tmp_path / "t.csv", clips)
+        transcribe(tmp_path / "t.csv", clips)
     (tmp_path / "t.xls").touch()
     with pytest.raises(ValueError, match=r"ends in \.csv, \.tsv, \.jsonl, \.parquet"):
-        listen(tmp_path / "t.xls", clips)
+        transcribe(tmp_path / "t.xls", clips)
     (tmp_path / "t.jsonl").write_text("{")
     with pytest.raises(ValueError, match="line 1 is not JSON"):
-        listen(tmp_path / "t.jsonl", clips)
+        transcribe(tmp_path / "t.jsonl", clips)
 
 
 def test_names_and_weights_of_any_number_end_in_a_short_line(tmp_path: Path, clips: list[Clip]) -> None:
@@ -85,5 +85,5 @@ def test_names_and_weights_of_any_number_end_in_a_short_line(tmp_path: Path, cli
     ):
         write(tmp_path / "t.csv", rows)
         with pytest.raises(ValueError, match=message) as raised:
-            listen(tmp_path / "t.csv", clips)
+            transcribe(tmp_path / "t.csv", clips)
         assert len(str(raised.value)) <= 500

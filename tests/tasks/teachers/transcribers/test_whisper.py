@@ -1,4 +1,4 @@
-"""Whisper on real recordings: what it hears, how sure it is, and what it makes up."""
+"""Whisper on real recordings: what it transcribes, how confident it is, and what it makes up."""
 
 import csv
 from pathlib import Path
@@ -37,10 +37,10 @@ def digits(shared: Path, speaker: str, spoken: str, take: int) -> np.ndarray:
     return np.concatenate([np.concatenate([samples, np.zeros(1_200)]) for samples, _ in parts])
 
 
-def test_it_hears_digits_with_a_prompt_of_digits_and_knows_how_sure_it_is(shared: Path) -> None:
+def test_it_transcribes_digits_with_a_prompt_of_digits_and_knows_its_confidence(shared: Path) -> None:
     clips = [make_clip("0189", digits(shared, "jackson", "0189", 12), 8_000)]
     clips += [make_clip("2384", digits(shared, "lucas", "2384", 12), 8_000)]
-    found = dict(whisper(shared, initial_prompt=DIGITS).listen(clips, NullReporter()))
+    found = dict(whisper(shared, initial_prompt=DIGITS).transcribe(clips, NullReporter()))
     assert [found[clip.id].texts[0][0] for clip in clips] == ["zero one eight nine", "two three eight four"]
     assert all((found[clip.id].confidence or 0) > 0.7 for clip in clips)
     assert all((found[clip.id].no_speech or 0) < 0.3 for clip in clips)
@@ -49,7 +49,7 @@ def test_it_hears_digits_with_a_prompt_of_digits_and_knows_how_sure_it_is(shared
 def test_what_it_makes_up_in_noise_is_caught(shared: Path) -> None:
     noise = np.random.default_rng(1).normal(0, 0.001, 48_000)
     transcriber = whisper(shared, initial_prompt=DIGITS)
-    ((_, heard),) = transcriber.listen([make_clip("noise", noise)], NullReporter())
+    ((_, heard),) = transcriber.transcribe([make_clip("noise", noise)], NullReporter())
     raw = heard.texts[0][0]
     assert raw, "it hears words where there are none: that is what the filter is for"
     candidate = FilterInput(
@@ -67,7 +67,7 @@ def test_a_clip_under_a_second_is_not_given_to_it(shared: Path) -> None:
     short = make_clip("short", digits(shared, "theo", "7", 9), 8_000)
     transcriber = whisper(shared)
     assert short.seconds < 1
-    ((_, heard),) = transcriber.listen([short], NullReporter())
+    ((_, heard),) = transcriber.transcribe([short], NullReporter())
     assert heard.texts == ()
     assert "below min_seconds 1" in (heard.refused or "")
 
@@ -80,7 +80,7 @@ def test_real_sentences_come_out_about_right(shared: Path) -> None:
         make_clip(r["path"], samples, rate)
         for r, (samples, rate) in zip(adults, recordings(folder, [r["path"] for r in adults]), strict=True)
     ]
-    found = dict(whisper(shared).listen(clips, NullReporter()))
+    found = dict(whisper(shared).transcribe(clips, NullReporter()))
     said = {word for r in adults for word in r["text"].lower().split()}
     heard = {word.strip(".,?!") for clip in clips for word in found[clip.id].texts[0][0].lower().split()}
     assert len(said & heard) > len(said) / 2
@@ -105,5 +105,5 @@ def test_a_folder_that_holds_no_whisper_is_named(tmp_path: Path) -> None:
     settings = WhisperTeacher(source="whisper", path=Path("here"))
     with pytest.raises(ValueError, match=r"here holds no Whisper in CTranslate2's form: model\.bin is missing"):
         Whisper(settings, tmp_path)
-    with pytest.raises(ValueError, match="either the folder as path, or hub"):
+    with pytest.raises(ValueError, match="give either a folder, or hub with path"):
         WhisperTeacher(source="whisper", path=Path("here"), hub="tiny.en")

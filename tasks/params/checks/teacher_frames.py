@@ -1,0 +1,90 @@
+"""What must hold where a student matches the frames of torchaudio's models: units and frame rates."""
+
+from collections.abc import Iterator
+
+from kd.text.unit_mapping import map_units
+from tasks.params.graph import front_end_of, gives_torchaudio_posteriors
+from tasks.params.pipeline import Params
+from tasks.params.teachers import BundleTeacher
+
+FRAME_MS = 20.0
+"""A frame of wav2vec 2.0 and HuBERT."""
+
+RATIOS = (1, 2, 4, 8)
+"""Of the steps of two recognisers' frames; see kd/training/frame_rates.py."""
+
+ENGLISH = "ETAONIHSRDLUMWCFGYPBVK'XJQZ"
+LETTERS = {
+    "WAV2VEC2_ASR_": ENGLISH,
+    "HUBERT_ASR_": ENGLISH,
+    "VOXPOPULI_ASR_BASE_10K_DE": "enirstadhulgcmobwfkzpvüäöjßyxq",
+    "VOXPOPULI_ASR_BASE_10K_EN": "etoiansrhldcumpfgwybvkxjqz",
+    "VOXPOPULI_ASR_BASE_10K_ES": "eaosnrildctupmbqygvhófíájzñéxúkwü",
+    "VOXPOPULI_ASR_BASE_10K_FR": "esnitraouldcpmévqfgbhxàjèyêzôkçœûùîâwïëüæ",
+    "VOXPOPULI_ASR_BASE_10K_IT": "eiaontrlscdupmgvhzfbqàèùéòìkyxwjóíï",
+}
+"""What torchaudio's bundles write, by how their names begin: parameters are checked without torch."""
+
+
+def labels_of(bundle: str) -> tuple[str, ...] | None:
+    """Units of a bundle, the blank first; None for one that is not known here: its stage looks at it."""
+    letters = next((letters for name, letters in LETTERS.items() if bundle.startswith(name)), None)
+    return None if letters is None else ("-", "|", *letters)
+
+
+def frame_problems(params: Params) -> Iterator[str]:
+    for name, teacher in params.teachers.items():
+        if isinstance(teacher, BundleTeacher) and gives_torchaudio_posteriors(params, name):
+            yield from _unit_problems(params, name, teacher.bundle)
+    for name, recipe in params.students.items():
+        if gives_torchaudio_posteriors(params, recipe.teacher):
+            yield from _rate_problems(params, name)
+
+
+def _unit_problems(params: Params, name: str, bundle: str) -> Iterator[str]:
+    if params.problem.kind == "keyword":
+        ours = "whole utterances"
+    elif params.problem.units.kind == "sentencepiece":
+        ours = "pieces of words"
+    else:
+        yield from _character_problems(name, bundle, params.problem.units.alphabet)
+        return
+    yield (
+        f"teachers.{name}.output: the frames of {bundle} are of characters, but our units are {ours}: "
+        "use output: text, which students match by hypotheses"
+    )
+
+
+def _character_problems(name: str, bundle: str, alphabet: str) -> Iterator[str]:
+    labels = labels_of(bundle)
+    try:
+        if labels is not None:
+            map_units(labels, ("", *alphabet))
+    except ValueError as error:
+        yield f"teachers.{name}.bundle: {bundle}: {error}"
+
+
+def _rate_problems(params: Params, name: str) -> Iterator[str]:
+    encoder = _encoder(params, name)
+    if encoder is None:
+        return
+    front = front_end_of(params, name)
+    assert front is not None  # of a model that begins here
+    step_ms = front.frame_shift_ms * getattr(encoder, "subsampling", 1)
+    if max(step_ms, FRAME_MS) / min(step_ms, FRAME_MS) not in RATIOS:
+        yield (
+            f"students.{name}.teacher: {params.students[name].teacher} has a frame every {FRAME_MS:g} ms and this "
+            f"student every {step_ms:g} ms; one must be 1, 2, 4 or 8 times the other: change frontend.frame_shift_ms"
+        )
+
+
+def _encoder(params: Params, name: str) -> object | None:
+    """The shape that a student begins with, or what it is cut from; None where a checkpoint says it."""
+    seen: set[str] = set()
+    while name in params.students and name not in seen:
+        seen.add(name)
+        recipe = params.students[name]
+        if recipe.model is not None:
+            return recipe.model
+        name = recipe.init
+    return params.teacher.model if name == "teacher" and params.teacher.source == "train" else None
