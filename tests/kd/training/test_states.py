@@ -152,14 +152,15 @@ def taught(problem: str, teacher: Recogniser) -> Batches:
     [("cnn", "gru", "transcription"), ("conformer", "lstm", "keyword"), ("patch_cnn", "gru", "keyword")],
 )
 def test_states_are_learnt_and_the_teacher_is_left_alone(student: str, teacher: str, problem: str, match: str) -> None:
+    """At a rate at which no epoch is up again, whatever the last bits of a processor are."""
     source, model = make_model(teacher, problem, seed=5), fresh(student, problem)
     before = {name: x.clone() for name, x in source.state_dict().items()}
-    settings = tiny_settings(epochs=30, optimiser={"name": "adam", "lr": 0.01}, schedule={"name": "constant"})
+    settings = tiny_settings(epochs=30, optimiser={"name": "adam", "lr": 0.001}, schedule={"name": "constant"})
     learns = ObjectiveSettings.model_validate({"label_weight": 0, "beta": 1, "distill": {"name": match}})
     batches = taught(problem, source)
     epochs = list(tiny_fit(model, settings, objective=learns, batches=batches, teacher=source.settings.encoder))
     losses = [epoch.metrics["distill_loss"] for epoch in epochs]
-    assert fmean(losses[-10:]) < 0.6 * losses[0], "a single epoch of so large a rate may be up again"
+    assert fmean(losses[-10:]) < 0.6 * losses[0]
     assert epochs[-1].best.keys() == model.state_dict().keys()
     assert bool(epochs[-1].state["beside"]) is (match == "features")
     assert all(torch.equal(x, before[name]) for name, x in source.state_dict().items())
