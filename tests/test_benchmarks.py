@@ -11,6 +11,7 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 import torch
@@ -89,6 +90,21 @@ def test_the_index_has_every_script_by_the_first_words_of_its_docstring() -> Non
         first = " ".join(about.split("\n\n")[0].split())
         rows[file.stem in {*PARTS, "torchdistill_side"}].add(f"| [{file.name}]({file.name}) | {first} |")
     assert tables == rows
+
+
+@pytest.mark.slow
+def test_hotwords(tmp_path: Path) -> None:
+    paths = make_workspace(tmp_path)
+    export.run(Params.model_construct(export=ExportParams(forms=("float32",))), paths, "baseline")
+    said = start(tmp_path, "hotwords", tmp_path, "baseline", "--out", tmp_path / "found.csv")
+    assert "rare terms in all" in said
+    table = pd.read_csv(tmp_path / "found.csv")
+    assert set(table["search"]) == {"greedy", "beam"}
+    assert set(table["terms"]) == {"all", "short", "shared prefix"}
+    sys.path.insert(0, str(REPO / "benchmarks"))
+    terms = importlib.import_module("hotwords")
+    assert terms.spelled_terms([])("call a n n now b c d e it is x y") == ["a n n", "b c d e"]
+    assert terms.rare_terms(["a b", "b c", "b"])("b a d") == ["a", "d"]
 
 
 @pytest.mark.slow

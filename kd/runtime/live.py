@@ -9,11 +9,13 @@ from itertools import pairwise
 import numpy as np
 
 from kd.runtime.audio import READ_S
+from kd.runtime.biased_greedy import BiasedGreedy
 from kd.runtime.bundle import Bundle
 from kd.runtime.errors import RefusedError
 from kd.runtime.find import find
 from kd.runtime.frontend import Samples
 from kd.runtime.greedy import Greedy
+from kd.runtime.hotwords import Hotwords
 from kd.runtime.sources import Source
 from kd.runtime.stream import Stream
 from kd.runtime.tally import Tally
@@ -23,10 +25,11 @@ PAUSE_S = 0.6  # after which a word counts as over
 
 
 class Live:
-    """Greedy search over a stream. The next word, a space or a pause ends a word."""
+    """Greedy search over a stream, which may favour hotwords. The next word, a space or a pause ends a word."""
 
-    def __init__(self, stream: Stream) -> None:
-        self._stream, self._greedy = stream, Greedy()
+    def __init__(self, stream: Stream, hotwords: Hotwords | None = None) -> None:
+        self._stream = stream
+        self._greedy = Greedy() if hotwords is None else BiasedGreedy(stream.bundle.tokens, hotwords)
         self._pending: list[Unit] = []
 
     def push(self, samples_N: Samples, last: bool = False) -> list[Word]:
@@ -64,10 +67,11 @@ def run(options: Namespace) -> int:
         raise RefusedError(f"{', '.join(refused)} cannot be had from a stream: leave out that or --stream")
     bundle = Bundle.load(options.model)
     rate_hz = bundle.frontend.sample_rate_hz
+    hotwords = Hotwords.read(options.hotwords, options.hotword_boost, bundle.tokens)
     found = find(options.audio)
     tally = Tally(options.program, found)
     for file in found.files:
-        live, num_samples = Live(Stream(bundle, options.threads)), 0
+        live, num_samples = Live(Stream(bundle, options.threads), hotwords), 0
         with tally.of(file):
             source = Source(options, file, rate_hz, tally)
             for samples_N in source.pieces():

@@ -1,4 +1,4 @@
-"""What beam search knows about words: a list of them, an n-gram, both or neither."""
+"""What beam search knows about words: a list of them, an n-gram, hotwords, all of these or none."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -7,17 +7,20 @@ from typing import NamedTuple, Self
 
 from kd.runtime.errors import RefusedError
 from kd.runtime.files import read_text
+from kd.runtime.hotwords import Hotwords
 from kd.runtime.lexicon import Lexicon
 from kd.runtime.ngram import END, START, NGram
 from kd.runtime.words import SPACE, spelling
 
 
 class State(NamedTuple):
-    """partial: letters since the last word's end; history: words that the n-gram looks at; score: in nats."""
+    """partial: letters since the last word's end; history: words that the n-gram looks at; score: in nats; hot: where
+    the hotwords' automaton stands."""
 
     partial: str
     history: tuple[str, ...]
     score: float
+    hot: int = 0
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Scorer:
     words: frozenset[str] | None = None
     weight: float = 0.5
     bonus: float = 0.0
+    hotwords: Hotwords | None = None
     _prefixes: frozenset[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -56,10 +60,13 @@ class Scorer:
 
     @property
     def start(self) -> State:
-        return State("", (START,), 0.0)
+        return State("", (START,), 0.0, 0 if self.hotwords is None else self.hotwords.start)
 
     def extend(self, state: State, token: str) -> State | None:
         """The state after one more token, or None where the list holds no such word."""
+        if self.hotwords is not None:
+            hot, gain = self.hotwords.follow(state.hot, token)
+            state = state._replace(hot=hot, score=state.score + gain)
         for letters in _pieces(spelling(token)):
             after = self._end_word(state) if letters == SPACE else self._lengthen(state, letters)
             if after is None:
@@ -72,9 +79,12 @@ class Scorer:
         ended = self._end_word(state)
         if ended is None:
             return None
-        if self.ngram is None:
-            return ended.score
-        return ended.score + self.weight * self.ngram.log_prob(END, ended.history)
+        score = ended.score
+        if self.hotwords is not None:
+            score += self.hotwords.close(ended.hot)
+        if self.ngram is not None:
+            score += self.weight * self.ngram.log_prob(END, ended.history)
+        return score
 
     def _lengthen(self, state: State, letters: str) -> State | None:
         partial = state.partial + letters
@@ -90,10 +100,10 @@ class Scorer:
             return None
         score = state.score + self.bonus
         if self.ngram is None:
-            return State("", history, score)
+            return State("", history, score, state.hot)
         score += self.weight * self.ngram.log_prob(word, history)
         kept = self.ngram.order - 1
-        return State("", (*history, word)[-kept:] if kept else (), score)
+        return State("", (*history, word)[-kept:] if kept else (), score, state.hot)
 
 
 def _pieces(spelled: str) -> Iterable[str]:

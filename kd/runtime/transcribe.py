@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -11,12 +11,14 @@ import numpy as np
 from kd.runtime import live, transcripts
 from kd.runtime.audio_decoder import HIGHEST_HZ, LOWEST_HZ
 from kd.runtime.beam import Beam
+from kd.runtime.biased_greedy import BiasedGreedy
 from kd.runtime.bundle import FORMS, Bundle
 from kd.runtime.errors import RefusedError
 from kd.runtime.files import write_whole
 from kd.runtime.find import find
 from kd.runtime.frontend import Samples
 from kd.runtime.greedy import Greedy
+from kd.runtime.hotwords import BOOST, MOST, Hotwords
 from kd.runtime.names import names_of
 from kd.runtime.options import number, path, place, whole
 from kd.runtime.recogniser import CHUNK_S, CONTEXT_S, LogProbs, Recogniser
@@ -63,6 +65,24 @@ def add_options(parser: ArgumentParser) -> None:
         metavar="NATS",
         help="for each word in beam search; default: %(default)s",
     )
+    add_hotword_options(parser)
+
+
+def add_hotword_options(parser: ArgumentParser) -> None:
+    """Phrases that any search may favour."""
+    parser.add_argument(
+        "--hotwords",
+        type=path,
+        metavar="FILE",
+        help="phrases to favour, one a line; ' :2' behind one is its own boost. All other words stay possible",
+    )
+    parser.add_argument(
+        "--hotword-boost",
+        type=number(0, MOST, above=True),
+        default=BOOST,
+        metavar="NATS",
+        help="for each letter of a hotword; too much of it harms all other words; default: %(default)s",
+    )
 
 
 def add_model_options(parser: ArgumentParser) -> None:
@@ -105,6 +125,8 @@ def run(options: Namespace) -> int:
     if options.stream:
         return live.run(options)
     recogniser = load(options)
+    if recogniser.bundle.problem == "keyword" and options.hotwords is not None:
+        raise RefusedError(f"{options.model} gives one label for a recording: --hotwords are for transcribers")
     decoder = decoder_of(options, recogniser.bundle.tokens)
     found = find(options.audio)
     if len(found.files) > 1 and options.format in ("srt", "vtt") and options.out is None:
@@ -130,16 +152,14 @@ def load(options: Namespace) -> Recogniser:
 
 def decoder_of(options: Namespace, tokens: tuple[str, ...]) -> Callable[[tuple[str, ...]], Decoder]:
     """Makes a decoder for a table of tokens. Raises RefusedError for options that do not fit together."""
+    hotwords = Hotwords.read(options.hotwords, options.hotword_boost, tokens)
     if options.beam == 0:
         if options.lm or options.words:
             raise RefusedError("--lm and --words are for beam search: say --beam 16 as well")
-        return lambda tokens: Greedy()
+        return lambda tokens: Greedy() if hotwords is None else BiasedGreedy(tokens, hotwords)
     scorer = Scorer.read(options.lm, options.words, options.lm_weight, options.word_bonus, tokens)
-    return partial(_beam, options.beam, scorer)
-
-
-def _beam(size: int, scorer: Scorer, tokens: tuple[str, ...]) -> Beam:
-    return Beam(tokens, size, scorer)
+    scorer = replace(scorer, hotwords=hotwords)
+    return lambda tokens: Beam(tokens, options.beam, scorer)
 
 
 def transcribe(

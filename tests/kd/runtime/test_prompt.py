@@ -112,7 +112,10 @@ def test_a_name_that_is_too_long_is_refused(model: str, name: str, capsys) -> No
         assert len(line) <= 500
 
 
-NUMBERS = ("--rate", "--threads", "--level", "--chunk-s", "--context-s", "--beam", "--lm-weight", "--word-bonus")
+NUMBERS = (
+    "--rate", "--threads", "--level", "--chunk-s", "--context-s", "--beam", "--lm-weight", "--word-bonus",
+    "--hotword-boost",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("option", NUMBERS)

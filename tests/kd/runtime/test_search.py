@@ -1,11 +1,11 @@
 """Greedy and beam search, against counting all paths; n-grams and word lists; words and their times."""
 
-from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from ctc_paths import TOKENS, indices, labellings, random_log_probs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,12 +13,10 @@ from kd.runtime.beam import Beam
 from kd.runtime.errors import RefusedError
 from kd.runtime.greedy import Greedy
 from kd.runtime.ngram import NGram
-from kd.runtime.recogniser import LogProbs
 from kd.runtime.scorer import Scorer
 from kd.runtime.words import Unit, join, to_words
 from kd.text.decoding import ctc_greedy
 
-TOKENS = ("<blk>", "a", "b", "▁")
 ARPA = """\\data\\
 ngram 1=5
 ngram 2=2
@@ -35,29 +33,6 @@ ngram 2=2
 -0.4 a b
 \\end\\
 """
-
-
-def random_log_probs(num_frames: int, seed: int, sharpness: float = 1.5) -> LogProbs:
-    logits = sharpness * np.random.default_rng(seed).standard_normal((num_frames, len(TOKENS)))
-    return (logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)).astype(np.float32)
-
-
-def collapse(path: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(u for i, u in enumerate(path) if u and (i == 0 or path[i - 1] != u))
-
-
-def labellings(log_probs_TV: LogProbs) -> dict[tuple[int, ...], float]:
-    """ln P of every sequence of units, by adding all paths up."""
-    sums: dict[tuple[int, ...], float] = {}
-    for path in product(range(len(TOKENS)), repeat=len(log_probs_TV)):
-        score = float(sum(log_probs_TV[t, u] for t, u in enumerate(path)))
-        key = collapse(path)
-        sums[key] = np.logaddexp(sums.get(key, -np.inf), score)
-    return sums
-
-
-def indices(units: list[Unit]) -> tuple[int, ...]:
-    return tuple(unit.index for unit in units)
 
 
 @settings(max_examples=50, deadline=None)

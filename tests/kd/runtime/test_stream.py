@@ -19,11 +19,14 @@ from spoken_digits import RATE_HZ, Spoken
 from kd.config.frontend import FrontEndSettings
 from kd.config.models import EncoderSettings, ModelSettings
 from kd.models import build
+from kd.runtime.biased_greedy import BiasedGreedy
 from kd.runtime.bundle import Bundle
+from kd.runtime.hotwords import Hotword, Hotwords
 from kd.runtime.live import Live
 from kd.runtime.program import main
 from kd.runtime.recogniser import LogProbs, Recogniser
 from kd.runtime.stream import Stream
+from kd.runtime.words import to_words
 from kd.text.vocabulary import Vocabulary
 from tasks.checkpoint import Checkpoint, save_checkpoint
 from tasks.params.pipeline import ExportParams, Params
@@ -85,6 +88,29 @@ def test_a_stream_equals_the_whole(small_export: Path) -> None:
         np.testing.assert_allclose(found_TV, expected_TV, atol=1e-4)
 
     check()
+
+
+def test_words_of_a_stream_with_hotwords_are_those_of_the_whole(small_export: Path) -> None:
+    bundle = Bundle.load(small_export)
+    hotwords = Hotwords([Hotword(text, 1.5) for text in ("cab", "a", "ca b", "b'a")], bundle.tokens)
+    texts = set()
+
+    @settings(max_examples=25, deadline=None)
+    @given(num_samples=st.integers(1, 20_000), sizes=st.lists(st.integers(400, 8_000), min_size=1, max_size=5))
+    def check(num_samples: int, sizes: list[int]) -> None:
+        samples_N = sound(num_samples)
+        live, found, first = Live(Stream(bundle), hotwords), [], 0
+        for size in [*sizes, *[sizes[-1]] * (num_samples // sizes[-1] + 1)]:
+            found += live.push(samples_N[first : first + size])
+            first += size
+        found += live.push(samples_N[:0], last=True)
+        search = BiasedGreedy(bundle.tokens, hotwords)
+        search.push(streamed(small_export, samples_N, sizes))
+        assert found == to_words(search.units(), bundle.tokens, bundle.step_s)
+        texts.add(" ".join(word.text for word in found))
+
+    check()
+    assert any("a" in text.split() for text in texts), "no hotword was written: nothing was shown"
 
 
 def test_the_delay_is_as_stated(small_export: Path) -> None:

@@ -161,6 +161,27 @@ def test_beam_search_with_a_word_list_hears_digits_alone(
     assert errors["beam"] < errors["greedy"]
 
 
+@pytest.mark.parametrize("search", [[], ["--beam", "12"]])
+def test_hotwords_are_written_more_often_and_too_much_boost_harms_the_rest(
+    digits_export: Path, heard: list[Spoken], tmp_path: Path, capsys: pytest.CaptureFixture[str], search: list[str]
+) -> None:
+    """Recall of two digits, and words that are neither, at no boost, at some and at far too much."""
+    (tmp_path / "names.txt").write_text("# two of ten\nnine\nFive\n")
+    files = [write(tmp_path / f"{i}.wav", spoken) for i, spoken in enumerate(heard)]
+    named, rest = [], []
+    for boost in ("0.01", "1", "30"):
+        options = ["--hotwords", str(tmp_path / "names.txt"), "--hotword-boost", boost]
+        assert main(["transcribe", str(digits_export), *files, *search, *options]) == 0
+        texts = [line.split("\t")[1].split() for line in lines(capsys)]
+        pairs = list(zip([spoken.text.split() for spoken in heard], texts, strict=True))
+        counts = [sum(min(a.count(word), b.count(word)) for a, b in pairs) for word in ("nine", "five")]
+        named.append(sum(counts))
+        rest.append(sum(word not in ("nine", "five") for _, text in pairs for word in text))
+    assert named[1] >= named[0]
+    assert named[2] > named[0]
+    assert rest[2] < rest[0]
+
+
 def test_raw_samples_on_standard_input(
     digits_export: Path, heard: list[Spoken], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch
 ) -> None:
@@ -200,12 +221,15 @@ def test_subtitles(digits_export: Path, heard: list[Spoken], tmp_path: Path) -> 
         (["EXPORT", "bad.wav", "bad.wav", "--format", "srt"], "--out"),
         (["EXPORT", "bad.wav", "--stream"], "causal: true"),
         (["EXPORT", "bad.wav", "--stream", "--beam", "2"], "leave out"),
+        (["EXPORT", "bad.wav", "--hotwords", "names"], "names: no such file, where a list with one phrase a line"),
+        (["EXPORT", "bad.wav", "--hotwords", "names.txt"], "names.txt:2: 'Quack' cannot be spelled"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(
     digits_export: Path, tmp_path: Path, monkeypatch, capsys: pytest.CaptureFixture[str], arguments, message
 ) -> None:
     (tmp_path / "bad.wav").write_bytes(b"RIFFnothing")
+    (tmp_path / "names.txt").write_text("nine\nQuack\n")
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path)
     found = main(["transcribe", *(str(digits_export) if a == "EXPORT" else a for a in arguments)])
