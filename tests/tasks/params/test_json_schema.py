@@ -1,14 +1,17 @@
 """params.schema.json: it takes what we take, and names a mistake where it stands, as an editor will show it."""
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from given_params import GOOD, REMOVE, changed, prune_units
 from jsonschema import Draft202012Validator
 
+from tasks.params.corpora import CorpusParams
 from tasks.params.json_schema import FILE, params_schema, schema_text
 from tasks.params.overrides import read_with_overrides
+from tasks.params.pipeline import Teacher
 from tasks.params.strict_yaml import read_yaml
 
 REPO = Path(__file__).parents[3]
@@ -33,6 +36,21 @@ def test_our_own_parameters_are_right_and_name_it(file: Path) -> None:
     first, _, _ = file.read_text(encoding="utf-8").partition("\n")
     name = FILE if file.parent == REPO else f"../{FILE}"
     assert first == f"# yaml-language-server: $schema={name}"
+
+
+COMMENTED: dict[str, Any] = {"kind": CorpusParams, "source": Teacher}
+"""Keys of params.yaml whose comment lists what else they may be, and the alternatives they choose between."""
+
+
+@pytest.mark.parametrize("key", COMMENTED)
+def test_comments_of_the_default_file_list_all_that_there_is(key: str) -> None:
+    lines = (REPO / "params.yaml").read_text(encoding="utf-8").splitlines()
+    (line,) = (line for line in lines if line.startswith(f"  {key}: ") and "or: " in line and "keyword" not in line)
+    chosen, _, others = line.partition("# or: ")
+    listed = [re.fullmatch(r"\w+", word.strip()) for word in [chosen.partition(":")[2], *others.split(",")]]
+    forms = get_args(get_args(COMMENTED[key])[0])
+    there = {get_args(form.model_fields[key].annotation)[0] for form in forms}
+    assert {match[0] for match in listed if match} == there
 
 
 def test_parameters_of_studies_are_right() -> None:
