@@ -44,16 +44,23 @@ class Knob(Strict):
         if self.choices is not None:
             self._check_choices()
         elif self.low is None or self.high is None or self.low >= self.high:
-            raise ValueError(f"a range needs from below to, found from {self.low} to {self.high}")
+            raise ValueError(
+                f"a range needs from below to, found from {self.low} to {self.high}: give both, the smaller first"
+            )
         elif not math.isfinite((float(self.high) - float(self.low)) / (self.step or 1)):
-            raise ValueError(f"from {self.low} to {self.high} by {self.step or 1} are more steps than can be counted")
+            raise ValueError(
+                f"from {self.low} to {self.high} by {self.step or 1} are more steps than can be counted: give a "
+                "narrower range"
+            )
         elif self.log and (self.low <= 0 or self.step is not None):
-            raise ValueError("log: true needs from above 0, and no step")
+            raise ValueError("log: true needs from above 0, and no step: raise from, remove step, or remove log")
         return self
 
     def _check_choices(self) -> None:
         if self.log or self.step is not None:
-            raise ValueError("log and step are for a range, not for choices")
+            raise ValueError(
+                "log and step are for a range, not for choices: remove them, or give from and to in place of choices"
+            )
         for value in self.choices if isinstance(self.choices, tuple) else ():
             if not isinstance(value, Scalar):
                 raise ValueError(f"the choice {value!r} needs a name: write choices: {{NAME: {value!r}, …}}")
@@ -133,14 +140,18 @@ class Search(Strict):
     def _consistent(self) -> Self:
         kind = _error_kind(self.params)
         if self.minimises_error and kind and self.minimise != (name := error_name("valid_error", kind)):
-            raise ValueError(f"minimise: the problem of these params has {name}, and no {self.minimise}")
+            raise ValueError(
+                f"minimise: the problem of these params has {name}, and no {self.minimise}: write minimise: {name}"
+            )
         if self.minimise == "measure" and self.goal is None:
             raise ValueError("minimise: measure alone ends at a student that recognises nothing: add a goal")
         if self.stop_early and not self.minimises_error:
             name = error_name("valid_error", kind or "wer")
             raise ValueError(f"stop_early is for minimise: {name}, but minimise is {self.minimise}: remove stop_early")
-        if isinstance(self.params, dict) and self.student not in self.params.get("students", {}):
-            raise ValueError(f"student: params has no student '{self.student}'")
+        students = self.params.get("students", {}) if isinstance(self.params, dict) else {self.student: None}
+        if self.student not in students:
+            there = ", ".join(map(str, students)) if students else "of which there is none"
+            raise ValueError(f"student: params has no student '{self.student}': name one of its students, {there}")
         return self
 
     @model_validator(mode="after")
@@ -149,9 +160,14 @@ class Search(Strict):
         for key, knob in self.space.items():
             for other, wanted in knob.when.items():
                 if other not in known or known[other].choices is None:
-                    raise ValueError(f"space.{key}.when: {other} is no choice that stands above it in space")
+                    raise ValueError(
+                        f"space.{key}.when: {other} is no choice that stands above it in space: move it there, or "
+                        "remove it from when"
+                    )
                 if missing := [label for label in wanted if label not in known[other].labels]:
-                    raise ValueError(f"space.{key}.when: {other} has no choice {missing[0]!r}")
+                    raise ValueError(
+                        f"space.{key}.when: {other} has no choice {missing[0]!r}: name some of {[*known[other].labels]}"
+                    )
             known[key] = knob
         return self
 
@@ -201,7 +217,10 @@ def check_jobs(search: Search, jobs: int) -> None:
     """Raises ParamsError where trials side by side would spoil what is measured."""
     if search.measure == "latency_ms" and jobs > 1:
         raise ParamsError(
-            [f"measure: latency_ms would be timed beside other trainings: --jobs {jobs} must be 1, or measure another"]
+            [
+                f"measure: latency_ms would be timed beside other trainings of --jobs {jobs}: set --jobs 1, or measure "
+                "another"
+            ]
         )
 
 

@@ -44,9 +44,10 @@ class Whisper:
                 local_files_only=self.folder is not None,
             )
         except (OSError, ValueError, RuntimeError) as error:
-            remedy = "" if self.folder else ". Stages work offline: to download it, set HF_HUB_OFFLINE=0 for this run"
+            or_hub = "" if self.folder else ". Stages work offline: to download it, set HF_HUB_OFFLINE=0 for this run"
             raise ValueError(
-                f"Whisper '{self.settings.hub or self.settings.path}' cannot be loaded: {error}{remedy}"
+                f"Whisper '{self.settings.hub or self.settings.path}' cannot be loaded: {error}. "
+                f"Give the folder of a model in CTranslate2's form as path{or_hub}"
             ) from None
 
     @property
