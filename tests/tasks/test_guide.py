@@ -79,7 +79,9 @@ def test_commands_exist(page):
     assert named <= set(typer.main.get_command(app).commands)
 
 
-PROSE = sorted({*REPO.glob("*.md"), *REPO.glob("docs/**/*.md")} - {REPO / "docs" / "params.md"})  # which is generated
+GENERATED = {REPO / "docs" / "params.md", REPO / "docs" / "experiments.md"}
+PROSE = sorted({*REPO.glob("*.md"), *REPO.glob("docs/**/*.md"), *REPO.glob("external/*.md")} - GENERATED)
+PRESETS = sorted((REPO / "presets").glob("*.yaml"))
 COLUMNS = 120
 
 
@@ -90,6 +92,21 @@ def test_lines_of_prose_are_no_longer_than_those_of_code(page):
     text = apart.sub(lambda block: "\n" * block[0].count("\n"), text_of(page))
     lines = [(n, line) for n, line in enumerate(text.split("\n"), 1) if not line.startswith(("|", "    "))]
     assert [n for n, line in lines if len(line) > COLUMNS and " " in line.strip()] == []
+
+
+@pytest.mark.parametrize("file", [REPO / "params.yaml", *PRESETS], ids=lambda file: file.stem)
+def test_lines_of_parameters_are_no_longer_than_those_of_code(file):
+    lines = file.read_text(encoding="utf-8").splitlines()
+    assert [n for n, line in enumerate(lines, 1) if len(line) > COLUMNS] == []
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda file: file.stem)
+def test_a_preset_is_copied_as_the_guide_says(preset):
+    head, _, _ = preset.read_text(encoding="utf-8").partition("\nname: ")
+    (link,) = re.findall(r"docs/guide\.md#([\w-]+) says how to copy it", head)
+    section = text_of("docs/guide.md").lower().split(f"## {link.replace('-', ' ')}\n")[1].split("\n## ")[0]
+    assert "    sed '1s#" in section
+    assert not re.search(r"\bcp ", head)
 
 
 def test_the_readme_is_short():
