@@ -1,7 +1,8 @@
-"""Stage `profile`: time and memory of every form of every exported model, as its user would run it.
+"""Stage `profile`: time and memory of every form of every exported model, and of a cold start.
 
-One utterance at a time, ONNX Runtime, a fixed number of threads, the front end counted. It wants the machine
-for itself; the load before it began is written down beside the times.
+One utterance at a time, ONNX Runtime, a fixed number of threads. The front end is counted as an ONNX graph: the one
+inside the file, or one traced here. `kd transcribe` computes it by numpy where the file holds none, at another speed.
+It wants the machine for itself; the load before it began is written down beside the times.
 """
 
 import json

@@ -111,3 +111,18 @@ def test_a_preset_is_copied_as_the_guide_says(preset):
 
 def test_the_readme_is_short():
     assert len(text_of("README.md").splitlines()) <= 150
+
+
+SET_FOR_STAGES = {"OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"}
+BETWEEN_OURSELVES = {"RANK", "PATH", "DVC_ROOT", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION"}
+"""What torchrun, the shell and DVC set, and we for MLflow's server: nobody sets them for us."""
+
+
+def test_the_guide_has_every_environment_variable_that_is_read() -> None:
+    read = re.compile(r"environ(?:\.\w+\(|\[)\"([A-Z][A-Z_]+)\"|\"((?:MLFLOW|PREFECT|HF|DVC|DO)_[A-Z_]+)\": \"")
+    code = "".join(f.read_text("utf-8") for room in ("kd", "tasks", "flows") for f in (REPO / room).rglob("*.py"))
+    used = {one or other for one, other in read.findall(code)} | set(re.findall(r"\$(KD_\w+)", text_of("prefect.yaml")))
+    section = text_of("docs/guide.md").split("## Environment variables\n")[1].split("\n## ")[0]
+    names = (re.findall(r"`([A-Z_]+)`", row.split("|")[1]) for row in section.splitlines() if row.startswith("| `"))
+    assert {name for row in names for name in row} == used - BETWEEN_OURSELVES
+    assert all(f"`{name}`" in section for name in SET_FOR_STAGES)

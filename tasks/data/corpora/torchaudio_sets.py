@@ -1,6 +1,6 @@
 """Data sets of torchaudio. It finds, or downloads, and lists them; soundfile reads their audio.
 
-torchaudio is imported only here, and only when such a corpus is asked for.
+`torchaudio.datasets` is imported only here, and only when such a corpus is asked for.
 """
 
 from collections.abc import Callable, Iterator
