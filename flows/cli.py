@@ -197,6 +197,7 @@ def _runtime(command: str, arguments: list[str]) -> None:
 
 
 def main() -> None:
+    """The `kd` program."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # no terminal, and no name of a file, is too odd to be printed to
             stream.reconfigure(errors="backslashreplace")

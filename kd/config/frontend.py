@@ -193,7 +193,7 @@ class AugmentSettings(Strict):
         return self
 
     def with_time_masking(self, times: float) -> Self:
-        """The same with so many times as much time masked: by more masks, each of a suitable length."""
+        """These settings with `times` as much time masked: by more masks, each of a suitable length."""
         if self.time_masks == 0:
             return self
         masks = max(1, round(self.time_masks * times))

@@ -233,7 +233,7 @@ class ObjectiveSettings(Strict):
         return fixed(self.beta)
 
     def at(self, epoch: int) -> Self:
-        """The same objective in an epoch (from 0), with a number in place of each schedule."""
+        """This objective in an epoch (from 0), with a number in place of each schedule."""
         beta = {"beta": at(self.beta, epoch)} if isinstance(self.beta, Ramp) else {}
         return self.model_copy(
             update={**beta, "distill": tuple(_at(distill, epoch) for distill in self.distill_losses)}

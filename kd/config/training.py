@@ -95,8 +95,9 @@ PRETRAINED = ("head_lr", "layer_decay", "frozen_epochs", "gradient_checkpointing
 
 
 class TrainingSettings(Strict):
-    """Its length is given in epochs or in steps. Where in neither, the hours of speech choose the steps
-    (`kd.config.length.steps_for`), and with them the averaging and the patience that are null."""
+    """How long and by what steps a model is trained. Its length is given in epochs or in steps; where in neither, the
+    hours of speech choose the steps (`kd.config.length.steps_for`), and with them the averaging and the patience that
+    are null."""
 
     epochs: int | None = Field(None, ge=1, description="passes over the training part; or give steps")
     steps: int | None = Field(None, ge=1, description="of the optimiser, in all; or give epochs")

@@ -36,7 +36,7 @@ def apply(model: Recogniser, choice: Choice) -> Recogniser:
 def apply_to_tensors(
     tensors: Mapping[str, Tensor], dimensions: Sequence[Dimension], choice: Choice
 ) -> dict[str, Tensor]:
-    """The same choice on any tensors named like the model's state: its weights, masks or importances."""
+    """A choice of units on any tensors named like the model's state: its weights, masks or importances."""
     axes: dict[str, list[tuple[Axis, Tensor, int]]] = defaultdict(list)
     for dimension in dimensions:
         if dimension.name in choice:

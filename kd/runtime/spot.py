@@ -22,6 +22,7 @@ THRESHOLD = -0.7
 
 
 def add_options(parser: ArgumentParser) -> None:
+    """Add the arguments of `spot` to a parser."""
     add_model_options(parser)
     parser.add_argument("--keywords", type=path, required=True, metavar="FILE", help="one phrase a line")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="JSON: a line for each hit")

@@ -19,6 +19,8 @@ def threshold_for(false_scores: Sequence[float], hours: float, per_hour: float) 
 
 @dataclass(frozen=True)
 class Point:
+    """Share of spoken phrases that are missed, and false alarms, at one threshold (nats a letter, at most 0)."""
+
     threshold: float
     miss_share: float
     false_alarms_per_hour: float

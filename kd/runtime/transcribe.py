@@ -36,6 +36,7 @@ class Decoder(Protocol):
 
 
 def add_options(parser: ArgumentParser) -> None:
+    """Add the arguments of `transcribe` to a parser."""
     add_model_options(parser)
     parser.add_argument("--format", choices=transcripts.FORMATS, default="text", help="JSON: a line for each file")
     parser.add_argument("--out", type=path, metavar="FOLDER", help="a file for each audio file, instead of printing")
@@ -125,6 +126,7 @@ def run(options: Namespace) -> int:
 
 
 def load(options: Namespace) -> Recogniser:
+    """The recogniser that the arguments name. Raises RefusedError."""
     return Recogniser.load(options.model, options.form, options.threads, options.chunk_s, options.context_s)
 
 

@@ -69,6 +69,7 @@ def pseudo_labels_of(
 
 
 def clip_of(data: PreparedData, utterance: Utterance, speed: float) -> Clip:
+    """An utterance at a speed, for a transcriber to read."""
     rate_hz = data.sample_rate_hz
 
     def read() -> npt.NDArray[np.float32]:

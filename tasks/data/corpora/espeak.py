@@ -26,6 +26,8 @@ _LONGEST_PATH = 140  # eSpeak NG 1.52 found its data under a path of 140 charact
 
 @dataclass(frozen=True)
 class EspeakFiles:
+    """Paths of eSpeak NG's shared library and of its folder of voices."""
+
     library: str
     data: str
 

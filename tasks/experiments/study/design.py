@@ -50,6 +50,8 @@ class Study(Strict):
 
 @dataclass(frozen=True)
 class Cell:
+    """One run of a study: a fold with a seed. root: its folder; project: where the command was called."""
+
     study: str
     fold: str
     seed: int

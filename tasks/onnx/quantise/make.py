@@ -148,6 +148,7 @@ def make_forms(
 
 
 def write_released(folder: Path, found: Mapping[str, Any]) -> None:
+    """Write what the gate found to released.json."""
     write_whole(folder / RELEASED, json.dumps(found, indent=1) + "\n")
 
 

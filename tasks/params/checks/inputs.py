@@ -88,7 +88,8 @@ def _of_corpus(corpus: CorpusParams, key: str) -> Iterator[tuple[str, Path]]:
 
 
 def _of_teachers(params: Params) -> Iterator[tuple[str, Path]]:
-    """Those that are adopted: a model under models/ is made before its reader, and models/none stands for nothing."""
+    """Keys and paths of teachers that are read from elsewhere: a model under models/ is made before its reader, and
+    models/none stands for nothing."""
     adopted = {"teacher": params.teacher} | {f"teachers.{name}": teacher for name, teacher in params.teachers.items()}
     for key, teacher in adopted.items():
         made = isinstance(teacher, PipelineModelTeacher) and teacher.path.parent == MADE_HERE

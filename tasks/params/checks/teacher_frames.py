@@ -33,6 +33,7 @@ def labels_of(bundle: str) -> tuple[str, ...] | None:
 
 
 def frame_problems(params: Params) -> Iterator[str]:
+    """One line for each mistake in teachers whose posteriors a student cannot match frame by frame."""
     for name, teacher in params.teachers.items():
         if isinstance(teacher, BundleTeacher) and gives_torchaudio_posteriors(params, name):
             yield from _unit_problems(params, name, teacher.bundle)
