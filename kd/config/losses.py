@@ -10,6 +10,9 @@ from kd.config.base import Strict
 from kd.config.schedules import Ramp, Temperature, Weight, at, fixed, largest
 from kd.config.self_distillation import ConsistencyCTC, IntermediateCTC, SelfDistillation
 
+FRAME_RATIOS = (1, 2, 4, 8)
+"""How many frames of the faster of two recognisers one of the slower's may be: see kd/training/frame_rates.py."""
+
 Layer = Annotated[int, Field(ge=1)]
 
 

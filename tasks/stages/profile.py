@@ -19,9 +19,9 @@ import onnxruntime
 from kd.config.frontend import FrontEndSettings
 from tasks.data.prepared import PreparedData, spread_over_lengths
 from tasks.onnx import cold_start
+from tasks.onnx.form_files import files_of
 from tasks.onnx.latency import time_interleaved, write_frontend
 from tasks.onnx.onnx_session import OnnxRecogniser
-from tasks.onnx.quantise.files import files_of
 from tasks.params.pipeline import Params
 from tasks.runner.atomic_io import write_whole
 from tasks.runner.paths import Paths

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from tasks.params import errors
 from tasks.params.corpora import CorpusParams, ManifestCorpus, SeveralCorpora, SyntheticCorpus
+from tasks.params.graph import MODELS
 from tasks.params.pipeline import Params
 from tasks.params.teachers import PipelineModelTeacher
 from tasks.params.trained import NOTHING
 
-MADE_HERE = Path("models")
 """The folder of what stages make."""
 
 
@@ -92,6 +92,6 @@ def _of_teachers(params: Params) -> Iterator[tuple[str, Path]]:
     models/none stands for nothing."""
     adopted = {"teacher": params.teacher} | {f"teachers.{name}": teacher for name, teacher in params.teachers.items()}
     for key, teacher in adopted.items():
-        made = isinstance(teacher, PipelineModelTeacher) and teacher.path.parent == MADE_HERE
+        made = isinstance(teacher, PipelineModelTeacher) and teacher.path.parent == MODELS
         if not made and Path(teacher.path) != Path(NOTHING):
             yield f"{key}.path", Path(teacher.path)

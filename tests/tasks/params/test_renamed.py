@@ -16,7 +16,7 @@ from kd.config.renamed import RENAMED, RENAMED_VALUES, in_new_words, in_old_word
 from tasks.checkpoint import load_checkpoint
 from tasks.experiments.tune.folders import read_result
 from tasks.experiments.tune.settings import Search, load_search
-from tasks.onnx.quantise.files import read_released
+from tasks.onnx.form_files import read_released
 from tasks.params.errors import ParamsError
 from tasks.params.load import parse_params
 from tasks.training.history import best_metrics, read_history
