@@ -32,7 +32,7 @@ WHISPER: dict[str, float] = {
 
 
 LEVEL_FRAMES = 301
-"""Three seconds of 10 ms frames."""
+"""Whatever a frame's step is: three seconds at 10 ms, four and a half at 15 ms, with which results are published."""
 WHISPER_RANGE = 2.0
 """80 dB, as Whisper's front end scales them."""
 

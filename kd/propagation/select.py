@@ -6,16 +6,18 @@ not named is kept whole. The result is a new, smaller model with its own setting
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 
 from kd.config.models import ModelSettings
+from kd.config.propagation import Dim
 from kd.models import Axis, Dimension, Recogniser, build
 from kd.models.dimensions import select
 
-LAYERS = "layers"
+LAYERS: Final[Dim] = "layers"
+"""The dimension whose units are layers; its settings' field and its module in the encoder have the same name."""
 LAYER_PREFIX = f"encoder.{LAYERS}."
 
 Choice = Mapping[str, Tensor]

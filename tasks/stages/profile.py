@@ -27,8 +27,6 @@ from tasks.runner.atomic_io import write_whole
 from tasks.runner.paths import Paths
 from tasks.runner.reporter import NullReporter, Reporter
 
-Samples = npt.NDArray[np.float32]
-
 
 def run(params: Params, paths: Paths, name: str = "", reporter: Reporter = NullReporter()) -> dict[str, float]:
     """Write reports/timings.json; gives the figures of every model's float32 file as `model/figure`."""

@@ -67,6 +67,7 @@ class Whisper:
             return TranscriberOutput(
                 (), refused=f"{clip.seconds:.2f} s, below min_seconds {self.settings.min_seconds:g}"
             )
+        # By soxr: the runtime's resampler rounds otherwise, and transcripts that are kept would be made again
         waveform_N = soxr.resample(clip.waveform_N, clip.sample_rate_hz, RATE_HZ)
         segments, _ = self.model.transcribe(
             waveform_N,
