@@ -43,8 +43,7 @@ def espeak_files() -> Iterator[EspeakFiles]:
     except ModuleNotFoundError:
         raise ModuleNotFoundError(
             "corpus.kind: synthetic needs eSpeak NG, which is not installed. Install it (GPL-3) by "
-            "pip install -e '.[synthetic]' -c requirements.lock, or set corpus.kind to another: "
-            "manifest, torchaudio, fsdd, several"
+            "pip install -e '.[synthetic]' -c requirements.lock, or choose another corpus.kind of docs/guide.md#corpora"
         ) from None
     library, data = espeakng_loader.get_library_path(), espeakng_loader.get_data_path()
     if len(data) <= _LONGEST_PATH:

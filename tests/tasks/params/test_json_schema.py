@@ -38,19 +38,23 @@ def test_our_own_parameters_are_right_and_name_it(file: Path) -> None:
     assert first == f"# yaml-language-server: $schema={name}"
 
 
-COMMENTED: dict[str, Any] = {"kind": CorpusParams, "source": Teacher}
-"""Keys of params.yaml whose comment lists what else they may be, and the alternatives they choose between."""
+def forms_of(alternatives: Any, key: str) -> set[str]:
+    return {get_args(form.model_fields[key].annotation)[0] for form in get_args(get_args(alternatives)[0])}
 
 
-@pytest.mark.parametrize("key", COMMENTED)
-def test_comments_of_the_default_file_list_all_that_there_is(key: str) -> None:
-    lines = (REPO / "params.yaml").read_text(encoding="utf-8").splitlines()
-    (line,) = (line for line in lines if line.startswith(f"  {key}: ") and "or: " in line and "keyword" not in line)
-    chosen, _, others = line.partition("# or: ")
-    listed = [re.fullmatch(r"\w+", word.strip()) for word in [chosen.partition(":")[2], *others.split(",")]]
-    forms = get_args(get_args(COMMENTED[key])[0])
-    there = {get_args(form.model_fields[key].annotation)[0] for form in forms}
-    assert {match[0] for match in listed if match} == there
+def test_comments_of_the_default_file_list_all_that_there_is() -> None:
+    text = (REPO / "params.yaml").read_text(encoding="utf-8")
+    sources = re.search(r"^  source: (\w+) +# or: ((?:\w+, )+)with a folder", text, re.M)
+    assert sources
+    assert {sources[1], *sources[2].strip(", ").split(", ")} == forms_of(Teacher, "source")
+
+
+def test_the_table_that_the_default_file_names_has_every_corpus() -> None:
+    assert re.search(
+        r"^  kind: synthetic +# or one of those in docs/guide\.md#corpora$", (REPO / "params.yaml").read_text(), re.M
+    )
+    section = (REPO / "docs" / "guide.md").read_text(encoding="utf-8").split("\n## Corpora\n")[1].split("\n#")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", section, re.M)) == forms_of(CorpusParams, "kind")
 
 
 def test_parameters_of_studies_are_right() -> None:
