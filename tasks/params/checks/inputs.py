@@ -11,8 +11,6 @@ from tasks.params.pipeline import Params
 from tasks.params.teachers import PipelineModelTeacher
 from tasks.params.trained import NOTHING
 
-"""The folder of what stages make."""
-
 
 def missing_inputs(params: Params, project: Path) -> list[str]:
     """One line for each, with the key that names it; paths are relative to the project's folder."""
