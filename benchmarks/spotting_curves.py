@@ -9,8 +9,11 @@ phrases of one length are pooled under one threshold.
 
 import argparse
 import json
+import math
 import sys
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,10 +28,36 @@ from kd.runtime.audio import read
 from kd.runtime.phrases import spell
 from kd.runtime.recogniser import Recogniser
 from kd.runtime.spotter import Hit, Spotter
-from kd.runtime.thresholds import Point, curve
 from tasks.data.corpora.phrases import DIGITS
 
 RATES_PER_HOUR = (1.0, 3.0, 10.0, 30.0, 100.0)
+
+
+@dataclass(frozen=True)
+class Point:
+    """Share of spoken phrases that are missed, and false alarms, at one threshold (nats a letter, at most 0)."""
+
+    threshold: float
+    miss_share: float
+    false_alarms_per_hour: float
+
+
+def curve(true_scores: Sequence[float], num_spoken: int, false_scores: Sequence[float], hours: float) -> list[Point]:
+    """Misses and false alarms at each threshold that changes either, from the strictest on.
+
+    true_scores: of the hits on phrases that were spoken; what was spoken `num_spoken` times and not hit is missed.
+    """
+    if num_spoken < max(1, len(true_scores)) or hours <= 0:
+        raise ValueError(
+            f"{len(true_scores)} hits on {num_spoken} spoken phrases in {hours:g} hours: expected at least as many "
+            "spoken as hit, at least one, and some audio"
+        )
+    points = [Point(math.inf, 1.0, 0.0)]
+    for threshold in sorted({*true_scores, *false_scores}, reverse=True):
+        hits = sum(score >= threshold for score in true_scores)
+        alarms = sum(score >= threshold for score in false_scores)
+        points.append(Point(threshold, 1 - hits / num_spoken, alarms / hours))
+    return points
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from flows.checks import (
     say_what_cannot_be_claimed,
 )
 from flows.experiments import study, transcribe_testset, tune
-from flows.options import Jobs, Port, Retries, Timeout
+from flows.options import STAGE_TIMEOUT_HOURS, Jobs, Port, Retries, Timeout
 
 if TYPE_CHECKING:
     from tasks.params.pipeline import Params
@@ -38,7 +38,7 @@ app = typer.Typer(
 def run(
     jobs: Jobs = 2,
     retries: Retries = 1,
-    timeout_hours: Timeout = 6.0,
+    timeout_hours: Timeout = STAGE_TIMEOUT_HOURS,
     force: Annotated[bool, typer.Option("--force", help="Run every stage, up to date or not.")] = False,
 ) -> None:
     """Bring everything up to date: corpus, teacher, students, exports, evaluation, report.
@@ -197,6 +197,7 @@ def _runtime(command: str, arguments: list[str]) -> None:
 
 
 def main() -> None:
+    """The `kd` program."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # no terminal, and no name of a file, is too odd to be printed to
             stream.reconfigure(errors="backslashreplace")

@@ -18,6 +18,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from flows.dvc_state.graph import look
 from flows.dvc_state.leftovers import remove_leftovers, remove_spent_scratch
 from flows.dvc_state.unsaved_outputs import unsaved_outputs
+from flows.options import STAGE_TIMEOUT_HOURS
 from flows.run.artifacts import publish
 from flows.run.model_registry import register_best
 from flows.run.recording import Recording, complete
@@ -28,7 +29,7 @@ from tasks.params.load import load_params
 from tasks.runner.paths import Paths
 from tasks.runner.supervisor import start_watchdog
 
-STAGE_TIMEOUT_S = 6 * 3600.0
+STAGE_TIMEOUT_S = STAGE_TIMEOUT_HOURS * 3600
 
 
 class PipelineError(RuntimeError):

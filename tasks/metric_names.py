@@ -14,7 +14,7 @@ T = TypeVar("T")
 ERROR_KINDS: Mapping[str, str] = {"transcription": "wer", "keyword": "keyword_error"}
 """Problem -> what its errors are counted in, as names have it."""
 ERROR_WORDS: Mapping[str, str] = {"wer": "WER", "keyword_error": "keyword error rate"}
-"""The same in print."""
+"""Names of errors -> their words in print."""
 
 _NAME = re.compile(
     r"((?:initial_|teacher_)?(?:valid|test|train|canary)_)(error|wer|keyword_error)((?:_low|_high|_at_cut)?)"
@@ -31,10 +31,10 @@ def error_name(name: str, kind: str) -> str:
 
 
 def named_errors(values: Mapping[str, T], kind: str) -> dict[str, T]:
-    """The same values by names that say what errors are counted in."""
+    """Values by names that say what errors are counted in, such as `test_wer` for `test_error`."""
     return {error_name(key, kind): value for key, value in values.items()}
 
 
 def plain_errors(values: Mapping[str, T]) -> dict[str, T]:
-    """The same values by the names that code has for them, whenever and of whatever problem they were written."""
+    """Values by the names that code has for them (`test_error`), whenever and of whatever problem they were written."""
     return named_errors(values, "error")

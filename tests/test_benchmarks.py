@@ -16,6 +16,7 @@ import pytest
 import soundfile
 import torch
 import yaml
+from benchmark import load_benchmark
 from spoken_digits import FSDD, need_recordings
 from workspace import make_params, make_workspace
 
@@ -212,6 +213,17 @@ def test_speed_follows_size(tmp_path: Path, family: str) -> None:
     least = ("--removed", "0.5", "--rounds", "1", "--utterances", "1", "--profile", "1")
     said = start(tmp_path, "speed_follows_size", "--families", family, "--audio", tmp_path / "audio", *least)
     assert f"{family}: median ratio" in said
+
+
+def test_a_curve_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(REPO / "benchmarks")  # where its neighbours are
+    curve = load_benchmark("spotting_curves").curve
+    points = curve([-0.1, -0.4], num_spoken=4, false_scores=[-0.2, -0.4], hours=0.5)
+    assert [(p.threshold, p.miss_share, p.false_alarms_per_hour) for p in points] == [
+        (np.inf, 1.0, 0.0), (-0.1, 0.75, 0.0), (-0.2, 0.75, 2.0), (-0.4, 0.5, 4.0),
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="at least as many"):
+        curve([-0.1], num_spoken=0, false_scores=[], hours=1.0)
 
 
 def test_spotting_curves(tmp_path: Path, digits: Path) -> None:

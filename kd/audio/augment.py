@@ -105,6 +105,7 @@ def at_speeds(waveform_BN: Tensor, lengths_B: Tensor, speeds: Sequence[Fraction]
     rows_of: list[tuple[Tensor, Tensor]] = []
     for speed in sorted(set(speeds)):
         rows = torch.tensor([row for row, own in enumerate(speeds) if own == speed], device=lengths_B.device)
+        # By torchaudio, a batch at a time: another filter than the runtime's, and other weights would come of another
         rows_of.append((rows, resample(clean_BN[rows], speed.numerator, speed.denominator)))
     changed_BN = waveform_BN.new_zeros(len(lengths_B), int(new_lengths_B.max()))
     for rows, resampled_BN in rows_of:

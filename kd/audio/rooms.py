@@ -1,4 +1,7 @@
-"""A statistical room (Polack 1988): no geometry, so early echoes have no direction or pattern.
+"""A statistical room: no geometry, so early echoes have no direction or pattern.
+
+Polack's model of 1988, Gaussian noise that decays exponentially; Badeau 2018, "Unified Stochastic Reverberation
+Modeling" (hal-01795319), places it among others.
 
 Legend: N samples, K samples of the echoes.
 """

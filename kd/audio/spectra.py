@@ -40,7 +40,7 @@ def mirrored(position: Tensor, length: Tensor) -> Tensor:
 
 
 def reflected(position: Tensor, length: Tensor) -> Tensor:
-    """The same where neither the first nor the last sample occurs twice in a row, as numpy's `reflect` pads."""
+    """Indices as `mirrored` gives them, but no edge sample occurs twice in a row, as numpy's `reflect` pads."""
     period = (2 * length - 2).clamp(min=1)
     there = position % period
     return torch.minimum(there, period - there)

@@ -32,7 +32,7 @@ WHISPER: dict[str, float] = {
 
 
 LEVEL_FRAMES = 301
-"""Three seconds of 10 ms frames."""
+"""Whatever a frame's step is: three seconds at 10 ms, four and a half at 15 ms, with which results are published."""
 WHISPER_RANGE = 2.0
 """80 dB, as Whisper's front end scales them."""
 
@@ -193,7 +193,7 @@ class AugmentSettings(Strict):
         return self
 
     def with_time_masking(self, times: float) -> Self:
-        """The same with so many times as much time masked: by more masks, each of a suitable length."""
+        """These settings with `times` as much time masked: by more masks, each of a suitable length."""
         if self.time_masks == 0:
             return self
         masks = max(1, round(self.time_masks * times))

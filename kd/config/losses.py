@@ -10,6 +10,9 @@ from kd.config.base import Strict
 from kd.config.schedules import Ramp, Temperature, Weight, at, fixed, largest
 from kd.config.self_distillation import ConsistencyCTC, IntermediateCTC, SelfDistillation
 
+FRAME_RATIOS = (1, 2, 4, 8)
+"""How many frames of the faster of two recognisers one of the slower's may be: see kd/training/frame_rates.py."""
+
 Layer = Annotated[int, Field(ge=1)]
 
 
@@ -233,7 +236,7 @@ class ObjectiveSettings(Strict):
         return fixed(self.beta)
 
     def at(self, epoch: int) -> Self:
-        """The same objective in an epoch (from 0), with a number in place of each schedule."""
+        """This objective in an epoch (from 0), with a number in place of each schedule."""
         beta = {"beta": at(self.beta, epoch)} if isinstance(self.beta, Ramp) else {}
         return self.model_copy(
             update={**beta, "distill": tuple(_at(distill, epoch) for distill in self.distill_losses)}

@@ -232,7 +232,7 @@ class ModelSettings(Strict):
 
     @property
     def level_sides(self) -> tuple[int, int]:
-        """Of these, the frames before and after the one that is normalised; of a causal model all are before."""
+        """How many of `level_frames` lie before and after the frame that is normalised; causal: all before it."""
         spread = max(0, self.level_frames - 1)
         after = 0 if getattr(self.encoder, "causal", False) else spread // 2
         return spread - after, after

@@ -90,13 +90,14 @@ class Step(Strict):
 Schedule = Annotated[Constant | Cosine | Step, Field(discriminator="name")]
 
 
-PRETRAINED = ("head_lr", "layer_decay", "frozen_epochs", "gradient_checkpointing", "micro_batches")
-"""What is asked for where weights were trained before, or a model is big, and says nothing elsewhere."""
+LEFT_OUT_AT_DEFAULT = ("head_lr", "layer_decay", "frozen_epochs", "gradient_checkpointing", "micro_batches")
+"""Keys for weights that were trained before, or big models: at its default a dump and all digests leave each out."""
 
 
 class TrainingSettings(Strict):
-    """Its length is given in epochs or in steps. Where in neither, the hours of speech choose the steps
-    (`kd.config.length.steps_for`), and with them the averaging and the patience that are null."""
+    """How long and by what steps a model is trained. Its length is given in epochs or in steps; where in neither, the
+    hours of speech choose the steps (`kd.config.length.steps_for`), and with them the averaging and the patience that
+    are null."""
 
     epochs: int | None = Field(None, ge=1, description="passes over the training part; or give steps")
     steps: int | None = Field(None, ge=1, description="of the optimiser, in all; or give epochs")
@@ -147,7 +148,9 @@ class TrainingSettings(Strict):
 
     @property
     def _unused(self) -> Collection[str]:
-        defaults = [name for name in PRETRAINED if getattr(self, name) == type(self).model_fields[name].default]
+        defaults = [
+            name for name in LEFT_OUT_AT_DEFAULT if getattr(self, name) == type(self).model_fields[name].default
+        ]
         return [*self._without_value("epochs", "steps", "averaging"), *defaults]
 
     def lasting(self, hours: float) -> Self:

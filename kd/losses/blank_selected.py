@@ -17,7 +17,8 @@ def blank_selected(student_BTV: Tensor, teacher_BTV: Tensor, lengths_B: Tensor, 
     """T^2 * KL(teacher || student) over frames near a non-blank teacher argmax, in nats; 0-dim float32.
 
     Selected are the frames whose likeliest unit is not the blank, and `dilation` frames on both sides
-    (Hilmes et al. 2025, with its k = 2). We divide by all valid frames rather than by the selected ones, so that
+    (Hilmes, Rossenbach & Schlüter 2025, "Analyzing the Importance of Blank for CTC-Based Knowledge Distillation",
+    arXiv:2506.01503, with its k = 2). We divide by all valid frames rather than by the selected ones, so that
     utterances and processes add up; a batch in which the teacher has no non-blank frame gives 0.
     Differentiable in student_BTV only.
     """

@@ -15,13 +15,12 @@ from torch.nn import functional as F
 
 from kd.config.models import ConformerSettings
 from kd.models.convolution import TimeConv1d
-from kd.models.dimensions import Dimension, reads, writes
+from kd.models.dimensions import MIXES, Dimension, reads, writes
 from kd.models.dropout import Dropout
 from kd.models.encoder import Encoder
 from kd.models.memory import Memory, Shapes
 from kd.models.normalisation import BATCH_NORM_TENSORS, FrameBatchNorm
 from kd.models.parts import Stem, all_frames, split_heads
-from kd.models.rnn import MIXES
 from kd.padding import frame_mask
 
 

@@ -13,6 +13,9 @@ from torch import Tensor
 
 from kd.config.propagation import Dim
 
+MIXES = "LayerNorm divides by the number of features: taking one away rescales the others"
+"""Why a dead unit of a width that a layer norm spans cannot be removed without a trace."""
+
 
 @dataclass(frozen=True)
 class Axis:

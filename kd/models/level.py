@@ -14,7 +14,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 SILENCE = -15.9
-"""Just above the logarithm of the front end's floor (kd.runtime.frontend.FLOOR): a frame with all below is silent."""
+"""Just above the logarithm of the front end's floor (kd.runtime.frontend.FLOOR): a frame with all below is silent.
+
+A literal, since the weights of a trained model go with it: another floor must not change what that model calls silent.
+"""
 LEAST = -1e4
 """Below every feature, and finite: of an utterance without frames nothing becomes NaN."""
 DEPTH = 12.0

@@ -83,7 +83,7 @@ class _Normalise(torch.autograd.Function):
 def _shared(
     x_PC: Tensor, valid_P: Tensor, weight_C: Tensor, bias_C: Tensor, eps: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The same by mean and variance over the valid frames of all processes; they may differ in number."""
+    """Batch norm by mean and variance over the valid frames of all processes, which may differ in number."""
     sums = torch.cat([valid_P @ x_PC, valid_P @ x_PC.square(), valid_P.sum()[None]])
     sums = all_reduce(sums)  # type: ignore[no-untyped-call]  # unlike distributed.all_reduce, differentiable
     total_C, square_C, count = torch.split(sums, [len(weight_C), len(weight_C), 1])

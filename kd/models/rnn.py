@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from kd.config.models import RNNSettings
-from kd.models.dimensions import Dimension, reads, writes
+from kd.models.dimensions import MIXES, Dimension, reads, writes
 from kd.models.dropout import Dropout
 from kd.models.encoder import Encoder
 from kd.models.memory import Memory, Shapes
@@ -22,7 +22,6 @@ from kd.padding import frame_mask
 CELLS: dict[str, type[nn.GRU] | type[nn.LSTM]] = {"gru": nn.GRU, "lstm": nn.LSTM}
 GATES = {"gru": 3, "lstm": 4}
 STATES = {"gru": ("hidden",), "lstm": ("hidden", "cell")}
-MIXES = "LayerNorm divides by the number of features: taking one away rescales the others"
 
 
 def reversed_within(lengths_B: Tensor, num_frames: int) -> Tensor:

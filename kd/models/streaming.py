@@ -50,7 +50,7 @@ class Streaming(nn.Module):
         return log_probs_BTV, position_B + num_frames // self.subsampling, *after
 
     def _scaled(self, features_BTF: Tensor, there_BT: Tensor, memory: Memory) -> Tensor:
-        """As Recogniser.scaled, the level taken over the frames that were."""
+        """Features as `Recogniser.scaled` makes them, with the level taken over the frames that were."""
         x_BTF = features_BTF.masked_fill(~there_BT[..., None], 0.0)
         if "level" in self.shapes:
             x_BTF = level.relative(x_BTF, memory.extend("level", level.level_of(x_BTF, there_BT), 2))

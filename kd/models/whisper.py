@@ -14,12 +14,11 @@ from torch.utils.checkpoint import checkpoint
 
 from kd.config.models import WhisperSettings
 from kd.models.convolution import TimeConv1d
-from kd.models.dimensions import Dimension, reads, writes
+from kd.models.dimensions import MIXES, Dimension, reads, writes
 from kd.models.dropout import Dropout
 from kd.models.encoder import Encoder
 from kd.models.parts import split_heads
 from kd.models.pooling import ceil_div
-from kd.models.rnn import MIXES
 from kd.padding import frame_mask
 
 MAX_TIMESCALE = 10_000.0

@@ -21,10 +21,6 @@ from kd.propagation.select import LAYERS, apply, apply_to_tensors
 from kd.propagation.slicing import choose_slice
 
 
-class CannotShrinkError(ValueError):
-    """What is asked for cannot be done to this model: its settings are at fault, not its data."""
-
-
 @dataclass(frozen=True)
 class Propagated:
     """A model on its way through operators.

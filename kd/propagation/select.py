@@ -6,16 +6,18 @@ not named is kept whole. The result is a new, smaller model with its own setting
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 
 from kd.config.models import ModelSettings
+from kd.config.propagation import Dim
 from kd.models import Axis, Dimension, Recogniser, build
 from kd.models.dimensions import select
 
-LAYERS = "layers"
+LAYERS: Final[Dim] = "layers"
+"""The dimension whose units are layers; its settings' field and its module in the encoder have the same name."""
 LAYER_PREFIX = f"encoder.{LAYERS}."
 
 Choice = Mapping[str, Tensor]
@@ -36,7 +38,7 @@ def apply(model: Recogniser, choice: Choice) -> Recogniser:
 def apply_to_tensors(
     tensors: Mapping[str, Tensor], dimensions: Sequence[Dimension], choice: Choice
 ) -> dict[str, Tensor]:
-    """The same choice on any tensors named like the model's state: its weights, masks or importances."""
+    """A choice of units on any tensors named like the model's state: its weights, masks or importances."""
     axes: dict[str, list[tuple[Axis, Tensor, int]]] = defaultdict(list)
     for dimension in dimensions:
         if dimension.name in choice:

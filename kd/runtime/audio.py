@@ -25,7 +25,7 @@ def read(file: str | Path, rate_hz: int, start_s: float | None = None, end_s: fl
 
 
 def blocks(recording: Recording, rate_hz: int, dbfs: float | None = None) -> Iterator[Samples]:
-    """The same piece by piece, at a level where one is asked for."""
+    """A recording's samples piece by piece, at a level (dBFS) where one is asked for. Raises AudioError."""
     if dbfs is None:
         yield from map(rounded, recording.at(rate_hz))
         return

@@ -27,6 +27,8 @@ class Path(NamedTuple):
 
 
 class Link(NamedTuple):
+    """A frame's unit behind another, from frame `start` to `end`, with the log-probability of the best path so far."""
+
     before: "Link | None"
     unit: int
     start: int

@@ -27,7 +27,7 @@ def blocks(file: Path, first: int, count: int | None) -> Iterator[Block]:
 
 @contextmanager
 def opened(file: Path, patch: dict[int, bytes]) -> Iterator[Any]:
-    """As soundfile.SoundFile."""
+    """The file opened for reading, as a soundfile.SoundFile, with the bytes of `patch` in place of its own."""
     if not patch:
         name = str(file) if os.name == "nt" else os.fsencode(file)  # which may not be UTF-8
         with _sequential()(name) as source:

@@ -9,7 +9,7 @@ import onnxruntime
 from kd.runtime.description import Description
 from kd.runtime.errors import RefusedError
 from kd.runtime.files import check_whole, read_text
-from kd.runtime.frontend import FrontEnd
+from kd.runtime.frontend import FrontEndSettings
 from kd.runtime.session import open_session
 
 FORMS = {"float32": "model.onnx", "float16": "model.fp16.onnx", "int8": "model.int8.onnx"}
@@ -29,7 +29,7 @@ class Bundle:
     folder: Path
     problem: str
     frontend_included: bool
-    frontend: FrontEnd
+    frontend: FrontEndSettings
     subsampling: int
     block_frames: int
     receptive_field_frames: tuple[int, int] | None

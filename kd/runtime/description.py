@@ -8,7 +8,7 @@ from typing import Any, NoReturn, Self
 
 from kd.runtime.errors import RefusedError
 from kd.runtime.files import read_text
-from kd.runtime.frontend import FrontEnd
+from kd.runtime.frontend import FrontEndSettings
 
 FORMAT = 1
 KEYS = ("problem", "frontend_included", "frontend", "subsampling", "block_frames", "receptive_field_frames")
@@ -32,7 +32,7 @@ class Description:
 
     problem: str
     frontend_included: bool
-    frontend: FrontEnd
+    frontend: FrontEndSettings
     subsampling: int
     block_frames: int
     receptive_field_frames: tuple[int, int] | None
@@ -87,11 +87,11 @@ class _Values:
             self._refuse(key, found, f"a whole number between {lowest} and {highest}")
         return int(found)
 
-    def frontend(self) -> FrontEnd:
+    def frontend(self) -> FrontEndSettings:
         given, known = self.kind("frontend", dict, "a mapping"), {}
         if (kind := given.get("kind", "kaldi")) not in FRONT_ENDS:
             self._refuse("frontend.kind", kind, " or ".join(FRONT_ENDS))
-        for name in (field.name for field in fields(FrontEnd) if field.name != "kind"):
+        for name in (field.name for field in fields(FrontEndSettings) if field.name != "kind"):
             found, key = given.get(name), f"frontend.{name}"
             if name in WHOLE_LIMITS:
                 known[name] = self.whole(found, key, *WHOLE_LIMITS[name])
@@ -101,7 +101,7 @@ class _Values:
             if not number or not lowest <= found <= highest:
                 self._refuse(key, found, f"a number between {lowest:g} and {highest:g}")
             known[name] = found
-        frontend = FrontEnd(**known, kind=kind)
+        frontend = FrontEndSettings(**known, kind=kind)
         if frontend.shift < 1 or frontend.frame < 2:
             self._refuse("frontend.frame_shift_ms", given["frame_shift_ms"], "frames of more than a sample")
         return frontend

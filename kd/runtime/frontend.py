@@ -21,7 +21,7 @@ Matrix = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class FrontEnd:
+class FrontEndSettings:
     """The front end of an export, by the names of its export.json."""
 
     sample_rate_hz: int
@@ -58,7 +58,7 @@ class FrontEnd:
 class LogMel:
     """Features of audio as it comes. The audio is mirrored at its two ends, as the settings' kind does it."""
 
-    def __init__(self, settings: FrontEnd) -> None:
+    def __init__(self, settings: FrontEndSettings) -> None:
         self.settings = settings
         self._features_of = _Whisper(settings) if settings.kind == "whisper" else _Kaldi(settings)
         self._mirror: Literal["reflect", "symmetric"] = "reflect" if settings.kind == "whisper" else "symmetric"
@@ -103,7 +103,7 @@ class LogMel:
 
 
 class _Kaldi:
-    def __init__(self, settings: FrontEnd) -> None:
+    def __init__(self, settings: FrontEndSettings) -> None:
         fft, nyquist_hz = 1 << (settings.frame - 1).bit_length(), settings.sample_rate_hz / 2
         high_hz = settings.high_freq_hz + (nyquist_hz if settings.high_freq_hz <= 0 else 0)
         mels = settings.num_mels, settings.low_freq_hz, high_hz
@@ -121,7 +121,7 @@ class _Kaldi:
 
 
 class _Whisper:
-    def __init__(self, settings: FrontEnd) -> None:
+    def __init__(self, settings: FrontEndSettings) -> None:
         self._mel_RF = slaney_mel_filters(settings.sample_rate_hz, settings.frame, settings.num_mels)
         self._window_K = hann_window(settings.frame)
 

@@ -31,7 +31,3 @@ def names_of(files: Sequence[str]) -> dict[str, str]:
                 taken.add(name.casefold())
             number += 1
     return names
-
-
-def _joined(path: Path) -> str:
-    return "_".join(path.parts).strip("/_.")

@@ -50,6 +50,7 @@ def number(lowest: float, highest: float, above: bool = False) -> Callable[[str]
 
 
 def path(text: str) -> Path:
+    """The path of a file or folder; see `place`."""
     return Path(place(text))
 
 

@@ -20,6 +20,8 @@ from kd.runtime.words import BLANK_INDEX, SPACE
 
 @dataclass(frozen=True)
 class Phrase:
+    """A phrase to spot: as its user wrote it, and as the model's tokens spell it."""
+
     text: str
     letters: str
 

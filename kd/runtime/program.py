@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
 
 
 def parser(program: str) -> ArgumentParser:
+    """What the command line may hold; `program` is the name under which it was called."""
     whole = Parser(program, description="Run exported recognisers by onnxruntime, numpy and soundfile alone.")
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
     for name, module in {"transcribe": transcribe, "spot": spot}.items():

@@ -64,11 +64,11 @@ class Recogniser:
         return self.of_inputs(inputs_of(self.bundle, samples_N))
 
     def of_inputs(self, x: Inputs) -> LogProbs:
-        """The same of what `inputs_of` gives."""
+        """Log-probabilities as `log_probs` gives them, of what `inputs_of` has made of the samples."""
         return np.concatenate([np.zeros((0, len(self.bundle.tokens)), np.float32), *self._through([x])])
 
     def stream(self, pieces: Iterable[Samples]) -> Iterator[LogProbs]:
-        """The same of audio that comes in pieces, a chunk at a time; memory does not grow with its length.
+        """Log-probabilities of audio that comes in pieces, a chunk at a time; memory does not grow with its length.
 
         Raises RefusedError for a keyword model and audio longer than LONGEST_KEYWORD_S.
         """

@@ -22,19 +22,21 @@ THRESHOLD = -0.7
 
 
 def add_options(parser: ArgumentParser) -> None:
+    """Add the arguments of `spot` to a parser."""
     add_model_options(parser)
     parser.add_argument("--keywords", type=path, required=True, metavar="FILE", help="one phrase a line")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="JSON: a line for each hit")
-    parser.add_argument(
+    thresholds = parser.add_argument_group("thresholds")
+    thresholds.add_argument(
         "--threshold",
         type=number(LOWEST, 0),
         metavar="NATS",
         help=f"lowest score a letter, at most 0; default: {THRESHOLD}",
     )
-    parser.add_argument(
+    thresholds.add_argument(
         "--background", type=place, metavar="AUDIO", help="speech without the phrases, to choose thresholds by"
     )
-    parser.add_argument(
+    thresholds.add_argument(
         "--false-alarms-per-hour",
         type=number(0, 1e6, above=True),
         metavar="RATE",

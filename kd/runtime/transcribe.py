@@ -38,45 +38,48 @@ class Decoder(Protocol):
 
 
 def add_options(parser: ArgumentParser) -> None:
+    """Add the arguments of `transcribe` to a parser."""
     add_model_options(parser)
     parser.add_argument("--format", choices=transcripts.FORMATS, default="text", help="JSON: a line for each file")
     parser.add_argument("--out", type=path, metavar="FOLDER", help="a file for each audio file, instead of printing")
-    parser.add_argument(
+    parser.add_argument("--stream", action="store_true", help="words as they come, from models that say causal: true")
+    beam = parser.add_argument_group("beam search")
+    beam.add_argument(
         "--beam",
         type=whole(0, 10_000),
         default=0,
         metavar="N",
         help="prefix beam search that keeps N; 0, the default: greedy",
     )
-    parser.add_argument("--lm", type=path, metavar="ARPA", help="word n-gram for beam search")
-    parser.add_argument("--words", type=path, metavar="FILE", help="the only words there are, for beam search")
-    parser.add_argument(
+    beam.add_argument("--lm", type=path, metavar="ARPA", help="word n-gram")
+    beam.add_argument("--words", type=path, metavar="FILE", help="the only words there are")
+    beam.add_argument(
         "--lm-weight",
         type=number(0, 100),
         default=0.5,
         metavar="W",
         help="of the n-gram against the model; default: %(default)s",
     )
-    parser.add_argument("--stream", action="store_true", help="words as they come, from models that say causal: true")
-    parser.add_argument(
+    beam.add_argument(
         "--word-bonus",
         type=number(-100, 100),
         default=0.0,
         metavar="NATS",
-        help="for each word in beam search; default: %(default)s",
+        help="for each word; default: %(default)s",
     )
     add_hotword_options(parser)
 
 
 def add_hotword_options(parser: ArgumentParser) -> None:
     """Phrases that any search may favour."""
-    parser.add_argument(
+    group = parser.add_argument_group("hotwords, in any search")
+    group.add_argument(
         "--hotwords",
         type=path,
         metavar="FILE",
         help="phrases to favour, one a line; ' :2' behind one is its own boost. All other words stay possible",
     )
-    parser.add_argument(
+    group.add_argument(
         "--hotword-boost",
         type=number(0, MOST, above=True),
         default=BOOST,
@@ -91,32 +94,36 @@ def add_model_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "audio", type=place, nargs="+", metavar="AUDIO", help="files, folders, or - for samples or a WAV on stdin"
     )
-    parser.add_argument(
+    audio = parser.add_argument_group("audio")
+    audio.add_argument(
         "--rate",
         type=whole(LOWEST_HZ, HIGHEST_HZ),
         metavar="HZ",
         help="of the raw 16-bit mono samples; default: the model's",
     )
-    parser.add_argument(
-        "--form", choices=FORMS, default="float32", help="which of the folder's ONNX files; default: %(default)s"
-    )
-    parser.add_argument(
-        "--threads", type=whole(1, 256), default=1, help="threads of ONNX Runtime; default: %(default)s"
-    )
-    parser.add_argument(
+    audio.add_argument(
         "--level", type=number(-100, 0), metavar="DBFS", help="scale to this level, such as -23; default: not at all"
     )
-    parser.add_argument(
+    how = parser.add_argument_group("how the model is run")
+    how.add_argument(
+        "--form", choices=FORMS, default="float32", help="which of the folder's ONNX files; default: %(default)s"
+    )
+    how.add_argument(
+        "--threads", type=whole(1, 256), default=1, metavar="N", help="of ONNX Runtime; default: %(default)s"
+    )
+    how.add_argument(
         "--chunk-s",
         type=number(0, 3_600, above=True),
         default=CHUNK_S,
-        help="seconds of long audio taken at a time; default: %(default)s",
+        metavar="SECONDS",
+        help="of long audio taken at a time; default: %(default)s",
     )
-    parser.add_argument(
+    how.add_argument(
         "--context-s",
         type=number(0, 600),
         default=CONTEXT_S,
-        help="seconds of context on both sides of a chunk; default: %(default)s",
+        metavar="SECONDS",
+        help="on both sides of a chunk; default: %(default)s",
     )
 
 
@@ -127,7 +134,7 @@ def run(options: Namespace) -> int:
     recogniser = load(options)
     if recogniser.bundle.problem == "keyword" and options.hotwords is not None:
         raise RefusedError(f"{options.model} gives one label for a recording: --hotwords are for transcribers")
-    decoder = decoder_of(options, recogniser.bundle.tokens)
+    decoder = decoder_factory(options, recogniser.bundle.tokens)
     found = find(options.audio)
     if len(found.files) > 1 and options.format in ("srt", "vtt") and options.out is None:
         raise RefusedError(f"subtitles of {len(found.files)} files on one output: name a folder for them by --out")
@@ -147,11 +154,12 @@ def run(options: Namespace) -> int:
 
 
 def load(options: Namespace) -> Recogniser:
+    """The recogniser that the arguments name. Raises RefusedError."""
     return Recogniser.load(options.model, options.form, options.threads, options.chunk_s, options.context_s)
 
 
-def decoder_of(options: Namespace, tokens: tuple[str, ...]) -> Callable[[tuple[str, ...]], Decoder]:
-    """Makes a decoder for a table of tokens. Raises RefusedError for options that do not fit together."""
+def decoder_factory(options: Namespace, tokens: tuple[str, ...]) -> Callable[[tuple[str, ...]], Decoder]:
+    """What makes a decoder for a table of tokens. Raises RefusedError for options that do not fit together."""
     hotwords = Hotwords.read(options.hotwords, options.hotword_boost, tokens)
     if options.beam == 0:
         if options.lm or options.words:

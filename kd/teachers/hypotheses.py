@@ -48,11 +48,11 @@ class Hypotheses:
         return type(self)(self.targets_BNL.to(device), self.lengths_BN.to(device), self.weights_BN.to(device))
 
     def twice(self) -> Self:
-        """Those of a batch that holds each utterance twice: all, and then all again."""
+        """Hypotheses of a batch that holds each utterance twice: all, and then all again."""
         return type(self)(*(torch.cat([x, x]) for x in (self.targets_BNL, self.lengths_BN, self.weights_BN)))
 
     def rows(self, which: slice) -> Self:
-        """Those of some of the utterances."""
+        """Hypotheses of some of the utterances."""
         return type(self)(self.targets_BNL[which], self.lengths_BN[which], self.weights_BN[which])
 
     def __len__(self) -> int:

@@ -103,6 +103,7 @@ def is_spoken(character: str) -> bool:
 
 
 def is_punctuation(character: str) -> bool:
+    """Whether it is a punctuation mark or symbol that nobody says."""
     return unicodedata.category(character)[0] in "PS" and not is_spoken(character)
 
 

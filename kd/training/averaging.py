@@ -98,6 +98,7 @@ class MovingAverage:
 
 
 def make_average(model: Recogniser, decay: float | None) -> Average:
+    """A moving average of the model's weights; null: none, and what is validated is the model itself."""
     return NoAverage(model) if decay is None else MovingAverage(model, decay)
 
 

@@ -19,7 +19,7 @@ class BestWeights:
 
     @classmethod
     def restored(cls, state: Mapping[str, Any]) -> "BestWeights":
-        """As it was when `saved` gave this part of the state."""
+        """The record as it was when `saved` gave this part of the state."""
         record = cls()
         record.score, record.epoch, record.weights = state["best_score"], state["best_epoch"], state["best_weights"]
         return record

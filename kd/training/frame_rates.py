@@ -9,10 +9,8 @@ a state.
 import torch
 from torch import Tensor
 
-from kd.config.losses import Align
+from kd.config.losses import FRAME_RATIOS, Align
 from kd.losses.frames import utterance_means
-
-RATIOS = (1, 2, 4, 8)
 
 
 def aligned(
@@ -74,12 +72,12 @@ def grouped(fast_BTV: Tensor, fast_B: Tensor, slow_B: Tensor, how: Align) -> Ten
 
 def ratio_of(fast_B: Tensor, slow_B: Tensor) -> int:
     """How many of the faster frames make one of the slower: a stride of r leaves ceil(n / r) of n frames."""
-    off = {ratio: int((-(-fast_B // ratio) - slow_B).abs().max()) for ratio in RATIOS}
-    ratio = min(RATIOS, key=lambda r: off[r])
+    off = {ratio: int((-(-fast_B // ratio) - slow_B).abs().max()) for ratio in FRAME_RATIOS}
+    ratio = min(FRAME_RATIOS, key=lambda r: off[r])
     if off[ratio] > 1:
         raise ValueError(
             f"frames of student and teacher, {fast_B.tolist()} and {slow_B.tolist()}, fit no ratio of "
-            f"{', '.join(map(str, RATIOS))}: was one of them computed from other audio?"
+            f"{', '.join(map(str, FRAME_RATIOS))}: was one of them computed from other audio?"
         )
     return ratio
 

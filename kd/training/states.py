@@ -32,11 +32,11 @@ class States(NamedTuple):
         return States({layer: x.to(device) for layer, x in self.at.items()}, self.lengths_B.to(device))
 
     def twice(self) -> "States":
-        """The same utterances once more, behind themselves."""
+        """States of a batch that holds each utterance twice: all, and then all again."""
         return States({layer: x.repeat(2, 1, 1) for layer, x in self.at.items()}, self.lengths_B.repeat(2))
 
     def rows(self, which: slice) -> "States":
-        """Those of some of the utterances."""
+        """States of some of the utterances."""
         return States({layer: x[which] for layer, x in self.at.items()}, self.lengths_B[which])
 
 

@@ -19,7 +19,7 @@ def select_utterances(data: PreparedData, supervision: Mapping[str, str] | None)
 
 
 def labelled(utterances: Sequence[Utterance], why: str) -> tuple[Utterance, ...]:
-    """Those with a transcript. Raises ValueError if there are none; `why` says who needs them."""
+    """Utterances with a transcript. Raises ValueError if there are none; `why` says who needs them."""
     chosen = tuple(u for u in utterances if u.units)
     if not chosen:
         raise ValueError(
@@ -32,7 +32,8 @@ def labelled(utterances: Sequence[Utterance], why: str) -> tuple[Utterance, ...]
 def teachable(
     utterances: Sequence[Utterance], *, by_labels: bool, by_teacher: Callable[[Utterance], bool]
 ) -> tuple[Utterance, ...]:
-    """Those from which something can be learnt: a label, where labels count, or a teacher's output."""
+    """Utterances from which something can be learnt: a label, where labels count, or a teacher's output. Raises
+    ValueError if there are none."""
     chosen = tuple(u for u in utterances if by_teacher(u) or (by_labels and u.units))
     if not chosen:
         raise ValueError(

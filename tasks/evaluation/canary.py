@@ -9,9 +9,9 @@ import pandas as pd
 from kd.runtime.bundle import Bundle
 from tasks.data.prepared import PreparedData
 from tasks.evaluation.error_rows import error_rows, speakers_interval
+from tasks.onnx.form_files import FILES
 from tasks.onnx.forms_table import REFERENCE
 from tasks.onnx.onnx_decoder import OnnxDecoder
-from tasks.onnx.quantise.files import FILES
 from tasks.params.pipeline import Params
 from tasks.runner.paths import Paths
 from tasks.runner.reporter import Reporter

@@ -10,9 +10,9 @@ from kd.audio.conditions import degrade
 from kd.config.conditions import Condition, Noise
 from kd.runtime.recogniser import Recogniser
 from tasks.data.prepared import PreparedData, Utterance
+from tasks.onnx.form_files import FILES
 from tasks.onnx.forms_table import REFERENCE
 from tasks.onnx.onnx_decoder import OnnxDecoder
-from tasks.onnx.quantise.files import FILES
 from tasks.params.evaluation import EvaluationParams
 from tasks.runner.reporter import Reporter
 

@@ -8,9 +8,9 @@ import pandas as pd
 
 from tasks.evaluation.error_rows import speakers_interval
 from tasks.metric_names import ERROR_KINDS, named_errors
+from tasks.onnx.form_files import files_of, read_released
 from tasks.onnx.forms_table import REFERENCE, closeness, decoded, error, make_table, rise
 from tasks.onnx.onnx_decoder import OnnxDecoder
-from tasks.onnx.quantise.files import files_of, read_released
 from tasks.runner.atomic_io import write_parquet, write_whole
 from tasks.runner.reporter import Reporter
 

@@ -16,8 +16,10 @@ from kd.config.propagation import Budget, Dim
 from kd.models import Recogniser, build
 from kd.models.macs import count_params, macs_per_audio_second
 from kd.propagation.budget import Cost
+from kd.propagation.select import resized
 from tasks.checkpoint import Checkpoint
 from tasks.data.prepared import PreparedData
+from tasks.onnx.counts import counted
 
 SHARES = (1.0, 0.75, 0.5, 0.25, 0.1)
 """Of each dim's units: the sizes that are timed for a cost table, all dims together and each alone."""
@@ -31,13 +33,11 @@ def cost_for(
 
     @lru_cache
     def measured(asked: ModelSettings) -> float:
+        model = _fresh(asked)
+        if (count := counted(model, budget.measure, frontend)) is not None:
+            return count
         from tasks.onnx.cost import cost_of  # which loads onnx
 
-        model = _fresh(asked)
-        if budget.measure == "params":
-            return float(count_params(model)[0])
-        if budget.measure == "macs_per_audio_second":
-            return macs_per_audio_second(model, asked, frontend)
         return cost_of(Checkpoint(model, frontend, data.vocabulary, "student", "none", "none"), budget.measure, data)
 
     if budget.measure != "latency_ms":
@@ -70,8 +70,6 @@ def sampled(settings: ModelSettings, dims: tuple[Dim, ...]) -> list[ModelSetting
 
 def shrunk(settings: ModelSettings, dims: tuple[Dim, ...], share: float) -> ModelSettings:
     """With this share of the units of these dims, at least one of each."""
-    from kd.propagation.select import resized
-
     dimensions = _fresh(settings).dimensions()
     choice = {d.name: torch.arange(max(1, round(share * d.size))) for d in dimensions if d.dim in dims}
     return resized(settings, dimensions, choice)

@@ -43,6 +43,7 @@ def measure(model: Path, frontend: Path | None, samples: npt.NDArray[np.float32]
 
 
 def main(arguments: list[str]) -> None:
+    """In a process of its own: arguments are threads, a .npy of samples, the model and perhaps its front end."""
     samples, model, *frontend = map(Path, arguments[1:])
     baseline, audio = peak_mb(), np.load(samples)
     started_s = time.perf_counter()

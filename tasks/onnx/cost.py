@@ -5,9 +5,10 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from kd.models.macs import count_params, macs_per_audio_second
+from kd.runtime.bundle import FORMS
 from tasks.checkpoint import Checkpoint
 from tasks.data.prepared import PreparedData, spread_over_lengths
+from tasks.onnx.counts import counted
 from tasks.onnx.latency import time_interleaved, write_frontend
 from tasks.onnx.onnx_module import write_traced
 from tasks.onnx.onnx_session import OnnxRecogniser
@@ -18,13 +19,10 @@ TIMED_UTTERANCES, REPEATS = 20, 5
 
 def cost_of(checkpoint: Checkpoint, measure: str, data: PreparedData) -> float:
     """One measure of a model; latency_ms is the median over validation utterances, front end counted."""
-    model = checkpoint.model
-    if measure == "params":
-        return float(count_params(model)[0])
-    if measure == "macs_per_audio_second":
-        return macs_per_audio_second(model, model.settings, checkpoint.frontend)
+    if (count := counted(checkpoint.model, measure, checkpoint.frontend)) is not None:
+        return count
     with TemporaryDirectory() as folder:
-        file = Path(folder) / "model.onnx"
+        file = Path(folder) / FORMS["float32"]
         write_traced(checkpoint, file)
         return float(file.stat().st_size) if measure == "size_bytes" else latency_ms(file, checkpoint, data)
 

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from kd.config.frontend import FrontEndSettings
 from kd.models.streaming import Streaming, latency_ms, why_not
+from kd.runtime.bundle import STREAMING
 from kd.runtime.session import open_session
 from tasks.checkpoint import Checkpoint
 from tasks.onnx.onnx_files import write_onnx
 
-FILE = "streaming.onnx"
 TOLERANCE = 1e-4
 PARITY_BLOCKS = 40
 
@@ -28,7 +28,7 @@ def export_stream(checkpoint: Checkpoint, folder: Path, properties: dict[str, st
 
     None, and no file, where the model is not causal. Raises RuntimeError where the two differ.
     """
-    (folder / FILE).unlink(missing_ok=True)
+    (folder / STREAMING).unlink(missing_ok=True)
     if why_not(checkpoint.model):
         return None
     module = Streaming(checkpoint.model)
@@ -36,12 +36,12 @@ def export_stream(checkpoint: Checkpoint, folder: Path, properties: dict[str, st
     names = [f"memory.{name}" for name in module.shapes]
     inputs = {"x": ("N", "T"), "position": ("N",), **dict.fromkeys(names, ("N",))}
     outputs = {"log_probs": ("N", "T'"), "next_position": ("N",), **{f"next_{name}": ("N",) for name in names}}
-    write_onnx(folder / FILE, module, example, inputs, outputs, {**properties, "model_type": "kd_streaming"})
+    write_onnx(folder / STREAMING, module, example, inputs, outputs, {**properties, "model_type": "kd_streaming"})
     return {
-        "file": FILE,
+        "file": STREAMING,
         "latency_ms": latency_ms(checkpoint.model, checkpoint.frontend),
-        "size_bytes": (folder / FILE).stat().st_size,
-        "max_abs_difference": _parity(module, folder / FILE, checkpoint.frontend),
+        "size_bytes": (folder / STREAMING).stat().st_size,
+        "max_abs_difference": _parity(module, folder / STREAMING, checkpoint.frontend),
     }
 
 

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from kd.runtime.bundle import Bundle
+from kd.runtime.bundle import FORMS, Bundle
 from tasks.checkpoint import Checkpoint
+from tasks.onnx.as_bundle import bundle
 from tasks.onnx.onnx_module import write_traced
 from tasks.onnx.parity import parity
-from tasks.onnx.quantise.bundle import bundle
 
 
 def write_float32(checkpoint: Checkpoint, folder: Path, frontend_included: bool = False) -> Bundle:
@@ -14,6 +14,6 @@ def write_float32(checkpoint: Checkpoint, folder: Path, frontend_included: bool 
 
     Raises RuntimeError where they differ by more than is allowed.
     """
-    file = folder / "model.onnx"
+    file = folder / FORMS["float32"]
     parity(write_traced(checkpoint, file, frontend_included), file)
     return bundle(checkpoint, folder, frontend_included)

@@ -42,6 +42,7 @@ def divergence(reference_TV: LogProbs, found_TV: LogProbs) -> float:
 
 
 def make_table(rows: Iterator[dict[str, Any]]) -> pd.DataFrame:
+    """The rows as a table, in which unnamed speakers are texts too."""
     return pd.DataFrame(rows).astype({"speaker": "str"})
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from kd.runtime.bundle import Bundle
 from kd.runtime.greedy import Greedy
-from kd.runtime.recogniser import Inputs, LogProbs, Recogniser, inputs_of
+from kd.runtime.recogniser import Inputs, Recogniser, inputs_of
 from kd.runtime.session import open_session
 from kd.runtime.transcribe import words_of
 from kd.text.metrics import EDITS, Edits
@@ -64,6 +64,3 @@ class OnnxDecoder:
             "errors": edits.errors,
             "reference_units": edits.reference_units,
         }
-
-
-__all__ = ["LogProbs", "OnnxDecoder"]

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool1d
 
 from kd.audio.frontend import make_front_end
+from kd.runtime.description import FORMAT
 from tasks.checkpoint import Checkpoint
 from tasks.onnx.onnx_files import write_onnx
 
-FORMAT = 1
 TRACED_FRAMES = (47, 31)
 SMOOTHING = 9
 JUNK = 100.0

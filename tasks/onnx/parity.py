@@ -59,7 +59,7 @@ def compare(module: Exported, path: Path, tolerance: float = PARITY_TOLERANCE) -
 
 
 def parity(module: Exported, path: Path) -> Parity:
-    """As `compare`; raises RuntimeError where they differ by more than is allowed."""
+    """The differences that `compare` finds; raises RuntimeError where they differ by more than is allowed."""
     found = compare(module, path)
     if found.fault:
         raise RuntimeError(

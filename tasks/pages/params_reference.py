@@ -52,14 +52,18 @@ class Section:
 
 def page() -> str:
     """The whole page."""
-    schema = plain_schema()
+    return reference(plain_schema(), INTRODUCTION)
+
+
+def reference(schema: Schema, introduction: str) -> str:
+    """The table of a model's keys below its introduction, and a section for each model that it holds."""
     sections = _sections(schema)
     tables = [_table(schema, sections)]
     for section in sections.values():
         about = " ".join(section.schema.get("description", "").split())
         places = ", ".join(f"`{place}`" for place in _briefly(section.places))
         tables.append(f"## {section.heading}\n\nIn {places}. {about}\n\n{_table(section.schema, sections)}")
-    return "\n".join([INTRODUCTION, *tables])
+    return "\n".join([introduction, *tables])
 
 
 def _sections(schema: Schema) -> dict[str, Section]:
@@ -137,6 +141,8 @@ def _meaning(key: str, value: Schema) -> str:
 
 
 def _type(value: Schema, sections: dict[str, Section]) -> str:
+    if value in (True, {}):
+        return "any value"
     if "$ref" in value:
         section = sections[_name(value["$ref"])]
         return f"[{section.heading}](#{section.link})"
@@ -144,7 +150,8 @@ def _type(value: Schema, sections: dict[str, Section]) -> str:
         links = [f"[{', '.join(tags)}](#{sections[name].link})" for name, tags in _forms(value).items()]
         return f"`{value['discriminator']['propertyName']}`: {', '.join(links)}"
     if choices := value.get("anyOf", value.get("oneOf")):
-        return " or ".join(dict.fromkeys(_type(choice, sections) for choice in choices))
+        types = dict.fromkeys(_type(choice, sections) for choice in choices)
+        return " or ".join(name for name in types if name != TYPES["integer"] or TYPES["number"] not in types)
     if "const" in value or "enum" in value:
         return ", ".join(f"`{one}`" for one in value.get("enum", [value.get("const")]))
     if "prefixItems" in value:

@@ -1,7 +1,7 @@
 """Parameters of the corpora: where audio and transcripts come from."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -94,6 +94,7 @@ class ManifestCorpus(_Corpus):
 LIBRISPEECH_SUBSETS = (
     "train-clean-100", "train-clean-360", "train-other-500", "dev-clean", "dev-other", "test-clean", "test-other",
 )  # fmt: skip
+LIBRISPEECH_DEFAULT = ("train-clean-100", "dev-clean", "test-clean")
 
 
 def _librispeech_subset(name: str) -> str:
@@ -110,8 +111,15 @@ class TorchaudioCorpus(_Corpus):
     dataset: Literal["SPEECHCOMMANDS", "LIBRISPEECH", "YESNO"] = Field(description="class in torchaudio.datasets")
     download: bool = Field(False, description="true: fetch what is missing under `root`")
     subsets: tuple[Annotated[str, AfterValidator(_librispeech_subset)], ...] = Field(
-        (), description="LIBRISPEECH only; empty: train-clean-100, dev-clean, test-clean"
+        (), description=f"LIBRISPEECH only; empty there: {', '.join(LIBRISPEECH_DEFAULT)}"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _what_is_run_is_recorded(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("dataset") == "LIBRISPEECH" and data.get("subsets", ()) in ((), []):
+            return {**data, "subsets": LIBRISPEECH_DEFAULT}
+        return data
 
     @model_validator(mode="after")
     def _only_librispeech_has_subsets(self) -> Self:

@@ -9,8 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from kd.config.base import Strict
 from kd.config.conditions import Clipping, Condition, Level, Noise, Rate, Reverberation, Telephone
 from tasks.params.canary import CanaryName, CanaryParams
-
-TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
+from tasks.params.names import TABLES
 
 
 class AbsoluteMargin(Strict):

@@ -8,6 +8,7 @@ from tasks.params.teachers import BundleTeacher, PipelineModelTeacher, gives_pos
 from tasks.params.trained import TrainedTeacher
 
 MODELS = Path("models")
+"""The folder of what stages make."""
 
 
 def names(params: Params) -> list[str]:

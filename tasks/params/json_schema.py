@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
 from tasks.params.pipeline import READ_BY_DVC, Params
@@ -25,19 +26,30 @@ MUST_BE_WRITTEN = "; must be written in params.yaml, since DVC reads it there"
 
 def params_schema() -> dict[str, Any]:
     """The schema as draft 2020-12 has it."""
-    found: dict[str, Any] = _told_apart(plain_schema())
+    found = plain_schema()
     for place, key in _read_by_dvc(found):
         place["required"] = [*place["required"], key]
     about = "What params.yaml may hold. Written by `kd schema`; `kd check` looks at what must hold between keys, too."
-    return {"$schema": GenerateJsonSchema.schema_dialect, "title": "params.yaml", "description": about, **found}
+    return for_editors(found, "params.yaml", about)
+
+
+def for_editors(schema: dict[str, Any], title: str, about: str) -> dict[str, Any]:
+    """A schema of pydantic's as one that names a mistake where it stands, with its dialect."""
+    told_apart = {key: value for key, value in _told_apart(schema).items() if key != "description"}
+    return {"$schema": GenerateJsonSchema.schema_dialect, "title": title, "description": about, **told_apart}
 
 
 def plain_schema() -> dict[str, Any]:
     """The schema as pydantic has it, with `discriminator` where a key chooses between alternatives."""
-    found = Params.model_json_schema(schema_generator=_Untitled)
+    found = untitled_schema(Params)
     for place, key in _read_by_dvc(found):
         place["properties"][key]["description"] += MUST_BE_WRITTEN
     return found
+
+
+def untitled_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """pydantic's schema of a model, without titles that only repeat a name."""
+    return model.model_json_schema(schema_generator=_Untitled)
 
 
 def _read_by_dvc(schema: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
@@ -48,7 +60,12 @@ def _read_by_dvc(schema: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]
 
 def schema_text() -> str:
     """The schema as the file has it."""
-    return json.dumps(params_schema(), indent=1, ensure_ascii=False) + "\n"
+    return schema_file(params_schema())
+
+
+def schema_file(schema: dict[str, Any]) -> str:
+    """A schema as a file has it."""
+    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
 
 
 class _Untitled(GenerateJsonSchema):

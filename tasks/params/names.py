@@ -2,6 +2,8 @@
 
 from collections.abc import Collection
 
+TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
+"""How the files of tables end that users write: `tasks.data.tables` reads them."""
 MOST_LETTERS = 80  # of 3 bytes each, with space for a suffix in the 255 bytes of a folder's name
 
 

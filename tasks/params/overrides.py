@@ -10,6 +10,11 @@ from tasks.params.errors import ParamsError, format_value
 from tasks.params.shape import require_shape
 from tasks.params.strict_yaml import read_yaml
 
+ABOUT_PARAMS = "a whole params.yaml, or the path of one from the project's folder"
+ABOUT_OVERRIDES = "set in params first, by dotted key, such as students.small.operators.0.sparsity"
+MAPPING_OR_PATH = {"anyOf": [{"type": "object", "additionalProperties": True}, {"type": "string"}]}
+"""What `params` is in the file, in the words of JSON schema; it is a mapping once that is read."""
+
 _CORRECT = "correct the path in overrides"
 
 

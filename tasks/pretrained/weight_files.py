@@ -61,10 +61,10 @@ def read_json(file: Path) -> dict[str, Any]:
 def required(values: Mapping[str, Any], key: str, kind: type[T], place: Path) -> T:
     """The value of a key. Raises ValueError, which names place and key, where it is missing or of another type."""
     if key not in values:
-        raise ValueError(f"{place} lacks {key}: it is of another model, or was cut short")
+        raise ValueError(f"{place} lacks {key}: it is of another model, or was cut short. Copy it again")
     value = values[key]
     if not isinstance(value, kind):
-        raise ValueError(f"{place}: {key} is a {type(value).__name__}, expected {kind.__name__}")
+        raise ValueError(f"{place}: {key} is a {type(value).__name__}, expected {kind.__name__}: copy it again")
     return value
 
 
@@ -93,7 +93,7 @@ def read_torch(file: Path) -> dict[str, Any]:
             f"{file} holds more than weights, or is damaged: {reason}. Save it as model.safetensors"
         ) from None
     if not isinstance(found, dict):
-        raise ValueError(f"{file} holds a {type(found).__name__}, and no weights by name")
+        raise ValueError(f"{file} holds a {type(found).__name__}, and no weights by name: give a state_dict")
     return found
 
 

@@ -125,7 +125,7 @@ def _split_qkv(encoder: dict[str, Tensor], at: str, file: Path) -> None:
             encoder[f"{at}{part}/bias"] = bias
         elif bool(bias.any()):
             raise ValueError(
-                f"{file}: {at}linear_0/bias gives keys a bias, which Whisper has not: it is of another model"
+                f"{file}: {at}linear_0/bias gives keys a bias, which Whisper has not: convert a Whisper model"
             )
 
 
@@ -150,13 +150,13 @@ def _weights(
         renamed[ours] = tensor.float()
     if missing := sorted(_expected(renamed) - renamed.keys()):
         raise ValueError(
-            f"{place} lacks {', '.join(missing[:3])} of Whisper's encoder: it was cut short, or is of another model"
+            f"{place} lacks {', '.join(missing[:3])} of Whisper's encoder: copy it again, or give a Whisper model"
         )
     if given is not None:
         _require_sinusoids(given, place, positions)
     width = renamed["stem.conv2.weight"].shape[0]
     if heads < 1 or width % heads:
-        raise ValueError(f"{place}: {heads} heads do not share a width of {width} evenly: it is of another model")
+        raise ValueError(f"{place}: {heads} heads do not share a width of {width} evenly: copy it again")
     return WhisperEncoderWeights(renamed, heads)
 
 
@@ -184,7 +184,7 @@ def _require_sinusoids(given: Tensor, place: Path, name: str) -> None:
     if apart > POSITIONS_TOLERANCE:
         raise ValueError(
             f"{place}: {name} is up to {apart:.2g} away from Whisper's sinusoids, expected at most "
-            f"{POSITIONS_TOLERANCE:g}: a model with learnt positions cannot be taken"
+            f"{POSITIONS_TOLERANCE:g}: give a Whisper whose positions were not trained"
         )
 
 
@@ -245,5 +245,8 @@ def with_encoder_weights(state: Mapping[str, Tensor], weights: WhisperEncoderWei
     ours = {f"encoder.{name}": tensor for name, tensor in weights.tensors.items()}
     for name, tensor in ours.items():
         if state[name].shape != tensor.shape:
-            raise ValueError(f"{name} has the shape {tuple(tensor.shape)}; the model wants {tuple(state[name].shape)}")
+            raise ValueError(
+                f"{name} has the shape {tuple(tensor.shape)}, expected {tuple(state[name].shape)}: build the model by "
+                "settings() of these weights"
+            )
     return {**state, **ours}

@@ -81,7 +81,8 @@ def compare_all(
 
 
 def twin_of(model: Model, models: Sequence[Model]) -> Model | None:
-    """The same shape from random weights and labels alone: what tells a teacher's worth from a shape's."""
+    """The baseline of a model's shape, from random weights and labels alone, which tells a teacher's worth from a
+    shape's; None where there is none."""
     twins = (m for m in models if m.row["role"] == "baseline" and m is not model and m.shape == model.shape)
     return next(twins, None)
 

@@ -150,6 +150,7 @@ def themed(svg: str, prefix: str) -> str:
 
 
 def finish(figure: Figure, prefix: str) -> str:
+    """The figure as SVG for the page, in the page's colours; prefix: keeps its ids apart from other figures'."""
     file = io.StringIO()
     save(figure, file, format="svg", transparent=True, metadata={"Date": None})
     svg = themed(file.getvalue(), prefix).replace(TEXT, "currentColor").replace(GRID, "var(--grid)")

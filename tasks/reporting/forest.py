@@ -41,6 +41,8 @@ class ForestRow:
 
 @dataclass(frozen=True)
 class Forest:
+    """A forest plot: its title, where no difference lies, and a row for each comparison."""
+
     title: str
     zero: float
     rows: tuple[ForestRow, ...]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.metric_names import plain_errors
-from tasks.onnx.quantise.files import read_released
+from tasks.onnx.form_files import read_released
 from tasks.runner.paths import Paths
 
 TITLES = {

@@ -58,15 +58,7 @@ def render(sources: Sources) -> str:
     verdict = conclude(models, sources.comparisons, sources.params.evaluation.confidence)
     apart = {verdict.best, *(m.name for m in models if m.row["role"] == "teacher")}
     disputed = most_disputed(models, DISPUTED, apart if len(apart) > 1 else ())
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(percent=percent, compact=compact, points=points_of)
-    return environment.get_template("page.html").render(
+    return _environment().get_template("page.html").render(
         css=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
         name=sources.params.name,
         problem=sources.params.problem.kind,
@@ -79,7 +71,6 @@ def render(sources: Sources) -> str:
         **robustness_section(models),
         canary=canary_section(models, sources.params.evaluation, sources.params.teacher),
         models=models,
-
         **verdict_section(sources.comparisons, models, sources.params.evaluation),
         extras=sources.extras,
         quantised=any(m.row["role"] == "quantised" for m in sources.extras),
@@ -87,24 +78,35 @@ def render(sources: Sources) -> str:
         symbols=Markup("".join(marker_symbol(i) for i in range(len(models) + len(sources.extras)))),
         place={m.name: i for i, m in enumerate([*models, *sources.extras])},
         widest=max(m.row["test_error_high"] for m in (*models, *sources.extras)),
-        charts=[
-            (title, Markup(error_chart(models, column, label, scale)))
-            for title, column, label, scale in (
-                ("Error against size", "size_bytes", "ONNX file in MB", 1e-6),
-                ("Error against latency", "latency_ms_p50", "median latency of an utterance in ms", 1.0),
-            )
-        ] + [("Learning curves", Markup(learning_curves(models)))],
+        charts=_charts(models),
         diagnosis=diagnose(models, {name: one.objective for name, one in sources.params.students.items()}),
         unchosen=unchosen(models, UNCHOSEN),
         disputed=disputed,
         clips={name: Markup(uri) for name, uri in clips(sources.prepared, [one.id for one in disputed]).items()},
-        forms=sources.forms,
-        timings=sources.timings,
-        pseudo_labels=sources.pseudo_labels,
-        kept=sources.kept,
+        forms=sources.forms, timings=sources.timings, pseudo_labels=sources.pseudo_labels, kept=sources.kept,
         card=sources.card,
         card_svg=Markup(themed(sources.card_svg, "card")),
         quarantine=sources.quarantine,
         versions=versions(),
         seeds=seeds(sources.params),
     )  # fmt: skip
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(percent=percent, compact=compact, points=points_of)
+    return environment
+
+
+def _charts(models: Sequence[Model]) -> list[tuple[str, Markup]]:
+    """Titles and SVGs."""
+    size = error_chart(models, "size_bytes", "ONNX file in MB", 1e-6)
+    latency = error_chart(models, "latency_ms_p50", "median latency of an utterance in ms", 1.0)
+    charts = {"Error against size": size, "Error against latency": latency, "Learning curves": learning_curves(models)}
+    return [(title, Markup(svg)) for title, svg in charts.items()]

@@ -22,6 +22,8 @@ class Sample:
 
 @dataclass(frozen=True)
 class Dropped:
+    """What a filter dropped for one reason, with a few of the transcripts."""
+
     reason: str
     utterances: int
     hours: float

@@ -4,6 +4,7 @@ NARROW = "\N{NARROW NO-BREAK SPACE}"
 
 
 def percent(rate: float) -> str:
+    """A rate in per cent, with one decimal."""
     return f"{100 * rate:.1f}{NARROW}%"
 
 

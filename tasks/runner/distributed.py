@@ -20,7 +20,7 @@ def divides_work(command: str, params: Params, name: str) -> bool:
     return command == "distil" if teacher is None else training_of_teacher(params, teacher) is not None
 
 
-class Along(NullReporter):
+class FollowingProcessReporter(NullReporter):
     """Reporter of the other processes: they go on from where the first one does, and say nothing."""
 
     def __init__(self, scratch: Path) -> None:

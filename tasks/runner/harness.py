@@ -17,7 +17,7 @@ from tasks.metric_names import ERROR_KINDS, named_errors
 from tasks.params.errors import LINE_CHARACTERS, ParamsError, format_value
 from tasks.params.load import load_params
 from tasks.params.pipeline import Params
-from tasks.runner.distributed import Along, divides_work, is_first_process
+from tasks.runner.distributed import FollowingProcessReporter, divides_work, is_first_process
 from tasks.runner.dvc_graph import look_up, read_spec
 from tasks.runner.event_log import EventWriter
 from tasks.runner.paths import Paths
@@ -132,7 +132,9 @@ def run_stage(command: str, name: str = "", root: Path = Path(), follow: Follow 
         _run_recorded(command, name, params, used, root, make_scratch, follow)
     elif divides_work(command, params, name):
         fix_threads(threads_of_stage(params, command, name))
-        import_module(stage_module(params, command, name)).run(params, Paths(root), name, Along(make_scratch()))
+        import_module(stage_module(params, command, name)).run(
+            params, Paths(root), name, FollowingProcessReporter(make_scratch())
+        )
     return 0  # scratch stays: killed before DVC has recorded the outputs, the stage is run again
 
 

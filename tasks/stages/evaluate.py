@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from kd.models.macs import count_params, frontend_macs_per_audio_second, macs_per_audio_second
-from kd.runtime.bundle import Bundle
+from kd.runtime.bundle import FORMS, Bundle
 from kd.text.metrics import Edits, error_rate
 from tasks.checkpoint import Checkpoint, load_checkpoint
 from tasks.data.prepared import PreparedData
@@ -70,7 +70,7 @@ def run(params: Params, paths: Paths, name: str = "", reporter: Reporter = NullR
             f"models/{name} was trained for {len(checkpoint.vocabulary)} units, {paths.prepared} holds "
             f"{len(data.vocabulary)}, and they are not the same. Prepare the data with the model's units, or retrain"
         )
-    sizes = size_metrics(checkpoint, paths.export(name) / "model.onnx")
+    sizes = size_metrics(checkpoint, paths.export(name) / FORMS["float32"])
     folder, confidence = paths.evaluation(name), params.evaluation.confidence
     decoder = OnnxDecoder(data, Bundle.load(paths.export(name)))
     hypotheses, forms = evaluate_forms(decoder, folder, confidence, reporter)

@@ -5,16 +5,18 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from kd.runtime.bundle import FORMS, TOKENS
+from kd.runtime.description import FORMAT
 from kd.runtime.words import SPACE
 from kd.text.vocabulary import Vocabulary
 from tasks.checkpoint import Checkpoint, load_checkpoint
 from tasks.data.prepared import PreparedData
+from tasks.onnx.as_bundle import bundle, framing
 from tasks.onnx.export_audio import FILE, export_audio
 from tasks.onnx.export_stream import export_stream
 from tasks.onnx.onnx_files import IR_VERSION, OPSET
-from tasks.onnx.onnx_module import FORMAT, Exported, metadata, write_traced
+from tasks.onnx.onnx_module import Exported, metadata, write_traced
 from tasks.onnx.parity import HALF_TOLERANCE, PARITY_FRAMES, compare, parity
-from tasks.onnx.quantise.bundle import bundle, framing
 from tasks.onnx.quantise.make import make_forms, only_reference
 from tasks.params.export import smaller_forms
 from tasks.params.pipeline import Params
@@ -38,14 +40,14 @@ def checksums(folder: Path) -> dict[str, str]:
 def run(params: Params, paths: Paths, name: str = "", reporter: Reporter = NullReporter()) -> dict[str, float]:
     """Export models/NAME to exports/NAME and prove parity; gives the file's size and the difference."""
     checkpoint, folder = load_checkpoint(paths.model(name)), paths.export(name)
-    file, properties = folder / "model.onnx", metadata(checkpoint, params.export.frontend_included)
+    file, properties = folder / FORMS["float32"], metadata(checkpoint, params.export.frontend_included)
     module = write_traced(checkpoint, file, params.export.frontend_included)
     found, size = parity(module, file), file.stat().st_size
     (folder / FILE).unlink(missing_ok=True)
     if params.export.audio_file:
         export_audio(checkpoint, folder)
     forms = _forms(params, paths, name, module, checkpoint, reporter)
-    write_whole(folder / "tokens.txt", tokens_table(checkpoint.vocabulary))
+    write_whole(folder / TOKENS, tokens_table(checkpoint.vocabulary))
     description = {
         "format": FORMAT,
         "problem": checkpoint.model.settings.problem,

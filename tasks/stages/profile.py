@@ -1,7 +1,8 @@
-"""Stage `profile`: time and memory of every form of every exported model, as its user would run it.
+"""Stage `profile`: time and memory of every form of every exported model, and of a cold start.
 
-One utterance at a time, ONNX Runtime, a fixed number of threads, the front end counted. It wants the machine
-for itself; the load before it began is written down beside the times.
+One utterance at a time, ONNX Runtime, a fixed number of threads. The front end is counted as an ONNX graph: the one
+inside the file, or one traced here. `kd transcribe` computes it by numpy where the file holds none, at another speed.
+It wants the machine for itself; the load before it began is written down beside the times.
 """
 
 import json
@@ -18,15 +19,13 @@ import onnxruntime
 from kd.config.frontend import FrontEndSettings
 from tasks.data.prepared import PreparedData, spread_over_lengths
 from tasks.onnx import cold_start
+from tasks.onnx.form_files import files_of
 from tasks.onnx.latency import time_interleaved, write_frontend
 from tasks.onnx.onnx_session import OnnxRecogniser
-from tasks.onnx.quantise.files import files_of
 from tasks.params.pipeline import Params
 from tasks.runner.atomic_io import write_whole
 from tasks.runner.paths import Paths
 from tasks.runner.reporter import NullReporter, Reporter
-
-Samples = npt.NDArray[np.float32]
 
 
 def run(params: Params, paths: Paths, name: str = "", reporter: Reporter = NullReporter()) -> dict[str, float]:

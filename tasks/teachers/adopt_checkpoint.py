@@ -11,6 +11,7 @@ from tasks.params.teachers import CheckpointTeacher
 from tasks.params.trainings import key_of
 from tasks.runner.paths import Paths
 from tasks.runner.reporter import Reporter
+from tasks.teachers.require_fit import require_fit
 from tasks.training.history import write_history
 from tasks.training.validation import Validation
 
@@ -51,16 +52,12 @@ def _require_fit(
 ) -> None:
     """A checkpoint for audio of another rate or for other units than this pipeline's is refused."""
     pairs = [
-        ("problem", checkpoint.model.settings.problem, params.problem.kind),
-        ("sample rate in Hz", checkpoint.frontend.sample_rate_hz, params.frontend.sample_rate_hz),
-        ("units", checkpoint.vocabulary.tokens, data.vocabulary.tokens),
+        ("its problem differs", checkpoint.model.settings.problem, params.problem.kind),
+        ("its sample rate in Hz differs", checkpoint.frontend.sample_rate_hz, params.frontend.sample_rate_hz),
+        ("its units differ", checkpoint.vocabulary.tokens, data.vocabulary.tokens),
     ]
-    for what, found, expected in pairs:
-        if found != expected:
-            raise ValueError(
-                f"{key}.path {teacher.path}: its {what} differs from this pipeline's.\nfound: {found}\n"
-                f"expected: {expected}\nChange params.yaml to the teacher's, or train a teacher here"
-            )
+    remedy = "Change params.yaml to the teacher's, or train a teacher here"
+    require_fit(f"{key}.path {teacher.path}", pairs, remedy)
 
 
 def training_facts(warning: str | None, reporter: Reporter) -> dict[str, str]:

@@ -17,6 +17,7 @@ from tasks.runner.reporter import Reporter
 from tasks.teachers.bundle_posteriors import WEIGHTS_FILE, write_facts
 from tasks.teachers.bundles import bundle_labels, find_bundle, load_bundle
 from tasks.teachers.posterior_teacher import PosteriorTeacher, first_checkpoint, load_teacher_folder
+from tasks.teachers.require_fit import require_fit
 
 BATCH_SECONDS = 60.0
 
@@ -73,12 +74,8 @@ def _take_model(settings: PipelineModelTeacher, source: Path, data: PreparedData
 
 def _require_fit(settings: PipelineModelTeacher, checkpoint: Checkpoint, data: PreparedData) -> None:
     pairs = (
-        ("units", checkpoint.vocabulary.tokens, data.vocabulary.tokens),
-        ("sample rate in Hz", checkpoint.frontend.sample_rate_hz, data.sample_rate_hz),
+        ("its units differ", checkpoint.vocabulary.tokens, data.vocabulary.tokens),
+        ("its sample rate in Hz differs", checkpoint.frontend.sample_rate_hz, data.sample_rate_hz),
     )
-    for what, found, expected in pairs:
-        if found != expected:
-            raise ValueError(
-                f"path {settings.path}: its {what} differ from this pipeline's: found {found}, expected {expected}. "
-                "Its frames cannot be matched; its transcripts can, with output: text"
-            )
+    remedy = "Its frames cannot be matched: learn from its transcripts, with output: text"
+    require_fit(f"path {settings.path}", pairs, remedy)

@@ -51,6 +51,7 @@ class BundlePosteriorTeacher:
 
     def _one(self, waveform_N: Tensor) -> Tensor:
         its_rate_hz = int(self.bundle.sample_rate)
+        # By torchaudio, since the batch is on the teacher's device: the runtime's resampler is numpy's
         resampled_N = torchaudio.functional.resample(waveform_N.to(self.device), self.sample_rate_hz, its_rate_hz)
         resampled_N = torch.nn.functional.pad(resampled_N, (0, max(0, FEWEST_SAMPLES - len(resampled_N))))
         logits_1TW, _ = self.model(resampled_N[None])

@@ -36,7 +36,10 @@ def load_bundle(name: str, bundle: Any, file: Path | None, *, downloads: bool = 
     downloads: a file that is missing is downloaded to. Raises ValueError, in one line, where weights cannot be had.
     """
     if file is not None and not file.is_file() and not downloads:
-        raise ValueError(f"path {file}: no such file; it should be the weights of {name}")
+        raise ValueError(
+            f"path {file}: no such file; it should be the weights of {name}: name them, or download them by path: "
+            "models/none"
+        )
     missing = file is None or not file.is_file()
     place = {} if file is None else {"model_dir": str(file.parent), "file_name": file.name}
     try:
@@ -48,5 +51,7 @@ def load_bundle(name: str, bundle: Any, file: Path | None, *, downloads: bool = 
                 f"the weights of {name} cannot be downloaded ({told}): get them where there is a network, "
                 "and name the file as path"
             ) from None
-        raise ValueError(f"the weights of {name} are not those in {file}: {told}") from None
+        raise ValueError(
+            f"the weights of {name} are not those in {file} ({told}): name another file or bundle"
+        ) from None
     return model.eval()

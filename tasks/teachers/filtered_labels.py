@@ -66,6 +66,7 @@ def choose_labels(
 
 
 def write_labels(folder: Path, labels: Labels) -> None:
+    """Write the student's labels.parquet: those kept and those dropped."""
     write_parquet(folder / LABELS_FILE, labels.table)
 
 

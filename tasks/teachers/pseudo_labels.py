@@ -69,6 +69,7 @@ def pseudo_labels_of(
 
 
 def clip_of(data: PreparedData, utterance: Utterance, speed: float) -> Clip:
+    """An utterance at a speed, for a transcriber to read."""
     rate_hz = data.sample_rate_hz
 
     def read() -> npt.NDArray[np.float32]:
@@ -80,6 +81,7 @@ def clip_of(data: PreparedData, utterance: Utterance, speed: float) -> Clip:
 
 def at_speed(waveform_N: npt.NDArray[np.float32], speed: float) -> npt.NDArray[np.float32]:
     """Faster (above 1) or slower, its pitch moving along, as a tape does it."""
+    # Not kd.runtime.resample, which knows ratios of rates alone and rounds otherwise: transcripts kept would be others
     moved_N: npt.NDArray[np.float32] = soxr.resample(waveform_N, 1_000 * speed, 1_000).astype(np.float32)
     return moved_N
 

@@ -23,6 +23,7 @@ def views(settings: AugmentSettings) -> tuple[Fraction, ...]:
 
 
 def output_key(utterance: Utterance, speed: Fraction, teacher: str) -> Key:
+    """The cache's key of a teacher's output for an utterance at a speed; teacher: its hash."""
     view = "clean" if speed == AS_RECORDED else f"speed {speed}"
     return Key(utterance.audio_hash, view, teacher)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.metric_names import error_name
-from tasks.onnx.quantise.files import RELEASED, read_released
+from tasks.onnx.form_files import FILES, RELEASED, read_released
 from tasks.reporting.choice import best_student
 from tasks.runner.paths import Paths
 from tasks.tracking.pipeline_run import model_md5, read_results
@@ -33,7 +33,7 @@ def wanted(root: Path) -> list[RegistryEntry]:
     if name is None:
         return []
     folder = Paths(root).export(name)
-    entries = [_entry(root, CANDIDATE, name, "float32", folder / "model.onnx")]
+    entries = [_entry(root, CANDIDATE, name, "float32", folder / FILES["float32"])]
     if (found := smallest_passed(folder)) is not None:
         entries.append(_entry(root, CHAMPION, name, *found))
     return entries

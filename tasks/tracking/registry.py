@@ -104,6 +104,7 @@ def _signature(model: Any) -> Any:
 
 
 def main() -> None:
+    """Name the candidate and the champion in MLflow's registry, and print which they are."""
     stay_offline()
     root = Path()
     params = load_params(Paths(root).params)

@@ -93,7 +93,7 @@ class BatchTeacher:
 
     @property
     def encoder(self) -> EncoderSettings | None:
-        """That whose inner states it gives; None where it gives none."""
+        """Settings of the encoder whose inner states it gives; None where it gives none."""
         return None if self.posteriors is None else self.posteriors.encoder
 
     def believes(self, utterance: Utterance) -> Row:

@@ -75,7 +75,7 @@ class FeatureCache:
 
     @classmethod
     def shared(cls, folder: Path, key: str, source: Source, copies: int, num_mels: int) -> Self:
-        """The same below a folder that trainings share, by a key of all that decides; forgets the oldest of others."""
+        """A cache below a folder that trainings share, by a key of all that decides it; the oldest others go."""
         found = cls.build(folder / key, source, copies, num_mels)
         (folder / key).touch()
         caches = sorted(filter(Path.is_dir, folder.iterdir()), key=lambda place: place.stat().st_mtime)

@@ -15,7 +15,7 @@ from tasks.data.prepared import PreparedData, Utterance
 from tasks.params.pipeline import Params
 
 MOST_UTTERANCES = 500
-"""That statistics are computed from."""
+"""From which the mean and deviation of features are computed, at most."""
 
 
 def new_model(

@@ -79,7 +79,9 @@ def test_commands_exist(page):
     assert named <= set(typer.main.get_command(app).commands)
 
 
-PROSE = sorted({*REPO.glob("*.md"), *REPO.glob("docs/**/*.md")} - {REPO / "docs" / "params.md"})  # which is generated
+GENERATED = {REPO / "docs" / "params.md", REPO / "docs" / "experiments.md"}
+PROSE = sorted({*REPO.glob("*.md"), *REPO.glob("docs/**/*.md"), *REPO.glob("external/*.md")} - GENERATED)
+PRESETS = sorted((REPO / "presets").glob("*.yaml"))
 COLUMNS = 120
 
 
@@ -92,5 +94,35 @@ def test_lines_of_prose_are_no_longer_than_those_of_code(page):
     assert [n for n, line in lines if len(line) > COLUMNS and " " in line.strip()] == []
 
 
+@pytest.mark.parametrize("file", [REPO / "params.yaml", *PRESETS], ids=lambda file: file.stem)
+def test_lines_of_parameters_are_no_longer_than_those_of_code(file):
+    lines = file.read_text(encoding="utf-8").splitlines()
+    assert [n for n, line in enumerate(lines, 1) if len(line) > COLUMNS] == []
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda file: file.stem)
+def test_a_preset_is_copied_as_the_guide_says(preset):
+    head, _, _ = preset.read_text(encoding="utf-8").partition("\nname: ")
+    (link,) = re.findall(r"docs/guide\.md#([\w-]+) says how to copy it", head)
+    section = text_of("docs/guide.md").lower().split(f"## {link.replace('-', ' ')}\n")[1].split("\n## ")[0]
+    assert "    sed '1s#" in section
+    assert not re.search(r"\bcp ", head)
+
+
 def test_the_readme_is_short():
     assert len(text_of("README.md").splitlines()) <= 150
+
+
+SET_FOR_STAGES = {"OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"}
+BETWEEN_OURSELVES = {"RANK", "PATH", "DVC_ROOT", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION"}
+"""What torchrun, the shell and DVC set, and we for MLflow's server: nobody sets them for us."""
+
+
+def test_the_guide_has_every_environment_variable_that_is_read() -> None:
+    read = re.compile(r"environ(?:\.\w+\(|\[)\"([A-Z][A-Z_]+)\"|\"((?:MLFLOW|PREFECT|HF|DVC|DO)_[A-Z_]+)\": \"")
+    code = "".join(f.read_text("utf-8") for room in ("kd", "tasks", "flows") for f in (REPO / room).rglob("*.py"))
+    used = {one or other for one, other in read.findall(code)} | set(re.findall(r"\$(KD_\w+)", text_of("prefect.yaml")))
+    section = text_of("docs/guide.md").split("## Environment variables\n")[1].split("\n## ")[0]
+    names = (re.findall(r"`([A-Z_]+)`", row.split("|")[1]) for row in section.splitlines() if row.startswith("| `"))
+    assert {name for row in names for name in row} == used - BETWEEN_OURSELVES
+    assert all(f"`{name}`" in section for name in SET_FOR_STAGES)

@@ -150,7 +150,7 @@ class GatePenalty:
         self.step = state["step"]
 
     def _uniform(self) -> Tensor:
-        """The same on every process: their gates must agree."""
+        """Random numbers in [0, 1), equal on every process, whose gates must agree."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step)
         return torch.rand(len(self.log_alpha_N), generator=generator)
 

@@ -20,7 +20,10 @@ def l1(parameters: Mapping[str, Tensor]) -> Tensor:
 
 
 def group_lasso(parameters: Mapping[str, Tensor], dimensions: Sequence[Dimension]) -> Tensor:
-    """Σ √n ‖w‖₂ over units, w the n weights that a unit couples (Yuan & Lin 2006; groups overlap here).
+    """Σ √n ‖w‖₂ over units, w the n weights that a unit couples; groups overlap here.
+
+    Yuan & Lin 2006, "Model selection and estimation in regression with grouped variables",
+    doi:10.1111/j.1467-9868.2005.00532.x.
 
     A weight is drawn to zero by its size over the root mean square of its unit: about 1.
     """

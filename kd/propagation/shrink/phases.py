@@ -12,7 +12,8 @@ from kd.config.models import ModelSettings
 from kd.config.shrink import Shrink
 from kd.models import Recogniser, build
 from kd.propagation.budget import Costs
-from kd.propagation.operators import Calibrate, CannotShrinkError, Propagated
+from kd.propagation.errors import CannotShrinkError
+from kd.propagation.operators import Calibrate, Propagated
 from kd.propagation.shrink.method import Method, ShrinkContext
 from kd.propagation.shrink.methods import make_method
 from kd.training import Epoch, Span, TrainingTask, fit

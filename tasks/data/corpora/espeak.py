@@ -26,6 +26,8 @@ _LONGEST_PATH = 140  # eSpeak NG 1.52 found its data under a path of 140 charact
 
 @dataclass(frozen=True)
 class EspeakFiles:
+    """Paths of eSpeak NG's shared library and of its folder of voices."""
+
     library: str
     data: str
 
@@ -41,7 +43,7 @@ def espeak_files() -> Iterator[EspeakFiles]:
     except ModuleNotFoundError:
         raise ModuleNotFoundError(
             "corpus.kind: synthetic needs eSpeak NG, which is not installed. Install it (GPL-3) by "
-            "`pip install espeakng-loader`, or set corpus.kind to manifest, torchaudio or fsdd."
+            "pip install -e '.[synthetic]' -c requirements.lock, or choose another corpus.kind of docs/guide.md#corpora"
         ) from None
     library, data = espeakng_loader.get_library_path(), espeakng_loader.get_data_path()
     if len(data) <= _LONGEST_PATH:
@@ -78,7 +80,7 @@ def say(files: EspeakFiles, text: str, voice: str, words_per_minute: int, pitch:
     if failed:
         raise RuntimeError(
             f"eSpeak NG failed to say '{text}' by the voice {voice} (it answers {failed}). Change the phrase, or "
-            "install espeakng-loader again"
+            "install it again: pip install --force-reinstall espeakng-loader -c requirements.lock"
         )
     return b"".join(sound), rate_hz
 
@@ -95,7 +97,10 @@ def _fresh_engine(files: EspeakFiles) -> Iterator[tuple[ctypes.CDLL, int]]:
     try:
         rate_hz = library.espeak_Initialize(_SYNCHRONOUS, 0, files.data.encode(), _DONT_EXIT)
         if rate_hz <= 0:
-            raise RuntimeError(f"eSpeak NG found no voices in {files.data}: is the package espeakng-loader damaged?")
+            raise RuntimeError(
+                f"eSpeak NG found no voices in {files.data}. Install it again: "
+                "pip install --force-reinstall espeakng-loader -c requirements.lock"
+            )
         library.espeak_ng_SetRandSeed(ctypes.c_long(1))
         _libc.srand(1)  # Klatt voices take noise from there
         yield library, int(rate_hz)

@@ -1,6 +1,6 @@
 """Data sets of torchaudio. It finds, or downloads, and lists them; soundfile reads their audio.
 
-torchaudio is imported only here, and only when such a corpus is asked for.
+`torchaudio.datasets` is imported only here, and only when such a corpus is asked for.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,7 +10,6 @@ from typing import Any
 from tasks.data.corpora.raw import Place, RawUtterance, Split
 from tasks.params.corpora import TorchaudioCorpus
 
-_LIBRISPEECH_SUBSETS = ("train-clean-100", "dev-clean", "test-clean")
 _YESNO_WORDS = {"0": "no", "1": "yes"}
 
 
@@ -55,7 +54,7 @@ def _speech_commands(corpus: TorchaudioCorpus, root: Path) -> Iterator[RawUttera
 
 def _librispeech(corpus: TorchaudioCorpus, root: Path) -> Iterator[RawUtterance]:
     splits: dict[str, Split] = {"train": "train", "dev": "valid", "test": "test"}
-    for subset in corpus.subsets or _LIBRISPEECH_SUBSETS:
+    for subset in corpus.subsets:
         found = _open(corpus, root, url=subset)
         for i in range(len(found)):
             path, _, text, speaker, chapter, number = found.get_metadata(i)

@@ -88,6 +88,7 @@ def check_sound(samples_N: Samples) -> None:
 
 
 def to_rate(samples_N: Samples, from_hz: int, to_hz: int) -> Samples:
+    """Resample as `kd transcribe` does."""
     return resample(samples_N, from_hz, to_hz)
 
 
@@ -118,5 +119,6 @@ def level(samples_N: Samples, rms_dbfs: float) -> Samples:
 
 
 def to_int16(samples_N: Samples) -> NDArray[np.int16]:
+    """Samples in [-1, 1] as little-endian 16-bit integers; what lies beyond is clipped."""
     scaled_N: NDArray[np.int16] = np.clip(np.rint(samples_N * 32768.0), -32768, 32767).astype("<i2")
     return scaled_N

@@ -25,7 +25,7 @@ class Candidate:
 
 
 def chosen_rows(rows: Iterable[RawUtterance], canary: CanaryParams) -> list[RawUtterance]:
-    """Those of its split, in their order; of too many, `limit`, which depend on their ids alone."""
+    """A canary's rows: those of its split, in their order; of too many, `limit`, which depend on their ids alone."""
     found = [replace(row, split="test") for row in rows if row.split in (None, canary.split)]
     if canary.limit is None or len(found) <= canary.limit:
         return found

@@ -14,6 +14,8 @@ from tasks.runner.atomic_io import write_whole
 
 
 class Reason(StrEnum):
+    """Why a recording is not used, as quarantine.csv has it."""
+
     MISSING_FILE = "missing_file"
     OUTSIDE_ROOT = "outside_root"
     UNREADABLE = "unreadable"

@@ -2,6 +2,6 @@
 
 from tasks.data.tables.cells import Cell
 from tasks.data.tables.columns import Columns
-from tasks.data.tables.reader import FORMATS, Row, read_table, rows_by_utterance
+from tasks.data.tables.reader import Row, read_table, rows_by_utterance
 
-__all__ = ["FORMATS", "Cell", "Columns", "Row", "read_table", "rows_by_utterance"]
+__all__ = ["Cell", "Columns", "Row", "read_table", "rows_by_utterance"]

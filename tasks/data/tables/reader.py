@@ -14,8 +14,8 @@ from tasks.data.tables.cells import Cell, Written, format_cell, number_cell, tex
 from tasks.data.tables.columns import Columns
 from tasks.data.tables.delimited import read_delimited
 from tasks.data.tables.encoding import BOM, bad_byte, refuse_other_encodings
+from tasks.params.names import TABLES
 
-FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
 _ROWS_AT_ONCE = 1024
 
 
@@ -72,7 +72,7 @@ def _rows(file: Path, columns: Columns) -> Iterator[Row]:
     readers = {".csv": _delimited, ".tsv": _delimited, ".jsonl": _jsonl, ".parquet": _parquet}
     suffix = file.suffix.lower()
     if suffix not in readers:
-        raise ValueError(f"{file}: a table ends in {', '.join(FORMATS)}, not in '{file.suffix}'")
+        raise ValueError(f"{file}: a table ends in {', '.join(TABLES)}, not in '{file.suffix}'")
     try:
         yield from readers[suffix](file, columns)
     except OSError as error:

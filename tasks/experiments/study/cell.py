@@ -17,6 +17,7 @@ import pandas as pd
 from filelock import FileLock
 
 from kd.models.macs import count_params, macs_per_audio_second
+from kd.runtime.bundle import FORMS
 from tasks.checkpoint import load_checkpoint
 from tasks.data.prepared import PreparedData
 from tasks.evaluation.error_rows import error_rows
@@ -73,7 +74,7 @@ def _score(cell: Cell, paths: Paths, model: str) -> dict[str, Any]:
     checkpoint = load_checkpoint(paths.model(model))
     data = PreparedData.load(paths.prepared)
     decoder = OnnxDecoder(data, write_float32(checkpoint, paths.export(model)))
-    recogniser = decoder.open(decoder.bundle.folder / "model.onnx")
+    recogniser = decoder.open(decoder.bundle.folder / FORMS["float32"])
     utterances = data.split("test")
     test = pd.DataFrame(
         error_rows(decoder, utterances, (decoder.transcribe(recogniser, utterance) for utterance in utterances))

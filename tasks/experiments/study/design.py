@@ -8,14 +8,14 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, WithJsonSchema, model_validator
 
 from kd.config.base import Strict
 from kd.config.renamed import in_old_words
 from tasks.params.errors import ParamsError, explain
 from tasks.params.graph import MODELS, names, needs
 from tasks.params.load import parse_params
-from tasks.params.overrides import put, read_with_overrides
+from tasks.params.overrides import ABOUT_OVERRIDES, ABOUT_PARAMS, MAPPING_OR_PATH, put, read_with_overrides
 from tasks.params.pipeline import Params
 from tasks.params.shape import require_shape
 
@@ -24,17 +24,18 @@ MOST_CELLS = 300
 
 
 class Study(Strict):
-    """A full design: every fold with every seed.
-
-    `params` is a whole params.yaml, or the path of one; `overrides` are set in it first, by dotted key.
-    """
+    """A full design: every fold with every seed."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=100, description="names its folder and its tables")
     fold_key: str = Field(description="dotted key of params that the folds set, such as corpus.test_speaker")
-    folds: tuple[Annotated[str, Field(pattern=r"^[^/\\s][^/]*$", max_length=60)], ...] = Field(min_length=1)
-    seeds: tuple[int, ...] = Field(min_length=1)
-    params: dict[str, Any]
-    overrides: dict[str, Any] = Field({}, description="set in params already when a study is loaded")
+    folds: tuple[Annotated[str, Field(pattern=r"^[^/\\s][^/]*$", max_length=60)], ...] = Field(
+        min_length=1, description="values of fold_key, such as the speakers that are tested in turn"
+    )
+    seeds: tuple[int, ...] = Field(
+        min_length=1, description="of all trainings; every fold is done with each, at most 300 cells in all"
+    )
+    params: Annotated[dict[str, Any], WithJsonSchema(MAPPING_OR_PATH)] = Field(description=ABOUT_PARAMS)
+    overrides: dict[str, Any] = Field({}, description=ABOUT_OVERRIDES)
 
     @model_validator(mode="after")
     def _can_be_done(self) -> Self:
@@ -49,6 +50,8 @@ class Study(Strict):
 
 @dataclass(frozen=True)
 class Cell:
+    """One run of a study: a fold with a seed. root: its folder; project: where the command was called."""
+
     study: str
     fold: str
     seed: int

@@ -23,10 +23,12 @@ CURVES = ["epoch", "train_loss", "valid_error", "phase"]
 
 
 def results_file(study: Study, project: Path) -> Path:
+    """The committed table of a study."""
     return project / "docs" / "results" / f"{study.name}.csv"
 
 
 def curves_file(study: Study, project: Path) -> Path:
+    """The committed table of its trainings' validation errors, epoch by epoch."""
     return results_file(study, project).with_name(f"{study.name}-curves.csv")
 
 

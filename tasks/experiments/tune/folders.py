@@ -16,7 +16,7 @@ RESULT, EVENTS, POINT = "result.json", "events.jsonl", "point.json"
 
 
 def trial_folder(search: Search, point: Point, project: Path) -> Path:
-    """The same for the same params, so that no student is trained twice."""
+    """The folder of a trial: one for equal parameters, so that no student is trained twice."""
     try:
         values = settle(search, point)
     except ParamsError:
@@ -26,6 +26,7 @@ def trial_folder(search: Search, point: Point, project: Path) -> Path:
 
 
 def search_folder(search: Search, project: Path) -> Path:
+    """The folder of a search, for as long as its digest is the same."""
     return project / "scratch" / "searches" / f"{search.name}-{search.digest}"
 
 

@@ -168,7 +168,9 @@ def run_search(
             searching = Searching(search, project, study, record, attempt, trials or search.trials, say)
             return search, _work(searching, jobs, folder)
     except Timeout:
-        raise RuntimeError(f"the search {search.name} runs already") from None
+        raise RuntimeError(
+            f"the search {search.name} runs already: wait until it ends, or end it (Ctrl-C where it runs, it can go on)"
+        ) from None
 
 
 def _work(searching: Searching, jobs: int, folder: Path) -> pd.DataFrame:

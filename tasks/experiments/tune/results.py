@@ -20,6 +20,7 @@ STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "refused", TrialSt
 
 
 def results_file(search: Search, project: Path) -> Path:
+    """The committed table of a search."""
     return project / "docs" / "results" / f"search-{search.name}.csv"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from random import Random
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
@@ -14,7 +14,7 @@ from kd.config.base import Strict
 from kd.config.renamed import in_old_words
 from tasks.metric_names import ERROR_KINDS, error_name
 from tasks.params.errors import ParamsError, explain
-from tasks.params.overrides import read_with_overrides
+from tasks.params.overrides import ABOUT_OVERRIDES, ABOUT_PARAMS, read_with_overrides
 
 Scalar = bool | int | float | str | None
 Point = Mapping[str, Scalar]
@@ -28,13 +28,15 @@ class Knob(Strict):
 
     model_config = ConfigDict(serialize_by_alias=True)
 
-    choices: tuple[Any, ...] | dict[str, Any] | None = Field(
-        None, min_length=1, description="values, or values with names (for lists and mappings)"
+    choices: Annotated[tuple[Any, ...], Field(min_length=1)] | Annotated[dict[str, Any], Field(min_length=1)] | None = (
+        Field(None, description="values, or values with names (for lists and mappings)")
     )
-    low: int | float | None = Field(None, alias="from")
-    high: int | float | None = Field(None, alias="to")
+    low: int | float | None = Field(None, alias="from", description="the smallest value of a range")
+    high: int | float | None = Field(None, alias="to", description="the largest value of a range")
     log: bool = Field(False, description="true: by ratio, so that 1 to 10 is as likely as 10 to 100")
-    step: int | float | None = Field(None, gt=0)
+    step: Annotated[int, Field(gt=0)] | Annotated[float, Field(gt=0)] | None = Field(
+        None, description="between neighbouring values of a range; null: any value"
+    )
     when: dict[str, tuple[Any, ...]] = Field({}, description="only where keys above it have one of these values")
 
     @model_validator(mode="after")
@@ -44,16 +46,23 @@ class Knob(Strict):
         if self.choices is not None:
             self._check_choices()
         elif self.low is None or self.high is None or self.low >= self.high:
-            raise ValueError(f"a range needs from below to, found from {self.low} to {self.high}")
+            raise ValueError(
+                f"a range needs from below to, found from {self.low} to {self.high}: give both, the smaller first"
+            )
         elif not math.isfinite((float(self.high) - float(self.low)) / (self.step or 1)):
-            raise ValueError(f"from {self.low} to {self.high} by {self.step or 1} are more steps than can be counted")
+            raise ValueError(
+                f"from {self.low} to {self.high} by {self.step or 1} are more steps than can be counted: give a "
+                "narrower range"
+            )
         elif self.log and (self.low <= 0 or self.step is not None):
-            raise ValueError("log: true needs from above 0, and no step")
+            raise ValueError("log: true needs from above 0, and no step: raise from, remove step, or remove log")
         return self
 
     def _check_choices(self) -> None:
         if self.log or self.step is not None:
-            raise ValueError("log and step are for a range, not for choices")
+            raise ValueError(
+                "log and step are for a range, not for choices: remove them, or give from and to in place of choices"
+            )
         for value in self.choices if isinstance(self.choices, tuple) else ():
             if not isinstance(value, Scalar):
                 raise ValueError(f"the choice {value!r} needs a name: write choices: {{NAME: {value!r}, …}}")
@@ -96,27 +105,31 @@ class Goal(Strict):
 
 
 class Search(Strict):
-    """`params` is a whole params.yaml, or the path of one; `overrides` are set in it first, by dotted key."""
+    """Trials of one student: what may vary, and what is made as small as can be."""
 
     name: str = Field(
         pattern=r"^[A-Za-z0-9_-]+$", max_length=100, description="names its folder, its table and its runs"
     )
-    params: dict[str, Any] | str
-    overrides: dict[str, Any] = Field({})
+    params: dict[str, Any] | str = Field(description=ABOUT_PARAMS)
+    overrides: dict[str, Any] = Field({}, description=ABOUT_OVERRIDES)
     student: str = Field(description="the one that is tried: a key of students")
     space: dict[str, Knob] = Field(min_length=1, description="by dotted key of params, list items by number")
-    measure: Literal["params", "size_bytes", "macs_per_audio_second", "latency_ms"] = "params"
+    measure: Literal["params", "size_bytes", "macs_per_audio_second", "latency_ms"] = Field(
+        "params",
+        description="of a student: parameters, bytes of its float32 file, multiply-accumulates a second of audio, "
+        "or milliseconds (median of an utterance, one thread, front end counted)",
+    )
     minimise: Literal["both", "valid_wer", "valid_keyword_error", "measure"] = Field(
         "both", description="both: the front of error rate and measure; measure: needs a goal"
     )
-    goal: Goal | None = None
+    goal: Goal | None = Field(None, description="what is good enough; null: nothing is said of that")
     at_most: float | None = Field(
         None,
         gt=0,
         description="of the measure; larger students are refused: before training, or after it where they shrink",
     )
     trials: int = Field(ge=1, description="finished ones; what is invalid or too large does not count")
-    seed: int = Field(1, ge=0)
+    seed: int = Field(1, ge=0, description="of the points that are tried; trainings have seeds of their own")
     stop_early: bool = Field(
         False, description="end what has more errors than the median had; where an error rate alone is minimised"
     )
@@ -133,14 +146,18 @@ class Search(Strict):
     def _consistent(self) -> Self:
         kind = _error_kind(self.params)
         if self.minimises_error and kind and self.minimise != (name := error_name("valid_error", kind)):
-            raise ValueError(f"minimise: the problem of these params has {name}, and no {self.minimise}")
+            raise ValueError(
+                f"minimise: the problem of these params has {name}, and no {self.minimise}: write minimise: {name}"
+            )
         if self.minimise == "measure" and self.goal is None:
             raise ValueError("minimise: measure alone ends at a student that recognises nothing: add a goal")
         if self.stop_early and not self.minimises_error:
             name = error_name("valid_error", kind or "wer")
             raise ValueError(f"stop_early is for minimise: {name}, but minimise is {self.minimise}: remove stop_early")
-        if isinstance(self.params, dict) and self.student not in self.params.get("students", {}):
-            raise ValueError(f"student: params has no student '{self.student}'")
+        students = self.params.get("students", {}) if isinstance(self.params, dict) else {self.student: None}
+        if self.student not in students:
+            there = ", ".join(map(str, students)) if students else "of which there is none"
+            raise ValueError(f"student: params has no student '{self.student}': name one of its students, {there}")
         return self
 
     @model_validator(mode="after")
@@ -149,9 +166,14 @@ class Search(Strict):
         for key, knob in self.space.items():
             for other, wanted in knob.when.items():
                 if other not in known or known[other].choices is None:
-                    raise ValueError(f"space.{key}.when: {other} is no choice that stands above it in space")
+                    raise ValueError(
+                        f"space.{key}.when: {other} is no choice that stands above it in space: move it there, or "
+                        "remove it from when"
+                    )
                 if missing := [label for label in wanted if label not in known[other].labels]:
-                    raise ValueError(f"space.{key}.when: {other} has no choice {missing[0]!r}")
+                    raise ValueError(
+                        f"space.{key}.when: {other} has no choice {missing[0]!r}: name some of {[*known[other].labels]}"
+                    )
             known[key] = knob
         return self
 
@@ -201,7 +223,10 @@ def check_jobs(search: Search, jobs: int) -> None:
     """Raises ParamsError where trials side by side would spoil what is measured."""
     if search.measure == "latency_ms" and jobs > 1:
         raise ParamsError(
-            [f"measure: latency_ms would be timed beside other trainings: --jobs {jobs} must be 1, or measure another"]
+            [
+                f"measure: latency_ms would be timed beside other trainings of --jobs {jobs}: set --jobs 1, or measure "
+                "another"
+            ]
         )
 
 

@@ -50,7 +50,7 @@ def check_space(search: Search) -> None:
         except ParamsError as error:
             reasons.update(error.lines)
     lines = [line for line, _ in reasons.most_common(5)]
-    raise ParamsError(["space: none of many points taken at random is possible. The commonest reasons:", *lines])
+    raise ParamsError(["space: none of many points taken at random is possible: mend what is commonest:", *lines])
 
 
 def _check_training_is_read(search: Search) -> None:

@@ -14,11 +14,11 @@ import pandas as pd
 from kd.runtime.bundle import Bundle
 from tasks.data.prepared import PreparedData, Utterance, spread_over_lengths
 from tasks.metric_names import ERROR_KINDS
+from tasks.onnx.form_files import BEST_INT8, FILES, REFUSED, RELEASED
 from tasks.onnx.forms_table import REFERENCE, closeness, decoded, make_table
 from tasks.onnx.onnx_decoder import OnnxDecoder
 from tasks.onnx.parity import Parity
 from tasks.onnx.quantise.convert import Quantiser, write_half
-from tasks.onnx.quantise.files import BEST_INT8, FILES, REFUSED, RELEASED
 from tasks.onnx.quantise.gate import GateResult, check_form
 from tasks.onnx.quantise.layers import contents
 from tasks.onnx.quantise.mixed import first_that_passes, sensitivity
@@ -148,6 +148,7 @@ def make_forms(
 
 
 def write_released(folder: Path, found: Mapping[str, Any]) -> None:
+    """Write what the gate found to released.json."""
     write_whole(folder / RELEASED, json.dumps(found, indent=1) + "\n")
 
 

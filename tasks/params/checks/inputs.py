@@ -6,12 +6,10 @@ from pathlib import Path
 
 from tasks.params import errors
 from tasks.params.corpora import CorpusParams, ManifestCorpus, SeveralCorpora, SyntheticCorpus
+from tasks.params.graph import MODELS
 from tasks.params.pipeline import Params
 from tasks.params.teachers import PipelineModelTeacher
 from tasks.params.trained import NOTHING
-
-MADE_HERE = Path("models")
-"""The folder of what stages make."""
 
 
 def missing_inputs(params: Params, project: Path) -> list[str]:
@@ -88,9 +86,10 @@ def _of_corpus(corpus: CorpusParams, key: str) -> Iterator[tuple[str, Path]]:
 
 
 def _of_teachers(params: Params) -> Iterator[tuple[str, Path]]:
-    """Those that are adopted: a model under models/ is made before its reader, and models/none stands for nothing."""
+    """Keys and paths of teachers that are read from elsewhere: a model under models/ is made before its reader, and
+    models/none stands for nothing."""
     adopted = {"teacher": params.teacher} | {f"teachers.{name}": teacher for name, teacher in params.teachers.items()}
     for key, teacher in adopted.items():
-        made = isinstance(teacher, PipelineModelTeacher) and teacher.path.parent == MADE_HERE
+        made = isinstance(teacher, PipelineModelTeacher) and teacher.path.parent == MODELS
         if not made and Path(teacher.path) != Path(NOTHING):
             yield f"{key}.path", Path(teacher.path)

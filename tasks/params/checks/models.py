@@ -15,6 +15,7 @@ ENCODER_FRAME_MS = WhisperSettings.STRIDE * WHISPER["frame_shift_ms"]
 
 
 def model_problems(params: Params) -> Iterator[str]:
+    """One line for each mistake in the shapes of models and of what pre-trained weights need."""
     yield from _shape_problems(params)
     yield from _pretrained_problems(params)
 

@@ -10,6 +10,7 @@ from tasks.params.trainings import teacher_trainings
 
 
 def objective_problems(params: Params) -> Iterator[str]:
+    """One line for each mistake in losses that the problem or the models cannot have."""
     yield from _loss_problems(params)
     yield from _self_problems(params)
 

@@ -59,7 +59,7 @@ def operator_problems(params: Params) -> Iterator[str]:
 
 
 def _shape_and_problems(params: Params, model: str, known: dict[str, ShapeAndProblems]) -> ShapeAndProblems:
-    """Those of one model, worked out once; of one in a circle, which is refused elsewhere, nothing."""
+    """Shape and problems of one model, worked out once; of one in a circle, which is refused elsewhere, nothing."""
     if model not in known:
         known[model] = (None, [])
         known[model] = _fold_recipe(params, model, known)

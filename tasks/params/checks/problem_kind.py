@@ -8,6 +8,7 @@ from tasks.params.writing import writing_of
 
 
 def kind_problems(params: Params) -> Iterator[str]:
+    """One line for each mistake in what a kind of problem cannot be asked for."""
     corpora = {"corpus": params.corpus}
     corpora |= {f"evaluation.canary.{name}.corpus": canary.corpus for name, canary in params.evaluation.canary.items()}
     for key, corpus in corpora.items():

@@ -10,6 +10,7 @@ from tasks.params.trained import PretrainedTeacher
 
 
 def reference_problems(params: Params) -> Iterator[str]:
+    """One line for each mistake in names of models and teachers that are not there."""
     weights = ["teacher", *params.students]
     weights += [name for name, t in params.teachers.items() if isinstance(t, CheckpointTeacher | PretrainedTeacher)]
     teachers = [*weights, *params.teachers, *params.ensembles]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from kd.config.losses import FRAME_RATIOS
 from kd.text.unit_mapping import map_units
 from tasks.params.graph import front_end_of, gives_torchaudio_posteriors
 from tasks.params.pipeline import Params
@@ -9,9 +10,6 @@ from tasks.params.teachers import BundleTeacher
 
 FRAME_MS = 20.0
 """A frame of wav2vec 2.0 and HuBERT."""
-
-RATIOS = (1, 2, 4, 8)
-"""Of the steps of two recognisers' frames; see kd/training/frame_rates.py."""
 
 ENGLISH = "ETAONIHSRDLUMWCFGYPBVK'XJQZ"
 LETTERS = {
@@ -33,6 +31,7 @@ def labels_of(bundle: str) -> tuple[str, ...] | None:
 
 
 def frame_problems(params: Params) -> Iterator[str]:
+    """One line for each mistake in teachers whose posteriors a student cannot match frame by frame."""
     for name, teacher in params.teachers.items():
         if isinstance(teacher, BundleTeacher) and gives_torchaudio_posteriors(params, name):
             yield from _unit_problems(params, name, teacher.bundle)
@@ -65,21 +64,22 @@ def _character_problems(name: str, bundle: str, alphabet: str) -> Iterator[str]:
 
 
 def _rate_problems(params: Params, name: str) -> Iterator[str]:
-    encoder = _encoder(params, name)
+    encoder = _cut_from(params, name)
     if encoder is None:
         return
     front = front_end_of(params, name)
     assert front is not None  # of a model that begins here
     step_ms = front.frame_shift_ms * getattr(encoder, "subsampling", 1)
-    if max(step_ms, FRAME_MS) / min(step_ms, FRAME_MS) not in RATIOS:
+    if max(step_ms, FRAME_MS) / min(step_ms, FRAME_MS) not in FRAME_RATIOS:
+        ratios = f"{', '.join(map(str, FRAME_RATIOS[:-1]))} or {FRAME_RATIOS[-1]}"
         yield (
             f"students.{name}.teacher: {params.students[name].teacher} has a frame every {FRAME_MS:g} ms and this "
-            f"student every {step_ms:g} ms; one must be 1, 2, 4 or 8 times the other: change frontend.frame_shift_ms"
+            f"student every {step_ms:g} ms; one must be {ratios} times the other: change frontend.frame_shift_ms"
         )
 
 
-def _encoder(params: Params, name: str) -> object | None:
-    """The shape that a student begins with, or what it is cut from; None where a checkpoint says it."""
+def _cut_from(params: Params, name: str) -> object | None:
+    """The shape that a student begins with or is cut from, which leaves subsampling as it is; None: of a checkpoint."""
     seen: set[str] = set()
     while name in params.students and name not in seen:
         seen.add(name)

@@ -32,7 +32,7 @@ def _teacher_problems(params: Params, name: str, recipe: Recipe) -> Iterator[str
 
 def _layer_problems(params: Params, name: str, recipe: Recipe, settings: Features) -> Iterator[str]:
     """What can be said before propagation and adopted checkpoints are known; training refuses the rest."""
-    student, teacher = recipe.model, _encoder(params, recipe.teacher)
+    student, teacher = recipe.model, _spelled_out(params, recipe.teacher)
     try:
         if student is not None:
             require_layers(settings, "student", len(state_widths(student)))
@@ -42,8 +42,8 @@ def _layer_problems(params: Params, name: str, recipe: Recipe, settings: Feature
         yield f"students.{name}.objective.distill: {error}"
 
 
-def _encoder(params: Params, name: str) -> EncoderSettings | None:
-    """The shape of a model, where params.yaml spells it out."""
+def _spelled_out(params: Params, name: str) -> EncoderSettings | None:
+    """The shape of a model, where params.yaml spells it out: of one that is cut from another, layers may be gone."""
     if isinstance(params.teachers.get(name), PipelineModelTeacher):  # an assistant
         name = next(iter(needs(params, name)), name)
     if name == "teacher":

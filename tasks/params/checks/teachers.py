@@ -19,6 +19,7 @@ from tasks.params.trainings import teacher_trainings
 
 
 def teacher_problems(params: Params) -> Iterator[str]:
+    """One line for each mistake in what teachers supply, and students ask of them."""
     yield from _name_problems(params)
     yield from _member_problems(params)
     yield from _part_problems(params)

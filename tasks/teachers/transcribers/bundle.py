@@ -46,6 +46,7 @@ class TorchaudioTranscriber:
 
     @torch.inference_mode()
     def _transcribe(self, clip: Clip) -> TranscriberOutput:
+        # By soxr: the runtime's resampler rounds otherwise, and transcripts that are kept would be made again
         waveform_N = soxr.resample(clip.waveform_N, clip.sample_rate_hz, int(self.bundle.sample_rate))
         logits_1TV, _ = self.model(torch.from_numpy(waveform_N)[None])
         log_probs_1TV = logits_1TV.log_softmax(-1)

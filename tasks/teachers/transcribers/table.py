@@ -52,7 +52,9 @@ def _name(clip: Clip, key: str) -> str:
 def _transcription(rows: Sequence[Row], where: str) -> TranscriberOutput:
     weights = [row.number("weight") for row in rows]
     if len(rows) > 1 and any(w is None or w <= 0 for w in weights):
-        raise ValueError(f"{where}: {len(rows)} rows need a weight above 0 each, found {format_cell(weights)}")
+        raise ValueError(
+            f"{where}: {len(rows)} rows need a weight above 0 each, found {format_cell(weights)}: give weights"
+        )
     texts = [(row.text("hypothesis") or "", w or 1.0) for row, w in zip(rows, weights, strict=True)]
     order = sorted(range(len(rows)), key=lambda i: -texts[i][1])
     confidence = rows[order[0]].number("confidence")

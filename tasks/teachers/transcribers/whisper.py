@@ -44,9 +44,10 @@ class Whisper:
                 local_files_only=self.folder is not None,
             )
         except (OSError, ValueError, RuntimeError) as error:
-            remedy = "" if self.folder else ". Stages work offline: to download it, set HF_HUB_OFFLINE=0 for this run"
+            or_hub = "" if self.folder else ". Stages work offline: to download it, set HF_HUB_OFFLINE=0 for this run"
             raise ValueError(
-                f"Whisper '{self.settings.hub or self.settings.path}' cannot be loaded: {error}{remedy}"
+                f"Whisper '{self.settings.hub or self.settings.path}' cannot be loaded: {error}. "
+                f"Give the folder of a model in CTranslate2's form as path{or_hub}"
             ) from None
 
     @property
@@ -66,6 +67,7 @@ class Whisper:
             return TranscriberOutput(
                 (), refused=f"{clip.seconds:.2f} s, below min_seconds {self.settings.min_seconds:g}"
             )
+        # By soxr: the runtime's resampler rounds otherwise, and transcripts that are kept would be made again
         waveform_N = soxr.resample(clip.waveform_N, clip.sample_rate_hz, RATE_HZ)
         segments, _ = self.model.transcribe(
             waveform_N,

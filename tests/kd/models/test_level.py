@@ -44,6 +44,11 @@ def test_hand_worked() -> None:
     torch.testing.assert_close(level.relative(features_BTF, counted_B2T), expected)
 
 
+def test_silence_is_just_above_the_floor() -> None:
+    """Which it must be, and yet below the quietest frame with a bit of noise in it."""
+    assert math.log(FLOOR) < level.SILENCE < math.log(1.1 * FLOOR)
+
+
 def test_silent_frames_have_no_level_and_end_at_the_depth() -> None:
     floor = math.log(FLOOR)
     features_BTF = torch.full((1, 6, 4), floor)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from kd.audio.frontend import make_front_end
 from kd.config.frontend import FrontEndSettings
-from kd.runtime.frontend import FrontEnd, LogMel, Samples
+from kd.runtime.frontend import FrontEndSettings as RuntimeSettings
+from kd.runtime.frontend import LogMel, Samples
 
 SHAPES = {
     "sherpa": FrontEndSettings(),
@@ -22,8 +23,8 @@ SHAPES = {
 }
 
 
-def front(settings: FrontEndSettings) -> FrontEnd:
-    return FrontEnd(**{field.name: getattr(settings, field.name) for field in fields(FrontEnd)})
+def front(settings: FrontEndSettings) -> RuntimeSettings:
+    return RuntimeSettings(**{field.name: getattr(settings, field.name) for field in fields(RuntimeSettings)})
 
 
 def sound(num_samples: int, seed: int = 0) -> Samples:

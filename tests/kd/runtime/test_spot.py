@@ -16,7 +16,7 @@ from kd.runtime.phrases import Phrase, read_phrases, spell
 from kd.runtime.program import main
 from kd.runtime.recogniser import LogProbs, Recogniser
 from kd.runtime.spotter import LOWEST, Spotter
-from kd.runtime.thresholds import curve, threshold_for
+from kd.runtime.thresholds import threshold_for
 
 LETTERS = ("<blk>", "a", "b")
 PIECES = ("<blk>", "▁a", "b", "▁ab", "▁")
@@ -102,15 +102,6 @@ def test_a_threshold_is_the_lowest_that_keeps_the_rate(scores: list[float], hour
     if len(alarms) < len(scores):
         next_best = max(score for score in scores if score < threshold)
         assert sum(score >= next_best for score in scores) > rate * hours
-
-
-def test_a_curve_by_hand() -> None:
-    points = curve([-0.1, -0.4], num_spoken=4, false_scores=[-0.2, -0.4], hours=0.5)
-    assert [(p.threshold, p.miss_share, p.false_alarms_per_hour) for p in points] == [
-        (np.inf, 1.0, 0.0), (-0.1, 0.75, 0.0), (-0.2, 0.75, 2.0), (-0.4, 0.5, 4.0),
-    ]  # fmt: skip
-    with pytest.raises(ValueError, match="at least as many"):
-        curve([-0.1], num_spoken=0, false_scores=[], hours=1.0)
 
 
 @pytest.mark.parametrize(("text", "stuck"), [("a7", "7"), ("a?b", "?")])

@@ -21,8 +21,9 @@ from fuzzing.outcomes import refusal
 from fuzzing.shared import CLIPS
 from fuzzing.watching import Attempt
 from tasks.data.corpora.manifest import COLUMNS
-from tasks.data.tables import FORMATS, read_table
+from tasks.data.tables import read_table
 from tasks.params.load import parse_params
+from tasks.params.names import TABLES
 from tasks.params.pipeline import Params
 from tasks.runner.paths import Paths
 from tasks.stages import corpus, preprocess
@@ -45,7 +46,7 @@ def prepared(shared: Path, room: Path) -> Attempt:
 
     def attempt(rng: Random, folder: Path) -> str:
         os.chdir(room)
-        file = room / "corpus" / f"manifest{rng.choice(FORMATS)}"
+        file = room / "corpus" / f"manifest{rng.choice(TABLES)}"
         file.write_bytes(_table(rng, file.suffix))
         shutil.copy(file, folder)
         outcomes = [

@@ -1,14 +1,17 @@
 """params.schema.json: it takes what we take, and names a mistake where it stands, as an editor will show it."""
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from given_params import GOOD, REMOVE, changed, prune_units
 from jsonschema import Draft202012Validator
 
+from tasks.params.corpora import CorpusParams
 from tasks.params.json_schema import FILE, params_schema, schema_text
 from tasks.params.overrides import read_with_overrides
+from tasks.params.pipeline import Teacher
 from tasks.params.strict_yaml import read_yaml
 
 REPO = Path(__file__).parents[3]
@@ -33,6 +36,25 @@ def test_our_own_parameters_are_right_and_name_it(file: Path) -> None:
     first, _, _ = file.read_text(encoding="utf-8").partition("\n")
     name = FILE if file.parent == REPO else f"../{FILE}"
     assert first == f"# yaml-language-server: $schema={name}"
+
+
+def forms_of(alternatives: Any, key: str) -> set[str]:
+    return {get_args(form.model_fields[key].annotation)[0] for form in get_args(get_args(alternatives)[0])}
+
+
+def test_comments_of_the_default_file_list_all_that_there_is() -> None:
+    text = (REPO / "params.yaml").read_text(encoding="utf-8")
+    sources = re.search(r"^  source: (\w+) +# or: ((?:\w+, )+)with a folder", text, re.M)
+    assert sources
+    assert {sources[1], *sources[2].strip(", ").split(", ")} == forms_of(Teacher, "source")
+
+
+def test_the_table_that_the_default_file_names_has_every_corpus() -> None:
+    assert re.search(
+        r"^  kind: synthetic +# or one of those in docs/guide\.md#corpora$", (REPO / "params.yaml").read_text(), re.M
+    )
+    section = (REPO / "docs" / "guide.md").read_text(encoding="utf-8").split("\n## Corpora\n")[1].split("\n#")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", section, re.M)) == forms_of(CorpusParams, "kind")
 
 
 def test_parameters_of_studies_are_right() -> None:

@@ -16,7 +16,7 @@ from kd.config.renamed import RENAMED, RENAMED_VALUES, in_new_words, in_old_word
 from tasks.checkpoint import load_checkpoint
 from tasks.experiments.tune.folders import read_result
 from tasks.experiments.tune.settings import Search, load_search
-from tasks.onnx.quantise.files import read_released
+from tasks.onnx.form_files import read_released
 from tasks.params.errors import ParamsError
 from tasks.params.load import parse_params
 from tasks.training.history import best_metrics, read_history
@@ -155,7 +155,7 @@ def test_a_search_that_minimises_the_error_says_of_what(kind: str, tmp_path: Pat
     name, other = ("valid_wer", "valid_keyword_error")[:: 1 if kind == "transcription" else -1]
     for minimise, said in (
         ("error", f"minimise: 'error' is renamed to '{name}'"),
-        (other, f"minimise: the problem of these params has {name}, and no {other}"),
+        (other, f"minimise: the problem of these params has {name}, and no {other}: write minimise: {name}"),
     ):
         (tmp_path / "s.yaml").write_text(yaml.safe_dump({**search, "minimise": minimise}))
         with pytest.raises(ParamsError) as caught:

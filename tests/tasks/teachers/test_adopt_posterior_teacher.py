@@ -218,7 +218,7 @@ def test_an_assistant_of_other_units_is_refused(tmp_path: Path) -> None:
     make_workspace(tmp_path / "there", "keyword")
     there = {**ASSISTANT, "path": "../there/models/teacher"}
     params = stage_params("transcription", teachers={"assistant": there})
-    with pytest.raises(ValueError, match=r"teachers.assistant: path .*: its units differ from this pipeline's"):
+    with pytest.raises(ValueError, match=r"teachers.assistant: path .*: its units differ: [0-9]+ found, "):
         adopt_teacher.run(params, paths, "assistant", NullReporter())
     assert not paths.model("assistant").exists()
 

@@ -163,6 +163,6 @@ def test_long_paths_get_a_short_name(tmp_path, monkeypatch):
 
 def test_without_the_package_the_remedy_is_named(project, monkeypatch):
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install espeakng-loader.*or set corpus.kind"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install -e .\.\[synthetic\]. .*or choose another corpus.kind"):
         make(project)
     assert not project.paths.raw.exists()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tasks.params.corpora import TorchaudioCorpus
 from tasks.stages import corpus
 
 
@@ -54,6 +55,14 @@ def test_yesno(project):
     table = find(project, "YESNO")
     assert table["text"].tolist() == ["no no yes yes no yes no yes", "yes yes yes yes no no no no"]
     assert table["split"].isna().all()
+
+
+@pytest.mark.parametrize("given", [{}, {"subsets": []}])
+def test_the_subsets_that_are_run_are_recorded(given) -> None:
+    values = {"kind": "torchaudio", "root": "c", **given}
+    recorded = TorchaudioCorpus.model_validate({**values, "dataset": "LIBRISPEECH"}).model_dump(mode="json")
+    assert recorded["subsets"] == ["train-clean-100", "dev-clean", "test-clean"]
+    assert TorchaudioCorpus.model_validate({**values, "dataset": "YESNO"}).model_dump(mode="json")["subsets"] == []
 
 
 def test_what_is_not_there_is_an_error_with_a_remedy(project):

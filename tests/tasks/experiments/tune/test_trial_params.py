@@ -106,7 +106,9 @@ def test_a_recipe_holds_the_sections_that_were_overridden(tmp_path: Path) -> Non
 
 def test_latency_is_not_timed_beside_other_trainings(tmp_path: Path) -> None:
     file = written(tmp_path, measure="latency_ms")
-    with pytest.raises(ParamsError, match=r"^measure: latency_ms would be timed beside other trainings: --jobs 2 must"):
+    with pytest.raises(
+        ParamsError, match=r"^measure: latency_ms would be timed beside other trainings of --jobs 2: set"
+    ):
         run_search(file, tmp_path, jobs=2)
     with pytest.raises(ParamsError, match="latency_ms"):
         detach(file, tmp_path, trials=None, jobs=2)

@@ -14,7 +14,7 @@ from kd.audio.frontend import make_front_end
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tasks.data.prepared import PreparedData, Utterance
 from tasks.metric_names import error_name
-from tasks.onnx.quantise.files import files_of, read_released
+from tasks.onnx.form_files import files_of, read_released
 from tasks.onnx.quantise.mixed import first_that_passes
 from tasks.params.pipeline import Params
 from tasks.runner.paths import Paths

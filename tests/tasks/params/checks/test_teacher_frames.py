@@ -6,7 +6,8 @@ import pytest
 import torchaudio
 from workspace import ENCODERS, FRONTEND, make_params
 
-from tasks.params.checks.teacher_frames import labels_of
+from tasks.params.checks.teacher_frames import frame_problems, labels_of
+from tasks.params.checks.teacher_states import state_problems
 from tasks.params.errors import ParamsError
 from tasks.params.graph import gives_text
 from tasks.params.load import parse_params
@@ -41,6 +42,21 @@ def test_frames_are_matched_and_text_is_as_before() -> None:
                    teachers={"big": text})  # fmt: skip
     assert gives_text(hears, "big")
     assert "output" not in hears.teachers["big"].model_dump()
+
+
+def test_a_student_that_is_cut_has_its_sources_frame_rate_and_not_its_layers() -> None:
+    """Operators may take layers and leave the subsampling: what is known before any work, and what is not."""
+    cut = {"init": "teacher", "operators": [{"op": "slice", "keep": {"layers": 1}}]}
+    deep = {"name": "features", "pairs": [[1, 2]]}
+    objective = {"label_weight": 1, "beta": 1, "distill": deep}
+    students = {"cut": {**TAUGHT, "model": None, **cut}, "small": {**SMALL, "teacher": "cut", "objective": objective}}
+    values = params().model_dump(mode="json") | {"students": students}
+    slow = Params.model_validate(values | {"frontend": {**FRONTEND.model_dump(), "frame_shift_ms": 12.5}})
+    assert [line.split(":")[0] for line in frame_problems(slow)] == ["students.cut.teacher"]
+    assert list(state_problems(slow)) == []
+    taught_by_the_whole = values | {"students": {"small": {**students["small"], "teacher": "teacher"}}}
+    objective["distill"] = {**deep, "pairs": [[1, 9]]}
+    assert "names layer 9 of the teacher" in next(state_problems(Params.model_validate(taught_by_the_whole)))
 
 
 @pytest.mark.parametrize(

@@ -4,16 +4,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+from kd.runtime.bundle import FORMS
 from tasks.metric_names import plain_errors
 
 FILES = {
-    "float32": "model.onnx",
-    "float16": "model.fp16.onnx",
+    "float32": FORMS["float32"],
+    "float16": FORMS["float16"],
     "int8_dynamic": "model.int8_dynamic.onnx",
     "int8_static": "model.int8_static.onnx",
     "int8_mixed": "model.int8_mixed.onnx",
 }
-BEST_INT8 = "model.int8.onnx"
+BEST_INT8 = FORMS["int8"]
 """A copy of the released 8-bit form of the lowest error rate: what a user of 8 bits takes."""
 REFUSED = "refused"
 """The folder of what the gate refused, so that nobody takes it by mistake."""

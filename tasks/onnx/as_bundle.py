@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from kd.runtime.bundle import Bundle
-from kd.runtime.frontend import FrontEnd
+from kd.runtime.frontend import FrontEndSettings
 from kd.runtime.words import SPACE
 from tasks.checkpoint import Checkpoint
 
@@ -21,7 +21,9 @@ def framing(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def bundle(checkpoint: Checkpoint, folder: Path, frontend_included: bool) -> Bundle:
     """The folder that a checkpoint is exported to, as the runtime will read it from its export.json and tokens.txt."""
-    frontend = FrontEnd(**checkpoint.frontend.model_dump(include={field.name for field in fields(FrontEnd)}))
+    frontend = FrontEndSettings(
+        **checkpoint.frontend.model_dump(include={field.name for field in fields(FrontEndSettings)})
+    )
     tokens = tuple(token.replace(" ", SPACE) for token in checkpoint.vocabulary.tokens)
     problem = checkpoint.model.settings.problem
     return Bundle(folder, problem, frontend_included, frontend, **framing(checkpoint), tokens=tokens)
