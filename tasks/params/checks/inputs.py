@@ -1,11 +1,12 @@
 """What params.yaml names and is not there, or cannot be named: files and folders that nobody makes but the user."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tasks.params import errors
 from tasks.params.corpora import CorpusParams, ManifestCorpus, SeveralCorpora, SyntheticCorpus
+from tasks.params.corpus_formats import CommonVoiceCorpus, FilePart, KaldiCorpus, NemoCorpus, RootedCorpus
 from tasks.params.pipeline import Params
 from tasks.params.teachers import PipelineModelTeacher
 from tasks.params.trained import NOTHING
@@ -78,6 +79,10 @@ def _of_corpus(corpus: CorpusParams, key: str) -> Iterator[tuple[str, Path]]:
         yield f"{key}.root", corpus.root
     if isinstance(corpus, ManifestCorpus):
         yield f"{key}.file", corpus.root / corpus.file
+    elif isinstance(corpus, NemoCorpus | CommonVoiceCorpus):
+        yield from _of_parts(corpus, f"{key}.files", corpus.files)
+    elif isinstance(corpus, KaldiCorpus):
+        yield from _of_parts(corpus, f"{key}.folders", corpus.folders)
     elif isinstance(corpus, SyntheticCorpus):
         for i, phrases in enumerate(corpus.phrases):
             if phrases.kind == "list":
@@ -85,6 +90,11 @@ def _of_corpus(corpus: CorpusParams, key: str) -> Iterator[tuple[str, Path]]:
     elif isinstance(corpus, SeveralCorpora):
         for name, part in corpus.parts.items():
             yield from _of_corpus(part.corpus, f"{key}.parts.{name}.corpus")
+
+
+def _of_parts(corpus: RootedCorpus, key: str, files: Mapping[FilePart, str]) -> Iterator[tuple[str, Path]]:
+    """Of what lies on this machine and is named without a pattern; the stage corpus looks at the rest."""
+    yield from ((f"{key}.{part}", corpus.root / name) for part, name in files.items() if not set(name) & {"*", ":"})
 
 
 def _of_teachers(params: Params) -> Iterator[tuple[str, Path]]:

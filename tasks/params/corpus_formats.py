@@ -1,0 +1,58 @@
+"""Parameters of corpora in the formats of other tools: NeMo, Kaldi, Common Voice."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from kd.config.base import Strict
+
+
+class RootedCorpus(Strict):
+    """What every corpus has."""
+
+    root: Path = Field(description="folder that DVC watches: a change in it makes the corpus stage stale")
+    licence: str | None = Field(None, description="of the recordings, for the model cards; null: what is known of it")
+
+
+def _some(files: dict[str, str]) -> dict[str, str]:
+    if empty := [split for split, name in files.items() if not name.strip()]:
+        raise ValueError(f"{empty[0]} names nothing: write a path, or leave {empty[0]} out")
+    return files
+
+
+FilePart = Literal["train", "valid", "test", "all"]
+BySplit = Annotated[dict[FilePart, str], Field(min_length=1), AfterValidator(_some)]
+"""Paths by the part that they are of; those of `all` are divided by preprocess.splits."""
+
+
+class NemoCorpus(RootedCorpus):
+    """Manifests of NeMo: one JSON object a line with audio_filepath, text, and optionally offset, duration, speaker."""
+
+    kind: Literal["nemo"]
+    files: BySplit = Field(
+        description="manifests of each part, or of `all`, which preprocess.splits divides; relative to `root`, or "
+        "addresses (s3://…); `*` stands for several. Audio is relative to its manifest"
+    )
+    text_field: str = Field("text", min_length=1, description="key of the transcript; of keywords `label` or `command`")
+
+
+class KaldiCorpus(RootedCorpus):
+    """Data folders of Kaldi: wav.scp without commands, text, and optionally segments and utt2spk."""
+
+    kind: Literal["kaldi"]
+    folders: BySplit = Field(
+        description="data folder of each part, or of `all`, which preprocess.splits divides; relative to `root`, as "
+        "are the recordings in wav.scp"
+    )
+
+
+class CommonVoiceCorpus(RootedCorpus):
+    """A language of Common Voice as it is unpacked: tables with client_id, path and sentence, and a folder of clips."""
+
+    kind: Literal["common_voice"]
+    files: BySplit = Field(
+        {"train": "train.tsv", "valid": "dev.tsv", "test": "test.tsv"},
+        description="tables of each part, or of `all`, such as validated.tsv; relative to `root`",
+    )
+    clips: str = Field("clips", min_length=1, description="folder of the recordings, beside each table")
