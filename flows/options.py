@@ -8,6 +8,7 @@ import typer
 MOST = 1_000
 MOST_HOURS = 10_000.0
 MOST_TRIALS = 1_000_000
+MOST_UTTERANCES = 1_000_000_000
 
 
 def _no_nan(hours: float) -> float:
