@@ -18,8 +18,7 @@ def common_voice_rows(corpus: CommonVoiceCorpus, place: Place) -> Iterator[RawUt
     """
     for source in sources(corpus.files, corpus, place):
         with opened_here(source) as file:
-            absent = f"no such table. {source.key} is relative to corpus.root ({corpus.root})"
-            rows = read_table(file, _COLUMNS, absent, form=".tsv")
+            rows = read_table(file, _COLUMNS, source.absent(corpus), form=".tsv")
             for number, row in enumerate(place.reporter.progress(rows, label=source.name), start=1):
                 clip = row.text("path")
                 yield RawUtterance(

@@ -30,10 +30,7 @@ def kaldi_rows(corpus: KaldiCorpus, place: Place) -> Iterator[RawUtterance]:
             for name in _TABLES:
                 with opened_here(source, name) as file:
                     if name == "wav.scp" and not file.is_file():
-                        raise ValueError(
-                            f"{source.name}/wav.scp: no such file. {source.key} is a data folder relative to "
-                            f"corpus.root ({corpus.root})"
-                        )
+                        raise ValueError(f"{source.name}/wav.scp: {source.absent(corpus)}")
                     tables.add(name, _pairs(file, name) if file.is_file() else ())
             yield from place.reporter.progress(_Folder(corpus, source, tables).rows(), label=source.name)
 

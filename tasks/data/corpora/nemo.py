@@ -17,8 +17,7 @@ def nemo_rows(corpus: NemoCorpus, place: Place) -> Iterator[RawUtterance]:
     columns = _columns(corpus.text_field)
     for source in sources(corpus.files, corpus, place):
         with opened_here(source) as file:
-            absent = f"no such manifest. {source.key} is relative to corpus.root ({corpus.root})"
-            rows = read_table(file, columns, absent, form=".jsonl")
+            rows = read_table(file, columns, source.absent(corpus), form=".jsonl")
             for number, row in enumerate(place.reporter.progress(rows, label=source.name), start=1):
                 yield _utterance(corpus, source, number, row)
 

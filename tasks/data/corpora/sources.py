@@ -34,6 +34,12 @@ class Source:
         """Where it lies on this machine."""
         return self.root / self.name
 
+    def absent(self, corpus: RootedCorpus) -> str:
+        """What to say where there is none."""
+        if self.is_remote:
+            return f"there is no such file: correct {self.key}"
+        return f"no such file. {self.key} is relative to corpus.root ({corpus.root})"
+
     def beside(self, path: str) -> str:
         """A path that it names relative to its own folder, as one relative to the root; or the address."""
         if self.is_remote:

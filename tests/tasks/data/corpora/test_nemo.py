@@ -108,7 +108,7 @@ def test_what_is_not_there_is_named_with_its_key(project):
     assert [line.partition(" is not")[0] for line in missing_inputs(params, project.root)] == [
         "corpus.files.train: corpus/no.json"
     ]
-    with pytest.raises(ValueError, match=r"no such manifest\. corpus\.files\.train is relative to corpus\.root"):
+    with pytest.raises(ValueError, match=r"no such file\. corpus\.files\.train is relative to corpus\.root"):
         read(project, files={"train": "no.json"})
     with pytest.raises(ValueError, match=r"corpus\.files\.train: nothing is called no\*\.json in corpus"):
         read(project, files={"train": "no*.json"})
