@@ -72,9 +72,12 @@ def matching(pattern: str) -> list[str]:
     """Addresses that a pattern with `*` stands for, in order; of an address without any, itself."""
     if "*" not in pattern:
         return [pattern]
-    with _store_errors(pattern):
-        files, path = _open_store(pattern)
-        return sorted(files.unstrip_protocol(found) for found in files.glob(path))
+    try:
+        with _store_errors(pattern):
+            files, path = _open_store(pattern)
+            return sorted(files.unstrip_protocol(found) for found in files.glob(path))
+    except AbsentError:
+        return []
 
 
 def _open_store(address: str) -> tuple[Any, str]:
@@ -95,7 +98,8 @@ def _store_errors(address: str) -> Iterator[None]:
     except ImportError as error:
         extra = SCHEMES[scheme]
         raise ValueError(
-            f"{address}: {one_line(str(error))}. Install the extra `{extra}` of this project: pip install '.[{extra}]'"
+            f"{address}: {one_line(str(error))}. It needs the extra {extra}: pip install -e '.[{extra}]' -c "
+            "requirements.lock"
         ) from None
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):

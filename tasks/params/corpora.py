@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from kd.config.base import Range, Strict, in_order
-from tasks.params.corpus_formats import CommonVoiceCorpus, KaldiCorpus, NemoCorpus, RootedCorpus
+from tasks.params.corpus_formats import CommonVoiceCorpus, HuggingFaceCorpus, KaldiCorpus, NemoCorpus, RootedCorpus
 from tasks.params.errors import did_you_mean
 from tasks.params.names import require_folder_name
 
@@ -181,6 +181,7 @@ CorpusParams = Annotated[
     | NemoCorpus
     | KaldiCorpus
     | CommonVoiceCorpus
+    | HuggingFaceCorpus
     | SeveralCorpora,
     Field(discriminator="kind"),
 ]

@@ -1,4 +1,4 @@
-"""Parameters of corpora in the formats of other tools: NeMo, Kaldi, Common Voice."""
+"""Parameters of corpora in the formats of other tools."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -56,3 +56,29 @@ class CommonVoiceCorpus(RootedCorpus):
         description="tables of each part, or of `all`, such as validated.tsv; relative to `root`",
     )
     clips: str = Field("clips", min_length=1, description="folder of the recordings, beside each table")
+
+
+class HuggingFaceCorpus(RootedCorpus):
+    """A data set of Hugging Face as Parquet with the bytes of its audio: files here, or on the hub by its name."""
+
+    kind: Literal["huggingface"]
+    files: BySplit = Field(
+        description="Parquet files of each part, or of `all`, which preprocess.splits divides; relative to `root`, or "
+        "within the data set on the hub, or addresses (s3://…); `*` stands for several"
+    )
+    hub: str | None = Field(
+        None,
+        pattern=r"^[\w.-]+(/[\w.-]+)?$",
+        description="name of a data set on the hub, such as PolyAI/minds14; null: the files are here",
+    )
+    revision: str = Field(
+        "refs/convert/parquet",
+        min_length=1,
+        description="branch, tag or commit on the hub; the default is where the hub keeps data sets as Parquet, in "
+        "`CONFIG/SPLIT/*.parquet`",
+    )
+    audio: str | None = Field(None, description="column of the recordings; null: the one that has bytes of audio")
+    text: str | None = Field(
+        None, description="column of the transcripts or classes; null: sentence, text, transcription or transcript"
+    )
+    speaker: str | None = Field(None, description="column of the speakers; null: speaker_id, speaker or client_id")

@@ -6,6 +6,7 @@ from typing import Any
 
 from tasks.data.corpora.common_voice import common_voice_rows
 from tasks.data.corpora.fsdd import fsdd_rows
+from tasks.data.corpora.huggingface import huggingface_rows
 from tasks.data.corpora.kaldi import kaldi_rows
 from tasks.data.corpora.manifest import manifest_rows
 from tasks.data.corpora.nemo import nemo_rows
@@ -23,6 +24,7 @@ SINGLE: dict[str, Callable[[Any, Place], Iterator[RawUtterance]]] = {
     "nemo": nemo_rows,
     "kaldi": kaldi_rows,
     "common_voice": common_voice_rows,
+    "huggingface": huggingface_rows,
 }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
+from tasks.data.corpora.huggingface import has_audio
 from tasks.data.remote import scheme_of
 from tasks.data.tables import FORMATS
 from tasks.params.corpus_formats import FilePart
@@ -66,7 +67,7 @@ def kind_of(path: str) -> str:
                 return kind
         raise ValueError(
             f"{path}: a folder of no corpus that is known: expected Kaldi's wav.scp, in it or in folders in it, or "
-            "Common Voice's train.tsv or validated.tsv with clips/. Name a table in it, or say --kind"
+            "Common Voice's train.tsv or validated.tsv with clips/, or Parquet files. Name a table in it, or say --kind"
         )
     if scheme_of(path) is None and not here.is_file():
         raise ValueError(f"{path}: there is no such file or folder: correct it")
@@ -75,6 +76,8 @@ def kind_of(path: str) -> str:
         return "nemo"
     if suffix == ".tsv" and (scheme_of(path) is not None or "client_id" in _first_line(here).split("\t")):
         return "common_voice"
+    if suffix == ".parquet" and (scheme_of(path) is not None or has_audio(here)):
+        return "huggingface"
     if suffix in FORMATS:
         return "manifest"
     raise ValueError(f"{path}: no corpus that is known ends in '{suffix}': name a table, or say --kind")
@@ -94,7 +97,16 @@ def _kaldi_folders(folder: Path) -> list[Path]:
     return sorted(file.parent for file in folder.glob("*/wav.scp"))
 
 
-_FOLDERS: dict[str, Callable[[Path], Any]] = {"kaldi": _kaldi_folders, "common_voice": _holds_common_voice}
+def _parquet_files(folder: Path) -> list[Path]:
+    """As the hub lays them out: in the folder, or in `data` within it."""
+    return sorted(folder.glob("*.parquet")) or sorted(folder.glob("data/*.parquet"))
+
+
+_FOLDERS: dict[str, Callable[[Path], Any]] = {
+    "kaldi": _kaldi_folders,
+    "common_voice": _holds_common_voice,
+    "huggingface": _parquet_files,
+}
 
 
 def _first_line(file: Path) -> str:
@@ -155,6 +167,21 @@ def _common_voice(named: dict[FilePart, str], root: str | None, project: Path) -
     return {"kind": "common_voice", "root": root, "files": files}
 
 
+def _huggingface(named: dict[FilePart, str], root: str | None, project: Path) -> dict[str, Any]:
+    """Of a folder each part is the files whose names begin so, such as data/train-*.parquet."""
+    first = next(iter(named.values()))
+    if len(named) == 1 and scheme_of(first) is None and Path(first).is_dir():
+        root = root or _short(first, project)
+        found: dict[str, str] = {}
+        for file in _parquet_files(Path(first)):
+            begins = file.stem.partition("-")[0]
+            pattern = f"{begins}-*.parquet" if "-" in file.stem else file.name
+            found[_part_of(begins)] = os.path.relpath(file.parent / pattern, project / root)
+        return {"kind": "huggingface", "root": root, "files": found}
+    root, files = _tables(named, root, project)
+    return {"kind": "huggingface", "root": root, "files": files}
+
+
 def _manifest(named: dict[FilePart, str], root: str | None, project: Path) -> dict[str, Any]:
     if len(named) > 1:
         raise ValueError("a manifest is one table with a column split: join them, or make them parts of `several`")
@@ -170,6 +197,7 @@ _SETTINGS: dict[str, Callable[[dict[FilePart, str], str | None, Path], dict[str,
     "nemo": _nemo,
     "kaldi": _kaldi,
     "common_voice": _common_voice,
+    "huggingface": _huggingface,
 }
 
 

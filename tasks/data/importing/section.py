@@ -37,9 +37,9 @@ def write_section(file: Path, settings: dict[str, Any]) -> None:
     lines of their own.
     """
     wanted = {**read_yaml(file), "corpus": settings}
-    text = with_section(file.read_text(encoding="utf-8"), section_text(settings))
+    text = with_section(file.read_bytes().decode(), section_text(settings))  # read_yaml has seen that it is UTF-8
     with whole_file(file) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_bytes(text.encode())
         try:
             found = read_yaml(partial)
         except ValueError:

@@ -6,7 +6,14 @@ from pathlib import Path
 
 from tasks.params import errors
 from tasks.params.corpora import CorpusParams, ManifestCorpus, SeveralCorpora, SyntheticCorpus
-from tasks.params.corpus_formats import CommonVoiceCorpus, FilePart, KaldiCorpus, NemoCorpus, RootedCorpus
+from tasks.params.corpus_formats import (
+    CommonVoiceCorpus,
+    FilePart,
+    HuggingFaceCorpus,
+    KaldiCorpus,
+    NemoCorpus,
+    RootedCorpus,
+)
 from tasks.params.pipeline import Params
 from tasks.params.teachers import PipelineModelTeacher
 from tasks.params.trained import NOTHING
@@ -79,7 +86,7 @@ def _of_corpus(corpus: CorpusParams, key: str) -> Iterator[tuple[str, Path]]:
         yield f"{key}.root", corpus.root
     if isinstance(corpus, ManifestCorpus):
         yield f"{key}.file", corpus.root / corpus.file
-    elif isinstance(corpus, NemoCorpus | CommonVoiceCorpus):
+    elif isinstance(corpus, NemoCorpus | CommonVoiceCorpus | HuggingFaceCorpus):
         yield from _of_parts(corpus, f"{key}.files", corpus.files)
     elif isinstance(corpus, KaldiCorpus):
         yield from _of_parts(corpus, f"{key}.folders", corpus.folders)
@@ -94,6 +101,8 @@ def _of_corpus(corpus: CorpusParams, key: str) -> Iterator[tuple[str, Path]]:
 
 def _of_parts(corpus: RootedCorpus, key: str, files: Mapping[FilePart, str]) -> Iterator[tuple[str, Path]]:
     """Of what lies on this machine and is named without a pattern; the stage corpus looks at the rest."""
+    if getattr(corpus, "hub", None) is not None:
+        return
     yield from ((f"{key}.{part}", corpus.root / name) for part, name in files.items() if not set(name) & {"*", ":"})
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -115,7 +116,8 @@ def test_a_store_that_refuses_or_is_not_there_is_one_line_and_what_was_fetched_s
 @pytest.fixture
 def s3(project, monkeypatch):
     """A bucket `speech` that holds corpus/store, on moto's server; nobody has credentials yet."""
-    s3fs, moto = pytest.importorskip("s3fs"), pytest.importorskip("moto.server")
+    why = "make test installs it (requirements-test.lock)"
+    s3fs, moto = pytest.importorskip("s3fs", reason=why), pytest.importorskip("moto.server", reason=why)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name, raising=False)
@@ -148,3 +150,9 @@ def test_a_corpus_on_s3(project, s3, monkeypatch):
         corpus.run(project.params(corpus=settings), project.paths)
     assert "\n" not in str(said.value)
     print(said.value)
+
+
+@pytest.mark.skipif(find_spec("gcsfs") is not None, reason="the extra gs is installed")
+def test_a_missing_extra_is_one_line_that_names_it(tmp_path):
+    with pytest.raises(ValueError, match=r"^gs://speech/a\.wav: .*It needs the extra gs: pip install -e '\.\[gs\]'"):
+        fetched("gs://speech/a.wav", tmp_path)

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tasks.data.importing.recognise import settings_of
@@ -30,6 +32,15 @@ def project(tmp_path, monkeypatch):
     for name, text in FILES.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
+    for name in (
+        "hf/data/train-00000-of-00002.parquet",
+        "hf/data/train-00001-of-00002.parquet",
+        "hf/data/test.parquet",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+        pq.write_table(pa.table({"audio": pa.array([], kind), "text": pa.array([], pa.string())}), tmp_path / name)
+    pq.write_table(pa.table({"path": ["a.wav"], "text": ["one"]}), tmp_path / "mine/table.parquet")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -51,6 +62,19 @@ def project(tmp_path, monkeypatch):
         (["cv"], {"kind": "common_voice", "root": "cv", "files": {"train": "train.tsv", "test": "test.tsv"}}),
         (["cv/validated.tsv"], {"kind": "common_voice", "root": "cv", "files": {"all": "validated.tsv"}}),
         (["mine/table.csv"], {"kind": "manifest", "root": "mine", "file": "table.csv"}),
+        (["mine/table.parquet"], {"kind": "manifest", "root": "mine", "file": "table.parquet"}),
+        (
+            ["hf"],
+            {
+                "kind": "huggingface",
+                "root": "hf",
+                "files": {"test": "data/test.parquet", "train": "data/train-*.parquet"},
+            },
+        ),
+        (
+            ["test=hf/data/test.parquet"],
+            {"kind": "huggingface", "root": "hf/data", "files": {"test": "test.parquet"}},
+        ),
         (["mine/table.jsonl"], {"kind": "manifest", "root": "mine", "file": "table.jsonl"}),
         (
             ["train=s3://b/train.json", "s3://b/test.json"],

@@ -1,0 +1,28 @@
+"""Recordings that lie inside a table or an archive, as files of data/raw/: their bytes as they are, not decoded."""
+
+from pathlib import PurePath
+
+from tasks.data.corpora.raw import Place
+
+_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aiff", ".aif", ".au", ".sph", ".w64", ".caf")
+_IN_A_FOLDER = 1000
+
+
+class Extracted:
+    """Writes recordings below `place.out`; rows of them have `root`, and the path that `write` gives.
+
+    name: of the table or archive, which no other has.
+    """
+
+    def __init__(self, place: Place, name: str) -> None:
+        self.root = place.lies_in
+        self._out, self._name = place.out, name
+
+    def write(self, number: int, data: bytes, called: str | None) -> str:
+        """called: the recording's own name, by whose suffix the file is recognised as what it is."""
+        suffix = PurePath(called or "").suffix.lower()
+        folder = f"audio/{self._name}/{number // _IN_A_FOLDER:04d}"
+        path = f"{folder}/{number:07d}{suffix if suffix in _SUFFIXES else '.audio'}"
+        (self._out / folder).mkdir(parents=True, exist_ok=True)
+        (self._out / path).write_bytes(data)
+        return path
