@@ -6,7 +6,14 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from kd.config.base import Range, Strict, in_order
-from tasks.params.corpus_formats import CommonVoiceCorpus, HuggingFaceCorpus, KaldiCorpus, NemoCorpus, RootedCorpus
+from tasks.params.corpus_formats import (
+    CommonVoiceCorpus,
+    HuggingFaceCorpus,
+    KaldiCorpus,
+    LhotseCorpus,
+    NemoCorpus,
+    RootedCorpus,
+)
 from tasks.params.errors import did_you_mean
 from tasks.params.names import require_folder_name
 
@@ -182,6 +189,7 @@ CorpusParams = Annotated[
     | KaldiCorpus
     | CommonVoiceCorpus
     | HuggingFaceCorpus
+    | LhotseCorpus
     | SeveralCorpora,
     Field(discriminator="kind"),
 ]

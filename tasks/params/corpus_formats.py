@@ -82,3 +82,14 @@ class HuggingFaceCorpus(RootedCorpus):
         None, description="column of the transcripts or classes; null: sentence, text, transcription or transcript"
     )
     speaker: str | None = Field(None, description="column of the speakers; null: speaker_id, speaker or client_id")
+
+
+class LhotseCorpus(RootedCorpus):
+    """Cuts of lhotse (extra `lhotse`): manifests of cuts, or folders in its Shar format."""
+
+    kind: Literal["lhotse"]
+    files: BySplit = Field(
+        description="manifest of cuts (.jsonl, .jsonl.gz) or Shar folder of each part, or of `all`, which "
+        "preprocess.splits divides; relative to `root`, as are the recordings that a manifest names; `*` stands for "
+        "several"
+    )

@@ -8,6 +8,7 @@ from tasks.data.corpora.common_voice import common_voice_rows
 from tasks.data.corpora.fsdd import fsdd_rows
 from tasks.data.corpora.huggingface import huggingface_rows
 from tasks.data.corpora.kaldi import kaldi_rows
+from tasks.data.corpora.lhotse_cuts import lhotse_rows
 from tasks.data.corpora.manifest import manifest_rows
 from tasks.data.corpora.nemo import nemo_rows
 from tasks.data.corpora.raw import Place, RawUtterance
@@ -25,6 +26,7 @@ SINGLE: dict[str, Callable[[Any, Place], Iterator[RawUtterance]]] = {
     "kaldi": kaldi_rows,
     "common_voice": common_voice_rows,
     "huggingface": huggingface_rows,
+    "lhotse": lhotse_rows,
 }
 
 

@@ -1,5 +1,6 @@
 """Which corpus a path holds, by what lies there; and the settings that read it."""
 
+import gzip
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -66,12 +67,15 @@ def kind_of(path: str) -> str:
             if holds(here):
                 return kind
         raise ValueError(
-            f"{path}: a folder of no corpus that is known: expected Kaldi's wav.scp, in it or in folders in it, or "
-            "Common Voice's train.tsv or validated.tsv with clips/, or Parquet files. Name a table in it, or say --kind"
+            f"{path}: a folder of no corpus that is known: expected Kaldi's wav.scp, in it or in folders in it, Common "
+            "Voice's train.tsv or validated.tsv with clips/, lhotse's cuts.*.jsonl.gz, or Parquet files. Name a table "
+            "in it, or say --kind"
         )
     if scheme_of(path) is None and not here.is_file():
         raise ValueError(f"{path}: there is no such file or folder: correct it")
     suffix = here.suffix.lower()
+    if path.endswith(".jsonl.gz") or (suffix == ".jsonl" and scheme_of(path) is None and _is_cut(_first_object(here))):
+        return "lhotse"
     if suffix in (".json", ".jsonl") and (scheme_of(path) is not None or "audio_filepath" in _first_object(here)):
         return "nemo"
     if suffix == ".tsv" and (scheme_of(path) is not None or "client_id" in _first_line(here).split("\t")):
@@ -105,19 +109,24 @@ def _parquet_files(folder: Path) -> list[Path]:
 _FOLDERS: dict[str, Callable[[Path], Any]] = {
     "kaldi": _kaldi_folders,
     "common_voice": _holds_common_voice,
+    "lhotse": lambda folder: sorted(folder.glob("cuts.*.jsonl*")),
     "huggingface": _parquet_files,
 }
 
 
+def _is_cut(found: dict[str, Any]) -> bool:
+    return str(found.get("type", "")).endswith("Cut")
+
+
 def _first_line(file: Path) -> str:
-    with file.open("rb") as source:
+    with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as source:
         return source.read(_HEAD).decode("utf-8-sig", "replace").partition("\n")[0].rstrip("\r")
 
 
 def _first_object(file: Path) -> dict[str, Any]:
     try:
         found = json.loads(_first_line(file))
-    except ValueError:
+    except (ValueError, OSError, EOFError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -182,6 +191,17 @@ def _huggingface(named: dict[FilePart, str], root: str | None, project: Path) ->
     return {"kind": "huggingface", "root": root, "files": files}
 
 
+def _lhotse(named: dict[FilePart, str], root: str | None, project: Path) -> dict[str, Any]:
+    """The root is where the first recording lies, as of Kaldi; a Shar folder holds its own, and lies in the root."""
+    first = Path(next(iter(named.values())))
+    if root is None and first.is_file():
+        recording = _first_object(first).get("recording") or {}
+        held: dict[str, Any] = next(iter(recording.get("sources", [])), {})
+        root = _root_above(first.parent, str(held.get("source", "")) if held.get("type") == "file" else "", project)
+    root, files = _tables(named, root, project)
+    return {"kind": "lhotse", "root": root, "files": files}
+
+
 def _manifest(named: dict[FilePart, str], root: str | None, project: Path) -> dict[str, Any]:
     if len(named) > 1:
         raise ValueError("a manifest is one table with a column split: join them, or make them parts of `several`")
@@ -198,6 +218,7 @@ _SETTINGS: dict[str, Callable[[dict[FilePart, str], str | None, Path], dict[str,
     "kaldi": _kaldi,
     "common_voice": _common_voice,
     "huggingface": _huggingface,
+    "lhotse": _lhotse,
 }
 
 

@@ -11,6 +11,7 @@ from tasks.params.corpus_formats import (
     FilePart,
     HuggingFaceCorpus,
     KaldiCorpus,
+    LhotseCorpus,
     NemoCorpus,
     RootedCorpus,
 )
@@ -86,7 +87,7 @@ def _of_corpus(corpus: CorpusParams, key: str) -> Iterator[tuple[str, Path]]:
         yield f"{key}.root", corpus.root
     if isinstance(corpus, ManifestCorpus):
         yield f"{key}.file", corpus.root / corpus.file
-    elif isinstance(corpus, NemoCorpus | CommonVoiceCorpus | HuggingFaceCorpus):
+    elif isinstance(corpus, NemoCorpus | CommonVoiceCorpus | HuggingFaceCorpus | LhotseCorpus):
         yield from _of_parts(corpus, f"{key}.files", corpus.files)
     elif isinstance(corpus, KaldiCorpus):
         yield from _of_parts(corpus, f"{key}.folders", corpus.folders)

@@ -1,5 +1,6 @@
 """What lies at a path says which corpus it is; paths in the settings are relative to the root."""
 
+import gzip
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ from tasks.data.importing.recognise import settings_of
 
 WAV_SCP = "a wav/a.wav\n"
 CV = "client_id\tpath\tsentence\nx\ta.mp3\tone\n"
+CUT = '{"id": "a", "recording": {"sources": [{"type": "file", "source": "wav/a.wav"}]}, "type": "MonoCut"}\n'
 FILES = {
     "nemo/train.json": '{"audio_filepath": "wav/a.wav", "text": "one"}\n',
     "nemo/dev-clean.jsonl": '{"audio_filepath": "wav/a.wav", "text": "one"}\n',
@@ -21,6 +23,8 @@ FILES = {
     "cv/test.tsv": CV,
     "cv/validated.tsv": CV,
     "cv/clips/a.mp3": "",
+    "cuts/train.jsonl": CUT,
+    "cuts/shar/cuts.000000.jsonl.gz": "",
     "mine/table.csv": "path,text\na.wav,one\n",
     "mine/table.jsonl": '{"path": "a.wav", "text": "one"}\n',
     "mine/words.txt": "one\n",
@@ -40,6 +44,8 @@ def project(tmp_path, monkeypatch):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
         pq.write_table(pa.table({"audio": pa.array([], kind), "text": pa.array([], pa.string())}), tmp_path / name)
+    with gzip.open(tmp_path / "cuts/packed.jsonl.gz", "wt") as packed:
+        packed.write(CUT.replace("wav/a.wav", str(tmp_path / "egs/wav/a.wav")))
     pq.write_table(pa.table({"path": ["a.wav"], "text": ["one"]}), tmp_path / "mine/table.parquet")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -61,6 +67,9 @@ def project(tmp_path, monkeypatch):
         ),
         (["cv"], {"kind": "common_voice", "root": "cv", "files": {"train": "train.tsv", "test": "test.tsv"}}),
         (["cv/validated.tsv"], {"kind": "common_voice", "root": "cv", "files": {"all": "validated.tsv"}}),
+        (["cuts/train.jsonl"], {"kind": "lhotse", "root": "cuts", "files": {"all": "train.jsonl"}}),
+        (["test=cuts/packed.jsonl.gz"], {"kind": "lhotse", "root": ".", "files": {"test": "cuts/packed.jsonl.gz"}}),
+        (["cuts/shar"], {"kind": "lhotse", "root": "cuts", "files": {"all": "shar"}}),
         (["mine/table.csv"], {"kind": "manifest", "root": "mine", "file": "table.csv"}),
         (["mine/table.parquet"], {"kind": "manifest", "root": "mine", "file": "table.parquet"}),
         (
