@@ -113,8 +113,8 @@ def import_corpus(
 ) -> None:
     """Look at a corpus of another tool: first utterances, hours, speakers, and what would be put aside and why.
 
-    NeMo, Kaldi, Common Voice, Hugging Face (Parquet), lhotse, or a table of your own. Nothing is written without
-    --write. Exit code 1 where nothing in it can be used, 2 where it is not understood.
+    NeMo, Kaldi, Common Voice, Hugging Face (Parquet), lhotse, WebDataset, or a table of your own. Nothing is
+    written without --write. Exit code 1 where nothing in it can be used, 2 where it is not understood.
     """
     checked_params(file)
     order = {"sources": sources, "kind": kind, "root": root, "decode": decode, "write": write, "params": str(file)}

@@ -13,6 +13,7 @@ from tasks.params.corpus_formats import (
     LhotseCorpus,
     NemoCorpus,
     RootedCorpus,
+    WebDatasetCorpus,
 )
 from tasks.params.errors import did_you_mean
 from tasks.params.names import require_folder_name
@@ -190,6 +191,7 @@ CorpusParams = Annotated[
     | CommonVoiceCorpus
     | HuggingFaceCorpus
     | LhotseCorpus
+    | WebDatasetCorpus
     | SeveralCorpora,
     Field(discriminator="kind"),
 ]

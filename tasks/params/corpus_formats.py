@@ -1,9 +1,9 @@
 """Parameters of corpora in the formats of other tools."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from kd.config.base import Strict
 
@@ -35,6 +35,17 @@ class NemoCorpus(RootedCorpus):
         "addresses (s3://…); `*` stands for several. Audio is relative to its manifest"
     )
     text_field: str = Field("text", min_length=1, description="key of the transcript; of keywords `label` or `command`")
+    tars: Annotated[dict[FilePart, str], AfterValidator(_some)] = Field(
+        {},
+        description="archives of each part whose audio lies in some, as in NeMo's tarred data sets; where there are as "
+        "many as manifests, each belongs to the manifest of its place",
+    )
+
+    @model_validator(mode="after")
+    def _archives_of_manifests(self) -> Self:
+        if alone := [part for part in self.tars if part not in self.files]:
+            raise ValueError(f"tars.{alone[0]} has no manifest: name it in files.{alone[0]}")
+        return self
 
 
 class KaldiCorpus(RootedCorpus):
@@ -92,4 +103,19 @@ class LhotseCorpus(RootedCorpus):
         description="manifest of cuts (.jsonl, .jsonl.gz) or Shar folder of each part, or of `all`, which "
         "preprocess.splits divides; relative to `root`, as are the recordings that a manifest names; `*` stands for "
         "several"
+    )
+
+
+class WebDatasetCorpus(RootedCorpus):
+    """Tar archives of WebDataset: the files of a sample share their name, one is a recording, others say what it is."""
+
+    kind: Literal["webdataset"]
+    files: BySplit = Field(
+        description="archives of each part, or of `all`, which preprocess.splits divides; relative to `root`, or "
+        "addresses (s3://…); `*` stands for several"
+    )
+    text: str | None = Field(
+        None,
+        description="extension of the file with the transcript or class, or key in the .json; null: the file .txt, or "
+        "sentence, text, transcription or transcript in the .json",
     )

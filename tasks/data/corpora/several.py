@@ -14,6 +14,7 @@ from tasks.data.corpora.nemo import nemo_rows
 from tasks.data.corpora.raw import Place, RawUtterance
 from tasks.data.corpora.synthetic import synthetic_rows
 from tasks.data.corpora.torchaudio_sets import torchaudio_rows
+from tasks.data.corpora.webdataset import webdataset_rows
 from tasks.params.corpora import CorpusPart, SeveralCorpora
 
 # kind -> (its parameters, the place) -> rows
@@ -27,6 +28,7 @@ SINGLE: dict[str, Callable[[Any, Place], Iterator[RawUtterance]]] = {
     "common_voice": common_voice_rows,
     "huggingface": huggingface_rows,
     "lhotse": lhotse_rows,
+    "webdataset": webdataset_rows,
 }
 
 

@@ -72,7 +72,9 @@ def preview(params: Params, paths: Paths, most: int, reporter: Reporter) -> Prev
         place.out.mkdir()
         plan = replace(Plan.of(params, paths.root), fetched=folder / "fetched")
         with Draft(folder, params.frontend.sample_rate_hz) as draft:
-            looker = _Looker(seen, plan, draft, most, params.corpus.kind in LISTED, place.lies_in)
+            whole = bool(getattr(params.corpus, "tars", None))
+            listed = params.corpus.kind in LISTED and not whole
+            looker = _Looker(seen, plan, draft, most, listed, place.lies_in, alone=not whole)
             for corpus in each_part(params.corpus):
                 rows = CORPORA[corpus.kind](corpus, place)
                 for row in reporter.progress(rows, label="looking"):
@@ -98,6 +100,9 @@ class _Looker:
     most: int
     listed: bool
     made: str
+    alone: bool
+    """Whether what is made is made row by row."""
+    last: str | None = None
 
     def look(self, row: RawUtterance) -> bool:
         """Count a row, and decode it where that is wanted; False: no more of this part is."""
@@ -127,5 +132,11 @@ class _Looker:
         part.seconds += kept or 0.0
         if part.decoded <= SHOWN and len(self.seen.first) < SHOWN:
             self.seen.first.append((row, kept))
-        if row.root == self.made and row.path:
-            (Path(row.root) / row.path).unlink(missing_ok=True)
+        self._forget(row)
+
+    def _forget(self, row: RawUtterance) -> None:
+        """A recording that was made of an archive goes once the next comes: several rows may be of one."""
+        if row.root == self.made and row.path and self.alone:
+            if self.last is not None and self.last != row.path:
+                (Path(row.root) / self.last).unlink(missing_ok=True)
+            self.last = row.path

@@ -68,8 +68,8 @@ def kind_of(path: str) -> str:
                 return kind
         raise ValueError(
             f"{path}: a folder of no corpus that is known: expected Kaldi's wav.scp, in it or in folders in it, Common "
-            "Voice's train.tsv or validated.tsv with clips/, lhotse's cuts.*.jsonl.gz, or Parquet files. Name a table "
-            "in it, or say --kind"
+            "Voice's train.tsv or validated.tsv with clips/, lhotse's cuts.*.jsonl.gz, Parquet files or tar archives. "
+            "Name a table in it, or say --kind"
         )
     if scheme_of(path) is None and not here.is_file():
         raise ValueError(f"{path}: there is no such file or folder: correct it")
@@ -80,6 +80,8 @@ def kind_of(path: str) -> str:
         return "nemo"
     if suffix == ".tsv" and (scheme_of(path) is not None or "client_id" in _first_line(here).split("\t")):
         return "common_voice"
+    if suffix == ".tar":
+        return "webdataset"
     if suffix == ".parquet" and (scheme_of(path) is not None or has_audio(here)):
         return "huggingface"
     if suffix in FORMATS:
@@ -111,6 +113,7 @@ _FOLDERS: dict[str, Callable[[Path], Any]] = {
     "common_voice": _holds_common_voice,
     "lhotse": lambda folder: sorted(folder.glob("cuts.*.jsonl*")),
     "huggingface": _parquet_files,
+    "webdataset": lambda folder: sorted(folder.glob("*.tar")),
 }
 
 
@@ -177,18 +180,32 @@ def _common_voice(named: dict[FilePart, str], root: str | None, project: Path) -
 
 
 def _huggingface(named: dict[FilePart, str], root: str | None, project: Path) -> dict[str, Any]:
+    return _of_files("huggingface", _parquet_files, named, root, project)
+
+
+def _webdataset(named: dict[FilePart, str], root: str | None, project: Path) -> dict[str, Any]:
+    return _of_files("webdataset", lambda folder: sorted(folder.glob("*.tar")), named, root, project)
+
+
+def _of_files(
+    kind: str,
+    files_of: Callable[[Path], list[Path]],
+    named: dict[FilePart, str],
+    root: str | None,
+    project: Path,
+) -> dict[str, Any]:
     """Of a folder each part is the files whose names begin so, such as data/train-*.parquet."""
     first = next(iter(named.values()))
     if len(named) == 1 and scheme_of(first) is None and Path(first).is_dir():
         root = root or _short(first, project)
         found: dict[str, str] = {}
-        for file in _parquet_files(Path(first)):
+        for file in files_of(Path(first)):
             begins = file.stem.partition("-")[0]
-            pattern = f"{begins}-*.parquet" if "-" in file.stem else file.name
+            pattern = f"{begins}-*{file.suffix}" if "-" in file.stem else file.name
             found[_part_of(begins)] = os.path.relpath(file.parent / pattern, project / root)
-        return {"kind": "huggingface", "root": root, "files": found}
+        return {"kind": kind, "root": root, "files": found}
     root, files = _tables(named, root, project)
-    return {"kind": "huggingface", "root": root, "files": files}
+    return {"kind": kind, "root": root, "files": files}
 
 
 def _lhotse(named: dict[FilePart, str], root: str | None, project: Path) -> dict[str, Any]:
@@ -219,6 +236,7 @@ _SETTINGS: dict[str, Callable[[dict[FilePart, str], str | None, Path], dict[str,
     "common_voice": _common_voice,
     "huggingface": _huggingface,
     "lhotse": _lhotse,
+    "webdataset": _webdataset,
 }
 
 

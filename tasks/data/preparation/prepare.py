@@ -84,6 +84,8 @@ def prepare_all(rows: list[RawUtterance], plan: Plan) -> list[Prepared | Quarant
 
 def prepare(row: RawUtterance, plan: Plan) -> list[Prepared | Quarantined]:
     """What becomes of a row. Of the test part every utterance that decodes and has a reference is kept, as recorded."""
+    if row.fault is not None:
+        return [_put_aside(row, row.id, RejectedError(Reason(row.fault.reason), row.fault.detail), plan)]
     if row.split == "test":
         return [_as_recorded(row, plan)]
     try:
@@ -157,8 +159,6 @@ class _Decoded:
 def _joined(row: RawUtterance, plan: Plan, read: Callable[[Path, float | None, float | None], _Decoded]) -> _Decoded:
     """The stretch of the recording that the row names, as `read` gives it; or its parts, one after another."""
     root = plan.project / row.root
-    if row.fault is not None:
-        raise RejectedError(Reason(row.fault.reason), row.fault.detail)
     if row.parts is None:
         return read(_here(row, plan), row.start_s, row.end_s)
     parts = [read(locate(root, part.path), None, None) for part in row.parts]

@@ -14,6 +14,7 @@ from tasks.params.corpus_formats import (
     LhotseCorpus,
     NemoCorpus,
     RootedCorpus,
+    WebDatasetCorpus,
 )
 from tasks.params.pipeline import Params
 from tasks.params.teachers import PipelineModelTeacher
@@ -87,7 +88,7 @@ def _of_corpus(corpus: CorpusParams, key: str) -> Iterator[tuple[str, Path]]:
         yield f"{key}.root", corpus.root
     if isinstance(corpus, ManifestCorpus):
         yield f"{key}.file", corpus.root / corpus.file
-    elif isinstance(corpus, NemoCorpus | CommonVoiceCorpus | HuggingFaceCorpus | LhotseCorpus):
+    elif isinstance(corpus, NemoCorpus | CommonVoiceCorpus | HuggingFaceCorpus | LhotseCorpus | WebDatasetCorpus):
         yield from _of_parts(corpus, f"{key}.files", corpus.files)
     elif isinstance(corpus, KaldiCorpus):
         yield from _of_parts(corpus, f"{key}.folders", corpus.folders)

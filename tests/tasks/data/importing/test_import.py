@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tarfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,22 @@ def test_of_a_long_table_all_is_counted_and_the_first_are_decoded(corpus):
     assert seen.parts["train"].hours == pytest.approx(7 / 2 * (1 + 2) / 3600)
 
 
+def test_of_archives_no_more_is_read_than_is_decoded(corpus, capsys):
+    with tarfile.open(corpus.recordings / "speech.tar", "w") as out:
+        for i in range(5):
+            file = corpus.recordings / corpus.record(f"{i}.flac")
+            file.with_suffix(".txt").write_text("one")
+            out.add(file, file.name)
+            out.add(file.with_suffix(".txt"), f"{i}.txt")
+    assert main(order("corpus/speech.tar", decode=2)) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert "all               2+ about 0.001   unknown             0" in said
+    assert "Nothing would be put aside of 2 utterances, the first of each part." in said
+    assert "  kind: webdataset" in said
+    assert main(order("corpus/speech.tar", decode=0)) == 0
+    assert "Nothing would be put aside of all 5 utterances." in capsys.readouterr().out.splitlines()
+
+
 def test_nothing_is_written_unless_it_is_asked_for(corpus, capsys):
     before = (corpus.root / "params.yaml").read_text()
     names = sorted(path.name for path in corpus.root.iterdir())
@@ -91,7 +108,10 @@ def test_nothing_is_written_unless_it_is_asked_for(corpus, capsys):
         assert line in said.splitlines()
     assert main(order("corpus/train.json", "corpus/test.json", write=True)) == 0
     params = load_params(corpus.root / "params.yaml")
-    assert params.corpus.model_dump(exclude_none=True, exclude={"text_field"}) == {**CORPUS, "root": Path("corpus")}
+    assert params.corpus.model_dump(exclude_none=True, exclude={"text_field", "tars"}) == {
+        **CORPUS,
+        "root": Path("corpus"),
+    }
     section = capsys.readouterr().out.split("corpus:\n")[1].split("\n\n")[0]
     assert section in (corpus.root / "params.yaml").read_text()
 

@@ -25,6 +25,9 @@ FILES = {
     "cv/clips/a.mp3": "",
     "cuts/train.jsonl": CUT,
     "cuts/shar/cuts.000000.jsonl.gz": "",
+    "tars/train-0.tar": "",
+    "tars/train-1.tar": "",
+    "tars/other.tar": "",
     "mine/table.csv": "path,text\na.wav,one\n",
     "mine/table.jsonl": '{"path": "a.wav", "text": "one"}\n',
     "mine/words.txt": "one\n",
@@ -70,6 +73,11 @@ def project(tmp_path, monkeypatch):
         (["cuts/train.jsonl"], {"kind": "lhotse", "root": "cuts", "files": {"all": "train.jsonl"}}),
         (["test=cuts/packed.jsonl.gz"], {"kind": "lhotse", "root": ".", "files": {"test": "cuts/packed.jsonl.gz"}}),
         (["cuts/shar"], {"kind": "lhotse", "root": "cuts", "files": {"all": "shar"}}),
+        (
+            ["tars"],
+            {"kind": "webdataset", "root": "tars", "files": {"all": "other.tar", "train": "train-*.tar"}},
+        ),
+        (["tars/*.tar"], {"kind": "webdataset", "root": "tars", "files": {"all": "*.tar"}}),
         (["mine/table.csv"], {"kind": "manifest", "root": "mine", "file": "table.csv"}),
         (["mine/table.parquet"], {"kind": "manifest", "root": "mine", "file": "table.parquet"}),
         (
