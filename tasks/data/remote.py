@@ -81,6 +81,8 @@ def matching(pattern: str) -> list[str]:
 
 
 def _open_store(address: str) -> tuple[Any, str]:
+    if "::" in address:
+        raise ValueError(f"{address}: an address within another may lead to files of this machine: name one address")
     from fsspec.core import url_to_fs
 
     files, path = url_to_fs(address)

@@ -154,7 +154,16 @@ class FsddCorpus(RootedCorpus):
 
 
 OneCorpus = Annotated[
-    SyntheticCorpus | ManifestCorpus | TorchaudioCorpus | FsddCorpus | NemoCorpus | KaldiCorpus | CommonVoiceCorpus,
+    SyntheticCorpus
+    | ManifestCorpus
+    | TorchaudioCorpus
+    | FsddCorpus
+    | NemoCorpus
+    | KaldiCorpus
+    | CommonVoiceCorpus
+    | HuggingFaceCorpus
+    | LhotseCorpus
+    | WebDatasetCorpus,
     Field(discriminator="kind"),
 ]
 

@@ -240,6 +240,9 @@ _SETTINGS: dict[str, Callable[[dict[FilePart, str], str | None, Path], dict[str,
 }
 
 
+KINDS = frozenset(_SETTINGS)
+
+
 def _root_above(table: Path, audio: str, project: Path) -> str | None:
     """The nearest folder at or above the table in which its first recording lies; None where there is none."""
     if not audio or scheme_of(audio) is not None:
