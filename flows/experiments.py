@@ -99,7 +99,7 @@ def import_corpus(
     sources: Annotated[
         list[str],
         typer.Argument(
-            help="Tables, folders or addresses (s3://…), each PATH or PART=PATH; PART: train, valid, test, all.",
+            help="Tables, folders or addresses (s3://…), each PATH or PART=PATH (train, valid, test, all); or hf:NAME.",
             show_default=False,
         ),
     ],

@@ -80,6 +80,17 @@ def matching(pattern: str) -> list[str]:
         return []
 
 
+def folders_at(address: str) -> list[str]:
+    """Names of the folders in a folder, in order; none where there is no such folder."""
+    try:
+        with _store_errors(address):
+            files, path = _open_store(address)
+            found = files.ls(path, detail=True)
+            return sorted(PurePosixPath(entry["name"]).name for entry in found if entry["type"] == "directory")
+    except AbsentError:
+        return []
+
+
 def _open_store(address: str) -> tuple[Any, str]:
     if "::" in address:
         raise ValueError(f"{address}: an address within another may lead to files of this machine: name one address")

@@ -47,10 +47,15 @@ def has_audio(file: Path) -> bool:
         return False
 
 
+def top_of(hub: str, revision: str) -> str:
+    """The address of a data set on the hub."""
+    return f"hf://datasets/{hub}@{quote(revision, safe='')}"
+
+
 def _addresses(corpus: HuggingFaceCorpus) -> dict[Any, str]:
     if corpus.hub is None:
         return dict(corpus.files)
-    top = f"hf://datasets/{corpus.hub}@{quote(corpus.revision, safe='')}"
+    top = top_of(corpus.hub, corpus.revision)
     return {part: name if scheme_of(name) else f"{top}/{name}" for part, name in corpus.files.items()}
 
 
@@ -72,10 +77,11 @@ def _rows(corpus: HuggingFaceCorpus, source: Source, extracted: Extracted) -> It
     with _opened(corpus, source) as table:
         columns = _columns(corpus, source, table.schema_arrow)
         number = 0
-        for batch in table.iter_batches(_ROWS_AT_ONCE, columns=columns.read):
-            for i in range(batch.num_rows):
-                number += 1
-                yield _utterance(corpus, source, extracted, columns, number, batch, i)
+        for group in range(table.num_row_groups):  # one at a time: asked for all, pyarrow reads ahead
+            for batch in table.iter_batches(_ROWS_AT_ONCE, [group], columns.read, use_threads=False):
+                for i in range(batch.num_rows):
+                    number += 1
+                    yield _utterance(corpus, source, extracted, columns, number, batch, i)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from tasks.data.corpora.huggingface import has_audio
+from tasks.data.importing.hub import PREFIX, hub_settings
 from tasks.data.remote import scheme_of
 from tasks.data.tables import FORMATS
 from tasks.params.corpus_formats import FilePart
@@ -23,10 +24,15 @@ _HEAD = 65_536  # bytes of a table that are looked at
 
 
 def settings_of(given: list[str], kind: str | None, root: str | None, project: Path) -> dict[str, Any]:
-    """The section `corpus`. given: paths or addresses, each PATH or PART=PATH; root: where paths start, None: found.
+    """The section `corpus`. given: paths or addresses, each PATH or PART=PATH, or one hf:NAME of the hub; root: where
+    paths start, None: found.
 
     Raises ValueError that says what was looked for where nothing is recognised.
     """
+    if given[0].startswith(PREFIX) and scheme_of(given[0]) is None:
+        if len(given) > 1:
+            raise ValueError(f"{given[0]} is a whole data set: import it alone")
+        return hub_settings(given[0], _part_of)
     named = dict(_named(given))
     first = next(iter(named.values()))
     kind = kind or kind_of(first)

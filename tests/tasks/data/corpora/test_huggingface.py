@@ -1,17 +1,14 @@
 """Data sets of Hugging Face as Parquet: their audio is written as it is, a few rows at a time."""
 
 import io
-import json
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from typing import Any, ClassVar
-from urllib.parse import unquote, urlsplit
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import soundfile
+from hub import hub_of
 from manifests import KEEP_ALL
 
 from tasks.data.corpora.raw import Place, RawUtterance, read_raw
@@ -153,60 +150,14 @@ def test_a_data_set_that_datasets_wrote(project):
     assert [(project.paths.raw / row.path).read_bytes() for row in found] == [cell["bytes"] for cell in rows["audio"]]
 
 
-class Hub(BaseHTTPRequestHandler):
-    """Answers as the hub does about one data set, me/x, with one file on the branch of Parquet files."""
-
-    data = b""
-    asked: ClassVar[list[str]] = []
-    file = "en/train/0000.parquet"
-
-    def do_GET(self) -> None:
-        path = unquote(urlsplit(self.path).path)
-        if path == "/api/datasets/me/x/revision/refs/convert/parquet":
-            self.reply({"_id": "1", "id": "me/x", "sha": "c" * 40, "siblings": []})
-        elif path == "/api/datasets/me/x/tree/refs/convert/parquet/en":
-            self.reply([{"type": "directory", "oid": "b" * 40, "path": "en/train"}])
-        elif path == "/api/datasets/me/x/tree/refs/convert/parquet/en/train":
-            self.reply([{"type": "file", "oid": "a" * 40, "size": len(self.data), "path": self.file}])
-        elif path == f"/datasets/me/x/resolve/refs/convert/parquet/{self.file}":
-            first, last = self.headers["Range"].removeprefix("bytes=").split("-")
-            self.asked.append(self.headers["Range"])
-            self.send(206, self.data[int(first) : int(last) + 1])
-        else:
-            self.send(404, b"{}")
-
-    def reply(self, answer: Any) -> None:
-        self.send(200, json.dumps(answer).encode())
-
-    def send(self, status: int, content: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
-        if status == 404:
-            self.send_header("X-Error-Code", "EntryNotFound" if "/me/x/" in self.path else "RepoNotFound")
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
 def test_a_data_set_on_the_hub_is_read_by_its_name(project, monkeypatch):
-    from huggingface_hub import constants
-
     audio = [{"bytes": encoded(i), "path": f"{i}.flac"} for i in range(3)]
     write(project, "x.parquet", audio=audio, text=["one"] * 3)
-    monkeypatch.setattr(Hub, "data", (project.recordings / "x.parquet").read_bytes())
-    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_address[1]}"
-        monkeypatch.setattr(constants, "ENDPOINT", address)
-        template = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    with hub_of((project.recordings / "x.parquet").read_bytes(), monkeypatch) as hub:
         rows = read(project, hub="me/x", files={"train": "en/train/*.parquet"})
         assert [(project.paths.raw / row.path).read_bytes() for row in rows] == [cell["bytes"] for cell in audio]
-        assert Hub.asked
+        assert hub.asked
         with pytest.raises(ValueError, match=r"nothing is called hf://datasets/me/x@refs%2Fconvert%2Fparquet/fr/\*"):
             read(project, hub="me/x", files={"train": "fr/*.parquet"})
         with pytest.raises(ValueError, match=r"hf://datasets/me/y@.*/a.parquet: there is no such file: correct"):
             read(project, hub="me/y", files={"train": "a.parquet"})
-        server.shutdown()
