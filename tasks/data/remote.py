@@ -21,7 +21,7 @@ _REMEDIES = {
     "s3": "Are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE) set, and AWS_ENDPOINT_URL where it is not "
     "Amazon's? For a public bucket set FSSPEC_S3='{\"anon\": true}'",
     "gs": 'Is GOOGLE_APPLICATION_CREDENTIALS set? For a public bucket set FSSPEC_GS=\'{"token": "anon"}\'',
-    "hf": "Is the name right, and HF_TOKEN set where it is not public?",
+    "hf": "Stages work offline: set HF_HUB_OFFLINE=0 for this run, and HF_TOKEN where it is not public",
 }
 _ELSE = "Is there a connection, and may it be read without a password?"
 

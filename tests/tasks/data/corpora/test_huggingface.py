@@ -161,3 +161,6 @@ def test_a_data_set_on_the_hub_is_read_by_its_name(project, monkeypatch):
             read(project, hub="me/x", files={"train": "fr/*.parquet"})
         with pytest.raises(ValueError, match=r"hf://datasets/me/y@.*/a.parquet: there is no such file: correct"):
             read(project, hub="me/y", files={"train": "a.parquet"})
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        with pytest.raises(ValueError, match=r"en/train/.*parquet cannot be read: .*set HF_HUB_OFFLINE=0 for this run"):
+            read(project, hub="me/x", files={"train": "en/train/*.parquet"})
