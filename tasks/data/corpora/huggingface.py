@@ -5,7 +5,7 @@ pyarrow reads them, a few rows at a time, from this machine or through fsspec fr
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -77,29 +77,45 @@ def _rows(corpus: HuggingFaceCorpus, source: Source, extracted: Extracted) -> It
     with _opened(corpus, source) as table:
         columns = _columns(corpus, source, table.schema_arrow)
         number = 0
-        for group in range(table.num_row_groups):  # one at a time: asked for all, pyarrow reads ahead
-            for batch in table.iter_batches(_ROWS_AT_ONCE, [group], columns.read, use_threads=False):
-                for i in range(batch.num_rows):
-                    number += 1
-                    yield _utterance(corpus, source, extracted, columns, number, batch, i)
+        for batch in _batches(source, table, columns):
+            for i in range(batch.num_rows):
+                number += 1
+                yield _utterance(corpus, source, extracted, columns, number, batch, i)
+
+
+def _batches(source: Source, table: pq.ParquetFile, columns: _Columns) -> Iterator[pa.RecordBatch]:
+    """A few rows at a time, of one row group after another: asked for all of them, pyarrow reads ahead."""
+    try:
+        for group in range(table.num_row_groups):
+            yield from table.iter_batches(_ROWS_AT_ONCE, [group], columns.read, use_threads=False)
+    except _of_pyarrow(source) as error:
+        raise _unreadable(source, error) from None
+
+
+def _of_pyarrow(source: Source) -> tuple[type[Exception], ...]:
+    """What pyarrow raises of damaged files; an OSError of what lies elsewhere is of its store."""
+    return (pa.ArrowException,) if source.is_remote else (pa.ArrowException, OSError)
+
+
+def _unreadable(source: Source, error: Exception) -> ValueError:
+    why = " ".join(str(error).split())[:200]
+    return ValueError(f"{source.name} cannot be read as Parquet: {why}. Write or fetch it again")
 
 
 @contextmanager
 def _opened(corpus: HuggingFaceCorpus, source: Source) -> Iterator[pq.ParquetFile]:
+    if not source.is_remote and not source.file.is_file():
+        raise ValueError(f"{source.file}: {source.absent(corpus)}")
     try:
-        if source.is_remote:
-            with stream(source.name) as file, pq.ParquetFile(file, buffer_size=_BUFFER) as table:
-                yield table
-        elif not source.file.is_file():
-            raise ValueError(f"{source.file}: {source.absent(corpus)}")
-        else:
-            with pq.ParquetFile(source.file, buffer_size=_BUFFER) as table:
+        with stream(source.name) if source.is_remote else nullcontext(source.file) as file:
+            try:
+                table = pq.ParquetFile(file, buffer_size=_BUFFER)
+            except _of_pyarrow(source) as error:
+                raise _unreadable(source, error) from None
+            with table:
                 yield table
     except AbsentError:
         raise ValueError(f"{source.name}: {source.absent(corpus)}") from None
-    except pa.ArrowException as error:
-        why = " ".join(str(error).split())[:200]
-        raise ValueError(f"{source.name} cannot be read as Parquet: {why}. Write or fetch it again") from None
 
 
 def _columns(corpus: HuggingFaceCorpus, source: Source, schema: pa.Schema) -> _Columns:
