@@ -17,7 +17,7 @@ from flows.checks import (
     require_server,
     say_what_cannot_be_claimed,
 )
-from flows.experiments import study, transcribe_testset, tune
+from flows.experiments import import_corpus, study, transcribe_testset, tune
 from flows.options import STAGE_TIMEOUT_HOURS, Jobs, Port, Retries, Timeout
 
 if TYPE_CHECKING:
@@ -159,6 +159,7 @@ def results() -> None:
         raise typer.Exit(1)
 
 
+app.command("import")(import_corpus)
 app.command()(study)
 app.command()(tune)
 app.command("transcribe-testset")(transcribe_testset)

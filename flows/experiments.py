@@ -1,8 +1,9 @@
-"""`kd study`, `kd tune` and `kd transcribe-testset`: what stands beside a run.
+"""`kd import`, `kd study`, `kd tune` and `kd transcribe-testset`: what stands beside a run.
 
 Heavy imports are inside the functions, so that help comes at once.
 """
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Annotated
 import typer
 
 from flows.checks import checked_params, one_line_each
-from flows.options import MOST, Trials
+from flows.options import MOST, MOST_UTTERANCES, Trials
 
 
 def study(
@@ -90,5 +91,33 @@ def transcribe_testset(
         min_seconds=0.0,
     )
     command = [sys.executable, "-m", "tasks.teachers.external_hypotheses", str(out), settings.model_dump_json()]
+    if code := subprocess.run(command, check=False).returncode:
+        raise typer.Exit(code)
+
+
+def import_corpus(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            help="Tables, folders or addresses (s3://…), each PATH or PART=PATH (train, valid, test, all); or hf:NAME.",
+            show_default=False,
+        ),
+    ],
+    write: Annotated[bool, typer.Option("--write", help="Put the section corpus into the file of parameters.")] = False,
+    kind: Annotated[str | None, typer.Option(help="What it is, where that is not seen, such as nemo.")] = None,
+    root: Annotated[str | None, typer.Option(help="Folder that paths of audio are relative to.")] = None,
+    decode: Annotated[
+        int, typer.Option(min=0, max=MOST_UTTERANCES, help="Utterances of each part whose audio is decoded; 0: all.")
+    ] = 500,
+    file: Annotated[Path, typer.Option("--params", help="The file of parameters.")] = Path("params.yaml"),
+) -> None:
+    """Look at a corpus of another tool: first utterances, hours, speakers, and what would be put aside and why.
+
+    NeMo, Kaldi, Common Voice, Hugging Face (Parquet), lhotse, WebDataset, or a table of your own. Nothing is
+    written without --write. Exit code 1 where nothing in it can be used, 2 where it is not understood.
+    """
+    checked_params(file)
+    order = {"sources": sources, "kind": kind, "root": root, "decode": decode, "write": write, "params": str(file)}
+    command = [sys.executable, "-m", "tasks.data.importing", json.dumps(order)]
     if code := subprocess.run(command, check=False).returncode:
         raise typer.Exit(code)

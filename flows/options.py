@@ -9,6 +9,7 @@ MOST = 1_000
 MOST_HOURS = 10_000.0
 STAGE_TIMEOUT_HOURS = 6.0
 MOST_TRIALS = 1_000_000
+MOST_UTTERANCES = 1_000_000_000
 
 
 def _no_nan(hours: float) -> float:

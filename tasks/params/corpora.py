@@ -6,6 +6,15 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from kd.config.base import Range, Strict, in_order
+from tasks.params.corpus_formats import (
+    CommonVoiceCorpus,
+    HuggingFaceCorpus,
+    KaldiCorpus,
+    LhotseCorpus,
+    NemoCorpus,
+    RootedCorpus,
+    WebDatasetCorpus,
+)
 from tasks.params.errors import did_you_mean
 from tasks.params.names import require_folder_name
 
@@ -20,11 +29,6 @@ Pitch = Annotated[int, Field(ge=0, le=100)]
 Seconds = Annotated[tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]], AfterValidator(in_order)]
 Counts = Annotated[tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]], AfterValidator(in_order)]
 PerSplit = Annotated[dict[Literal["train", "valid", "test"], int], AfterValidator(_each_split)]
-
-
-class _Corpus(Strict):
-    root: Path = Field(description="folder that DVC watches: a change in it makes the corpus stage stale")
-    licence: str | None = Field(None, description="of the recordings, for the model cards; null: what is known of it")
 
 
 class DigitPhrases(Strict):
@@ -66,7 +70,7 @@ class RoomParams(Strict):
     level_dbfs: Range = Field((-35.0, -15.0), description="range of the root-mean-square level")
 
 
-class SyntheticCorpus(_Corpus):
+class SyntheticCorpus(RootedCorpus):
     """Phrases spoken by eSpeak NG; voices and variants of validation and test are absent from training."""
 
     kind: Literal["synthetic"]
@@ -81,7 +85,7 @@ class SyntheticCorpus(_Corpus):
     seed: int = Field(1, ge=0, description="of phrases, voices and rooms")
 
 
-class ManifestCorpus(_Corpus):
+class ManifestCorpus(RootedCorpus):
     """The user's table: path, text, and optionally speaker, split, start_s and end_s."""
 
     kind: Literal["manifest"]
@@ -104,7 +108,7 @@ def _librispeech_subset(name: str) -> str:
     return name
 
 
-class TorchaudioCorpus(_Corpus):
+class TorchaudioCorpus(RootedCorpus):
     """A data set of torchaudio by its class name, found under `root` or downloaded to it."""
 
     kind: Literal["torchaudio"]
@@ -137,7 +141,7 @@ class ConnectedDigits(Strict):
     seed: int = Field(1, ge=0, description="of digits and pauses")
 
 
-class FsddCorpus(_Corpus):
+class FsddCorpus(RootedCorpus):
     """Free Spoken Digit Dataset: a folder of its WAV files, or downloaded from its public repository."""
 
     kind: Literal["fsdd"]
@@ -157,7 +161,19 @@ class FsddCorpus(_Corpus):
         return self
 
 
-OneCorpus = Annotated[SyntheticCorpus | ManifestCorpus | TorchaudioCorpus | FsddCorpus, Field(discriminator="kind")]
+OneCorpus = Annotated[
+    SyntheticCorpus
+    | ManifestCorpus
+    | TorchaudioCorpus
+    | FsddCorpus
+    | NemoCorpus
+    | KaldiCorpus
+    | CommonVoiceCorpus
+    | HuggingFaceCorpus
+    | LhotseCorpus
+    | WebDatasetCorpus,
+    Field(discriminator="kind"),
+]
 
 
 class CorpusPart(Strict):
@@ -172,7 +188,7 @@ class CorpusPart(Strict):
 PartName = Annotated[str, AfterValidator(require_folder_name)]
 
 
-class SeveralCorpora(_Corpus):
+class SeveralCorpora(RootedCorpus):
     """Corpora side by side, such as synthetic speech to learn from and real recordings to adapt to and test on.
 
     `root` is one folder that holds the roots of all parts.
@@ -183,7 +199,18 @@ class SeveralCorpora(_Corpus):
 
 
 CorpusParams = Annotated[
-    SyntheticCorpus | ManifestCorpus | TorchaudioCorpus | FsddCorpus | SeveralCorpora, Field(discriminator="kind")
+    SyntheticCorpus
+    | ManifestCorpus
+    | TorchaudioCorpus
+    | FsddCorpus
+    | NemoCorpus
+    | KaldiCorpus
+    | CommonVoiceCorpus
+    | HuggingFaceCorpus
+    | LhotseCorpus
+    | WebDatasetCorpus
+    | SeveralCorpora,
+    Field(discriminator="kind"),
 ]
 
 

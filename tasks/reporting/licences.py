@@ -5,6 +5,7 @@ from tasks.params.corpora import CorpusParams
 KNOWN = {
     "synthetic": "made here by eSpeak NG, a program under GPL-3.0-or-later, from the phrases of the parameters",
     "fsdd": "Free Spoken Digit Dataset, CC BY-SA 4.0",
+    "common_voice": "Common Voice, CC0 1.0",
     "SPEECHCOMMANDS": "Speech Commands, CC BY 4.0",
     "LIBRISPEECH": "LibriSpeech, CC BY 4.0",
 }

@@ -25,6 +25,11 @@ class Paths:
     def canary(self, name: str) -> Path:
         return self.root / "canary" / name
 
+    @property
+    def fetched(self) -> Path:
+        """Copies of recordings at addresses, while a stage prepares them."""
+        return self.scratch / "fetched"
+
     def model(self, name: str) -> Path:
         return self.root / "models" / name
 

@@ -51,6 +51,7 @@ def run(params: Params, paths: Paths, name: str = "", reporter: Reporter = NullR
         write_whole(out / "canary.json", json.dumps(facts, indent=1) + "\n")
         check_prepared(out, params.frontend.sample_rate_hz)
     kept_at.unlink(missing_ok=True)
+    shutil.rmtree(paths.fetched, ignore_errors=True)
     shutil.rmtree(gathered)
     for line in _remarks(name, facts, quarantine):
         reporter.say(line)

@@ -1,6 +1,7 @@
 """Stage `preprocess`: recordings of any kind to one flat file of samples; what is bad, to quarantine."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -63,6 +64,7 @@ def run(params: Params, paths: Paths, name: str = "", reporter: Reporter = NullR
         check_prepared(out, params.frontend.sample_rate_hz)
         write_card(out, account.card, account.quarantine.counts, account.facts())
     kept_at.unlink(missing_ok=True)
+    shutil.rmtree(paths.fetched, ignore_errors=True)
     if limit := limit_of(account.card.blocks("test"), CONFIDENCE):
         reporter.say(limit)
     return _metrics(account.card, account.quarantine, vocabulary)

@@ -1,10 +1,13 @@
 """`kd`: what it says and how it ends."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import typer
 import yaml
 from typer.testing import CliRunner
@@ -12,7 +15,8 @@ from typer.testing import CliRunner
 from flows.checks import require_server
 from flows.cli import app
 
-COMMANDS = ("run", "schedule", "ui", "check", "schema", "results")
+REPO = Path(__file__).parents[2]
+COMMANDS = ("run", "schedule", "ui", "check", "schema", "results", "import")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -46,6 +50,19 @@ def test_the_schema_needs_no_torch():
     code = "import sys; from tasks.params.json_schema import schema_text; schema_text(); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_import_looks_at_a_corpus_and_writes_where_it_is_told_to(tmp_path, monkeypatch, capfd):
+    soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).uniform(-0.1, 0.1, 16_000), 16_000)
+    (tmp_path / "table.csv").write_text("path,text\na.wav,one\n")
+    shutil.copy(REPO / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(REPO))
+    assert CliRunner().invoke(app, ["import", "table.csv", "--write"]).exit_code == 0
+    assert "  0000001-a  1.00 s  speaker unknown  one" in capfd.readouterr().out.splitlines()
+    section = {"kind": "manifest", "root": ".", "file": "table.csv"}
+    assert yaml.safe_load((tmp_path / "params.yaml").read_text())["corpus"] == section
+    assert CliRunner().invoke(app, ["import", "no.csv"]).exit_code == 2
 
 
 @pytest.mark.parametrize("command", [["run"], ["check"], ["ui"], ["schedule", "--cron", "0 3 * * *"]])

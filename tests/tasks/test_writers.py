@@ -25,6 +25,7 @@ EXCEPTIONS = {
     "tasks/data/preparation/quarantine.py": "within the fresh folder of data/prepared",
     "tasks/data/preparation/store.py": "within the fresh folder of data/prepared",
     "tasks/data/corpora/raw.py": "within the fresh folder of data/raw",
+    "tasks/data/corpora/extracted.py": "within the fresh folder of data/raw",
     "tasks/data/corpora/synthetic.py": "within the fresh folder of data/raw",
     "tasks/teachers/adopt_posterior_teacher.py": "within the fresh folder of models/NAME",
     "tasks/training/feature_cache.py": "within a folder that is synced, and renamed when it is whole",

@@ -25,8 +25,19 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Fault:
+    """Why the corpus itself has no audio, or no one transcript, for a row: preprocessing puts it aside with that.
+
+    reason: as in quarantine.csv. detail: the table, the line and what was found.
+    """
+
+    reason: Literal["missing_file", "unreadable", "bad_segment", "duplicate_id"]
+    detail: str
+
+
+@dataclass(frozen=True)
 class RawUtterance:
-    """One row. `path` is relative to `root`, or absolute; with `parts` it is that of the first part.
+    """One row. `path` is relative to `root`, absolute, or an address (`s3://…`); with `parts` that of the first part.
 
     `root` is relative to the project's folder, or absolute. NaN in `start_s` or `end_s` stands for what
     was given but is no number. `part` names the part of the corpus that it is of; no text means unlabelled audio.
@@ -43,6 +54,7 @@ class RawUtterance:
     snr_db: float | None = None
     parts: tuple[Part, ...] | None = None
     part: str = ""
+    fault: Fault | None = None
 
     @property
     def is_labelled(self) -> bool:
@@ -75,6 +87,7 @@ SCHEMA = pa.schema(
         pa.field("snr_db", pa.float64()),
         pa.field("parts", pa.list_(pa.struct([("path", pa.string()), ("gap_s", pa.float64())]))),
         pa.field("part", pa.string(), nullable=False),
+        pa.field("fault", pa.struct([("reason", pa.string()), ("detail", pa.string())])),
     ]
 )
 
@@ -102,5 +115,9 @@ def count_raw(file: Path) -> int:
 
 
 def _row(fields: dict[str, Any]) -> RawUtterance:
-    parts = fields.pop("parts")
-    return RawUtterance(**fields, parts=None if parts is None else tuple(Part(**part) for part in parts))
+    parts, fault = fields.pop("parts"), fields.pop("fault")
+    return RawUtterance(
+        **fields,
+        parts=None if parts is None else tuple(Part(**part) for part in parts),
+        fault=None if fault is None else Fault(**fault),
+    )

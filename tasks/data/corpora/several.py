@@ -4,11 +4,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from tasks.data.corpora.common_voice import common_voice_rows
 from tasks.data.corpora.fsdd import fsdd_rows
+from tasks.data.corpora.huggingface import huggingface_rows
+from tasks.data.corpora.kaldi import kaldi_rows
+from tasks.data.corpora.lhotse_cuts import lhotse_rows
 from tasks.data.corpora.manifest import manifest_rows
+from tasks.data.corpora.nemo import nemo_rows
 from tasks.data.corpora.raw import Place, RawUtterance
 from tasks.data.corpora.synthetic import synthetic_rows
 from tasks.data.corpora.torchaudio_sets import torchaudio_rows
+from tasks.data.corpora.webdataset import webdataset_rows
 from tasks.params.corpora import CorpusPart, SeveralCorpora
 
 # kind -> (its parameters, the place) -> rows
@@ -17,6 +23,12 @@ SINGLE: dict[str, Callable[[Any, Place], Iterator[RawUtterance]]] = {
     "manifest": manifest_rows,
     "torchaudio": torchaudio_rows,
     "fsdd": fsdd_rows,
+    "nemo": nemo_rows,
+    "kaldi": kaldi_rows,
+    "common_voice": common_voice_rows,
+    "huggingface": huggingface_rows,
+    "lhotse": lhotse_rows,
+    "webdataset": webdataset_rows,
 }
 
 

@@ -29,25 +29,29 @@ from tasks.data.preparation.audio import (
 )
 from tasks.data.preparation.quarantine import Quarantined, Reason, RejectedError
 from tasks.data.preparation.text import normalise, reference, spelled_out
+from tasks.data.remote import AbsentError, fetched, scheme_of
 from tasks.data.utterance import Utterance
 from tasks.params.pipeline import Params, PreprocessParams
 from tasks.params.writing import writing_of
+from tasks.runner.paths import Paths
 
 _JOINT_S = 0.025  # windows in which the background of two joined recordings is measured
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is done to every utterance."""
+    """What is done to every utterance. fetched: folder for copies of recordings at addresses."""
 
     project: Path
     settings: PreprocessParams
     sample_rate_hz: int
     writing: Writing
+    fetched: Path
 
     @classmethod
     def of(cls, params: Params, project: Path) -> "Plan":
-        return cls(project, params.preprocess, params.frontend.sample_rate_hz, writing_of(params))
+        rate_hz = params.frontend.sample_rate_hz
+        return cls(project, params.preprocess, rate_hz, writing_of(params), Paths(project).fetched)
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,8 @@ def prepare_all(rows: list[RawUtterance], plan: Plan) -> list[Prepared | Quarant
 
 def prepare(row: RawUtterance, plan: Plan) -> list[Prepared | Quarantined]:
     """What becomes of a row. Of the test part every utterance that decodes and has a reference is kept, as recorded."""
+    if row.fault is not None:
+        return [_put_aside(row, row.id, RejectedError(Reason(row.fault.reason), row.fault.detail), plan)]
     if row.split == "test":
         return [_as_recorded(row, plan)]
     try:
@@ -154,13 +160,28 @@ def _joined(row: RawUtterance, plan: Plan, read: Callable[[Path, float | None, f
     """The stretch of the recording that the row names, as `read` gives it; or its parts, one after another."""
     root = plan.project / row.root
     if row.parts is None:
-        return read(locate(root, row.path), row.start_s, row.end_s)
+        return read(_here(row, plan), row.start_s, row.end_s)
     parts = [read(locate(root, part.path), None, None) for part in row.parts]
     gaps = [round(part.gap_s * plan.sample_rate_hz) for part in row.parts]
     rng = np.random.default_rng(crc32(row.id.encode()))
     samples_N = join([part.samples_N for part in parts], gaps, int(_JOINT_S * plan.sample_rate_hz), rng)
     recorded = "+".join(f"{part.recorded}@{gap}" for part, gap in zip(parts, gaps, strict=True))
     return _Decoded(samples_N, recorded, tuple(remark for part in parts for remark in part.remarks))
+
+
+def _here(row: RawUtterance, plan: Plan) -> Path:
+    """The file; of an address a copy, which stays until the stage is done: other stretches of it are taken from there.
+
+    Raises RejectedError where there is none; ValueError where its store refuses or is not there, for then no row is.
+    """
+    if row.path is None or scheme_of(row.path) is None:
+        return locate(plan.project / row.root, row.path)
+    try:
+        return fetched(row.path, plan.fetched)
+    except AbsentError as error:
+        raise RejectedError(Reason.MISSING_FILE, str(error)) from None
+    except ValueError as error:
+        raise ValueError(f"utterance {row.id}: {error}") from None
 
 
 def _recording(file: Path, start_s: float | None, end_s: float | None, plan: Plan) -> _Decoded:
@@ -213,7 +234,9 @@ def loudest(samples_N: Samples, most: int) -> Samples:
 
 
 def _relative(row: RawUtterance, plan: Plan) -> str:
-    """The path from the corpus's root, so that no folder of this machine enters the data."""
+    """The address, or the path from the corpus's root, so that no folder of this machine enters the data."""
+    if row.path is not None and scheme_of(row.path) is not None:
+        return row.path
     root, path = plan.project / row.root, Path(row.path or "")
     if path.is_absolute() or ".." in path.parts:
         path = (root / path).resolve().relative_to(root.resolve())

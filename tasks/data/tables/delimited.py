@@ -19,14 +19,13 @@ from tasks.data.tables.encoding import BOM, bad_byte, refuse_other_encodings
 Line = tuple[int, str, list[str]]
 
 
-def read_delimited(file: Path) -> Iterator[Line]:
-    """(number, place, cells): number 0 is the header; empty lines are left out.
+def read_delimited(file: Path, *, tabs: bool) -> Iterator[Line]:
+    """(number, place, cells): number 0 is the header; empty lines are left out. tabs: TSV, else CSV.
 
     Raises ValueError naming the row, its lines and the column where a row has more or fewer cells than the header,
     a quote swallows rows, or bytes are not UTF-8.
     """
     refuse_other_encodings(file)
-    tabs = file.suffix.lower() == ".tsv"
     with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as source:
         lines = _tsv(source) if tabs else _csv(source, file)
         header: list[str] = []

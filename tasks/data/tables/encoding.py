@@ -1,6 +1,7 @@
 """Text files of users are UTF-8, with or without a byte-order mark; what is not is named."""
 
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 
 _MARKS = {
@@ -31,17 +32,26 @@ def bad_byte(text: str) -> int | None:
 def read_lines(file: Path) -> list[str]:
     """Lines of a UTF-8 text file without its byte-order mark, in the composed form (NFC).
 
+    Raises ValueError as `lines_of` does; where there is no such file, FileNotFoundError.
+    """
+    return [unicodedata.normalize("NFC", line) for line in lines_of(file)]
+
+
+def lines_of(file: Path) -> Iterator[str]:
+    """Lines of a UTF-8 text file without its byte-order mark, one after another, as they are written.
+
     Raises ValueError naming the first line that is not UTF-8, or holds a control character other than a tab, as
-    files do that are no text; where there is no such file, FileNotFoundError.
+    files do that are no text.
     """
     refuse_other_encodings(file)
-    text = file.read_text(encoding="utf-8-sig", errors="surrogateescape")
-    lines = text.split("\n")  # splitlines would end a line at control characters, too
-    for number, line in enumerate(lines, start=1):
-        if (byte := bad_byte(line)) is not None:
-            raise ValueError(f"{file}, line {number} is not UTF-8 (byte 0x{byte:02x}): save the file as UTF-8")
-        if control := next((c for c in line if unicodedata.category(c) == "Cc" and c != "\t"), None):
-            raise ValueError(
-                f"{file}, line {number} holds the control character U+{ord(control):04X}: is it text? Save it as UTF-8"
-            )
-    return [unicodedata.normalize("NFC", line) for line in lines]
+    with file.open(encoding="utf-8-sig", errors="surrogateescape") as lines:  # which end at \n, \r or both alone
+        for number, line in enumerate(lines, start=1):
+            line = line.removesuffix("\n")
+            if (byte := bad_byte(line)) is not None:
+                raise ValueError(f"{file}, line {number} is not UTF-8 (byte 0x{byte:02x}): save the file as UTF-8")
+            if control := next((c for c in line if unicodedata.category(c) == "Cc" and c != "\t"), None):
+                raise ValueError(
+                    f"{file}, line {number} holds the control character U+{ord(control):04X}: is it text? Save it as "
+                    "UTF-8"
+                )
+            yield line

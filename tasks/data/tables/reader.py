@@ -37,15 +37,16 @@ class Row:
         return value
 
 
-def read_table(file: Path, columns: Columns, absent: str = "no such table") -> Iterator[Row]:
+def read_table(file: Path, columns: Columns, absent: str = "no such table", form: str | None = None) -> Iterator[Row]:
     """Rows in their order. Raises ValueError, in one line with file, row and column, where the table is not clear.
 
-    absent: what to say, and the remedy, where there is no such file.
+    absent: what to say, and the remedy, where there is no such file. form: one of FORMATS, where the file's name
+    does not end in it.
     """
     try:
         if not file.is_file():
             raise ValueError(f"{file}: {absent}")
-        yield from _rows(file, columns)
+        yield from _rows(file, columns, form or file.suffix.lower())
     except ValueError as error:
         if type(error) is not ValueError:
             raise
@@ -68,9 +69,8 @@ def rows_by_utterance(
     return key, rows
 
 
-def _rows(file: Path, columns: Columns) -> Iterator[Row]:
-    readers = {".csv": _delimited, ".tsv": _delimited, ".jsonl": _jsonl, ".parquet": _parquet}
-    suffix = file.suffix.lower()
+def _rows(file: Path, columns: Columns, suffix: str) -> Iterator[Row]:
+    readers = {".csv": _csv, ".tsv": _tsv, ".jsonl": _jsonl, ".parquet": _parquet}
     if suffix not in readers:
         raise ValueError(f"{file}: a table ends in {', '.join(TABLES)}, not in '{file.suffix}'")
     try:
@@ -101,9 +101,17 @@ def _require(columns: Columns, names: Sequence[str], found: dict[str, int], wher
         )
 
 
-def _delimited(file: Path, columns: Columns) -> Iterator[Row]:
+def _csv(file: Path, columns: Columns) -> Iterator[Row]:
+    return _delimited(file, columns, tabs=False)
+
+
+def _tsv(file: Path, columns: Columns) -> Iterator[Row]:
+    return _delimited(file, columns, tabs=True)
+
+
+def _delimited(file: Path, columns: Columns, *, tabs: bool) -> Iterator[Row]:
     found: dict[str, int] = {}
-    for number, where, cells in read_delimited(file):
+    for number, where, cells in read_delimited(file, tabs=tabs):
         if number == 0:
             found = columns.match([cell for cell in cells if cell], where)
             found = {name: cells.index(_written(cells, name, columns)) for name in found}

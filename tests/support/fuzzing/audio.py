@@ -27,7 +27,7 @@ RATE_HZ = 16_000
 
 def prepared(shared: Path, room: Path) -> Attempt:
     params = parse_params(yaml.safe_load((REPO / "params.yaml").read_text(encoding="utf-8")))
-    plan = Plan(room, params.preprocess, RATE_HZ, writing_of(params))
+    plan = Plan(room, params.preprocess, RATE_HZ, writing_of(params), room / "fetched")
     model = str(shared / "models" / "exports" / "cnn")
 
     def attempt(rng: Random, folder: Path) -> str:

@@ -76,7 +76,7 @@ def test_what_dvc_reads_must_be_written() -> None:
     ("path", "value", "said"),
     [
         ("student_trainin", {}, "$: Additional properties are not allowed ('student_trainin' was unexpected)"),
-        ("corpus.kind", "manifesto", "$.corpus.kind: 'manifesto' is not one of ['fsdd', 'manifest', "),
+        ("corpus.kind", "manifesto", "$.corpus.kind: 'manifesto' is not one of ['common_voice', 'fsdd', "),
         ("corpus.kind", REMOVE, "$.corpus: 'kind' is a required property"),
         ("corpus.roots", "c", "$.corpus: Additional properties are not allowed ('roots' was unexpected)"),
         ("teacher.model.widht", 3, "$.teacher.model: Additional properties are not allowed ('widht' was unexpected)"),

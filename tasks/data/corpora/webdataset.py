@@ -1,0 +1,110 @@
+"""Archives of WebDataset: files that share the name before the first dot are one sample (its format's definition).
+
+lhotse reads such archives only where it pickled cuts into them itself, and no pickle of others is loaded here.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from tasks.data.corpora.archives import Content, members, short_text
+from tasks.data.corpora.extracted import SUFFIXES, Extracted
+from tasks.data.corpora.huggingface import SPEAKERS, TEXTS
+from tasks.data.corpora.raw import Fault, Place, RawUtterance
+from tasks.data.corpora.sources import Source, sources
+from tasks.params.corpus_formats import WebDatasetCorpus
+
+
+@dataclass
+class _Sample:
+    """What has been met of one. facts: values of its .json; texts: by extension."""
+
+    key: str
+    audio: list[str] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    wrong: str | None = None
+
+
+def webdataset_rows(corpus: WebDatasetCorpus, place: Place) -> Iterator[RawUtterance]:
+    """A row for each sample that is not empty; its recording is written to data/raw/ as it is.
+
+    Raises ValueError naming the archive where it is none, or is damaged.
+    """
+    for number, source in enumerate(sources(corpus.files, corpus, place)):
+        extracted = Extracted(place, f"{source.split or 'all'}-{number:05d}")
+        samples = _samples(corpus, source, extracted)
+        for sample in place.reporter.progress(samples, label=source.name):
+            yield _utterance(corpus, source, extracted, sample)
+
+
+def _samples(corpus: WebDatasetCorpus, source: Source, extracted: Extracted) -> Iterator[_Sample]:
+    sample, count = None, 0
+    for name, content in members(source, corpus):
+        key, extension = split_name(name)
+        if sample is None or sample.key != key:
+            if sample is not None:
+                yield sample
+            sample, count = _Sample(key), count + 1
+        _add(sample, extension, content, extracted, count, corpus)
+    if sample is not None:
+        yield sample
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """Such as (a/b, flac) of a/b.flac, and (b, json) of b.JSON."""
+    folder, slash, last = name.rpartition("/")
+    key, _, extension = last.partition(".")
+    return f"{folder}{slash}{key}", extension.lower()
+
+
+def _add(
+    sample: _Sample, extension: str, content: Content, extracted: Extracted, number: int, corpus: WebDatasetCorpus
+) -> None:
+    if f".{extension}" in SUFFIXES:
+        sample.audio.append(extension)
+        if len(sample.audio) == 1:
+            sample.paths.append(extracted.copy(number, content, f"x.{extension}"))
+        return
+    if extension not in ("json", "txt", corpus.text):
+        return
+    try:
+        text = short_text(content)
+        if extension == "json":
+            found = json.loads(text)
+            sample.facts = found if isinstance(found, dict) else {}
+        else:
+            sample.texts[extension] = text.strip()
+    except (ValueError, RecursionError) as error:
+        sample.wrong = f"its .{extension} cannot be read: {str(error)[:100]}"
+
+
+def _utterance(corpus: WebDatasetCorpus, source: Source, extracted: Extracted, sample: _Sample) -> RawUtterance:
+    where, fault = f"{source.name}, {sample.key}", None
+    if not sample.audio:
+        fault = Fault("missing_file", f"{where}: no audio: expected one file of {', '.join(SUFFIXES)}")
+    elif len(sample.audio) > 1:
+        fault = Fault("unreadable", f"{where}: several recordings: {', '.join(sample.audio)}: leave one")
+    elif sample.wrong is not None:
+        fault = Fault("unreadable", f"{where}: {sample.wrong}")
+    speaker = next((sample.facts[name] for name in SPEAKERS if sample.facts.get(name) is not None), None)
+    return RawUtterance(
+        id=sample.key,
+        path=sample.paths[0] if sample.paths else None,
+        text=_text(corpus, sample),
+        root=extracted.root,
+        speaker=None if speaker is None else str(speaker),
+        split=source.split,
+        fault=fault,
+    )
+
+
+def _text(corpus: WebDatasetCorpus, sample: _Sample) -> str | None:
+    names = ("txt", *TEXTS) if corpus.text is None else (corpus.text,)
+    for name in names:
+        found = sample.texts.get(name, sample.facts.get(name))
+        if found is not None:
+            return str(found)
+    return None
