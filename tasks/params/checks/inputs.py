@@ -24,7 +24,7 @@ def missing_inputs(params: Params, project: Path) -> list[str]:
             errors.LINE_CHARACTERS,
             plain=True,
         )
-        for key, path in [*corpora, *_of_teachers(params)]
+        for key, path in [*corpora, *_of_units(params), *_of_teachers(params)]
         if not _is_there(project / path)
     ]
     roots = [(key, path) for key, path in corpora if key.endswith(".root") and ".parts." not in key]
@@ -85,6 +85,11 @@ def _of_corpus(corpus: CorpusParams, key: str) -> Iterator[tuple[str, Path]]:
     elif isinstance(corpus, SeveralCorpora):
         for name, part in corpus.parts.items():
             yield from _of_corpus(part.corpus, f"{key}.parts.{name}.corpus")
+
+
+def _of_units(params: Params) -> Iterator[tuple[str, Path]]:
+    if params.problem.kind == "transcription" and params.problem.units.kind == "tokens":
+        yield "problem.units.file", params.corpus.root / params.problem.units.file
 
 
 def _of_teachers(params: Params) -> Iterator[tuple[str, Path]]:
