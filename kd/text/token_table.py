@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kd.runtime.words import SPACE
+from kd.text.pieces import is_mark
 from kd.text.vocabulary import BLANK_SYMBOL
 
 BLANKS = ("<blk>", "<eps>", "<blank>")
@@ -81,11 +82,6 @@ def take_over(table: TokenTable, alphabet: str) -> tuple[str, ...]:
             f"{table.name}: no token holds {', '.join(map(repr, missing))}: remove them from problem.units.alphabet"
         )
     return (BLANK_SYMBOL, *units)
-
-
-def is_mark(token: str) -> bool:
-    """Whether a token stands for no sound: <unk>, <s>, [PAD] and such, bytes included."""
-    return len(token) > 2 and (token[0], token[-1]) in (("<", ">"), ("[", "]"))
 
 
 def _has_bytes(units: Sequence[str]) -> bool:

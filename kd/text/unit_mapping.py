@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kd.runtime.words import SPACE as SPACE_SIGN
-from kd.text.token_table import TokenTable, is_mark
+from kd.text.pieces import is_mark
+from kd.text.token_table import TokenTable
 
 WORD_BREAK, SPACE = "|", " "
 NOWHERE = -1

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any, Literal, Self
 
 from kd.runtime.words import SPACE, join
-from kd.text.pieces import merge
+from kd.text.pieces import Cut, is_mark, make_cut
 
 BLANK_INDEX = 0
 """Of CTC's blank among units, and among logits."""
@@ -103,10 +103,14 @@ class Vocabulary:
         """Whether pieces bring the space before a word, as SentencePiece's do."""
         return any(len(token) > 1 and token[0] == SPACE for token in self.tokens)
 
+    @cached_property
+    def _cut(self) -> Cut:
+        return make_cut([token for token in self.tokens if not is_mark(token)])
+
     def _encode_word(self, word: str, place: int) -> list[int]:
         """Units of the word at this place of a text, with the space before it."""
-        space = [SPACE] if self._words_begin_with_space or (place and SPACE in self._index) else []
-        pieces = merge([*space, *word], self._index)
+        space = SPACE if self._words_begin_with_space or (place and SPACE in self._index) else ""
+        pieces = self._cut(space + word)
         if pieces[0] == SPACE and SPACE not in self._index:  # such as before a Chinese character
             pieces = pieces[1:]
         units: list[int] = []
