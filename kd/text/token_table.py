@@ -76,10 +76,10 @@ def take_over(table: TokenTable, alphabet: str) -> tuple[str, ...]:
     units = [token if is_mark(token) else case(token) for i, token in enumerate(table.plain_W) if i != table.blank]
     if len(set(units)) < len(units):
         raise ValueError(f"{table.name}: two tokens are the same in small letters: write units.alphabet in capitals")
-    letters = set("".join(unit for unit in units if not is_mark(unit)))
+    letters = {unit for unit in units if len(unit) == 1}
     if (missing := [c for c in dict.fromkeys(alphabet) if c != " " and c not in letters]) and not _has_bytes(units):
         raise ValueError(
-            f"{table.name}: no token holds {', '.join(map(repr, missing))}: remove them from problem.units.alphabet"
+            f"{table.name}: no token is {', '.join(map(repr, missing))} alone: remove them from problem.units.alphabet"
         )
     return (BLANK_SYMBOL, *units)
 

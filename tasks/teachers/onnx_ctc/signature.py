@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import onnxruntime
+from pydantic import ValidationError
 
 from kd.config.frontend import FrontEndSettings
 from kd.runtime.description import Description
@@ -30,8 +31,8 @@ MODEL_TYPES = {
 """The metadata's model_type to sherpa-onnx's type; omnilingual models have none."""
 RANKS = {"zipformer_ctc": (3, 1), "wenet_ctc": (3, 1), "nemo_ctc": (3, 1), "omnilingual": (2,)}
 FEATURE_AXIS = {"zipformer_ctc": 2, "wenet_ctc": 2, "nemo_ctc": 1}
-NEEDED = {"nemo_ctc": ("subsampling_factor", "normalize_type")}
-"""Metadata without which features or lengths of a type are not known."""
+NEMOS = ("subsampling_factor", "normalize_type")
+"""Metadata without which features and lengths of NeMo's are not known."""
 USUAL_MELS, USUAL_RATE_HZ = 80, 16_000
 
 
@@ -73,28 +74,38 @@ def read_signature(file: Path, session: onnxruntime.InferenceSession, given: str
     """given: the type that the user names. Raises ValueError, in one line, for what is no CTC model of these types."""
     metadata = dict(session.get_modelmeta().custom_metadata_map)
     kind = _type(file, session, given, metadata)
-    description = Description.read(file.with_name(DESCRIPTION)) if kind == KD else None
-    if description is not None and description.problem != "transcription":
-        raise ValueError(f"{file} recognises {description.problem}s and has no CTC: name a model that transcribes")
-    ranks = RANKS.get(kind, (2, 1) if description is not None and description.frontend_included else (3, 1))
-    _require_inputs(file, session, kind, ranks)
+    if kind == KD:
+        return _of_ours(file, session, metadata, num_tokens)
+    _require_inputs(file, session, kind, RANKS[kind])
     _require_ctc(file, session, num_tokens)
-    if missing := [key for key in NEEDED.get(kind, ()) if key not in metadata]:
-        raise ValueError(
-            f"{file}: its metadata lacks {', '.join(missing)}, which {kind} needs: add it as sherpa-onnx's "
-            "scripts/nemo do, or take an export that has it"
-        )
+    rate_hz, num_mels = _rate(file, metadata), _num_mels(session, kind)
     if kind == "nemo_ctc":
         _require_nemo(file, metadata)
-    if description is not None:
-        given_frontend = vars(description.frontend) if not description.frontend_included else None
-        rate_hz = description.frontend.sample_rate_hz
-        frontend = FrontEndSettings(**given_frontend) if given_frontend is not None else None
-        return Signature(kind, rate_hz, description.frontend.num_mels, metadata, frontend)
-    rate_hz = _rate(file, metadata)
-    num_mels = _num_mels(session, kind)
-    kaldi = FrontEndSettings(sample_rate_hz=rate_hz, num_mels=num_mels) if ranks[0] == 3 else None
-    return Signature(kind, rate_hz, num_mels, metadata, None if kind == "nemo_ctc" else kaldi)
+    kaldi = _kaldi(file, rate_hz, num_mels) if kind in ("zipformer_ctc", "wenet_ctc") else None
+    return Signature(kind, rate_hz, num_mels, metadata, kaldi)
+
+
+def _of_ours(file: Path, session: onnxruntime.InferenceSession, metadata: dict[str, str], num_tokens: int) -> Signature:
+    """By the export.json beside it."""
+    description = Description.read(file.with_name(DESCRIPTION))
+    if description.problem != "transcription":
+        raise ValueError(f"{file} recognises {description.problem}s and has no CTC: name a model that transcribes")
+    _require_inputs(file, session, KD, (2, 1) if description.frontend_included else (3, 1))
+    _require_ctc(file, session, num_tokens)
+    found = description.frontend
+    frontend = None if description.frontend_included else FrontEndSettings(**vars(found))
+    return Signature(KD, found.sample_rate_hz, found.num_mels, metadata, frontend)
+
+
+def _kaldi(file: Path, rate_hz: int, num_mels: int) -> FrontEndSettings:
+    try:
+        return FrontEndSettings(sample_rate_hz=rate_hz, num_mels=num_mels)
+    except ValidationError as error:
+        why = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ValueError(
+            f"{file} takes {num_mels} features a frame at {rate_hz} Hz, which are no mel filters: {why}. Is it an "
+            "encoder of features?"
+        ) from None
 
 
 def _type(file: Path, session: onnxruntime.InferenceSession, given: str | None, metadata: dict[str, str]) -> str:
@@ -155,6 +166,11 @@ def units_error(file: Path, units: int, num_tokens: int) -> ValueError:
 
 
 def _require_nemo(file: Path, metadata: dict[str, str]) -> None:
+    if missing := [key for key in NEMOS if key not in metadata]:
+        raise ValueError(
+            f"{file}: its metadata lacks {', '.join(missing)}, which nemo_ctc needs: add it as sherpa-onnx's "
+            "scripts/nemo do, or take an export that has it"
+        )
     if metadata.get("is_giga_am", "0") not in ("", "0"):
         raise ValueError(f"{file} is GigaAM's, whose features are not computed here: use source: command with its own")
     if metadata["normalize_type"] not in ("", "NA", "per_feature"):

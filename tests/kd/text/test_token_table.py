@@ -51,7 +51,7 @@ def test_what_is_no_table_is_one_line(text: str, message: str) -> None:
 
 
 def test_units_are_the_tokens_with_the_blank_first() -> None:
-    assert take_over(table("▁a", "b", "<unk>", "<blk>"), "ab ") == (BLANK_SYMBOL, "▁a", "b", "<unk>")
+    assert take_over(table("▁a", "b", "<unk>", "<blk>"), "b ") == (BLANK_SYMBOL, "▁a", "b", "<unk>")
 
 
 def test_capitals_become_small_where_the_alphabet_is() -> None:
@@ -62,8 +62,10 @@ def test_capitals_become_small_where_the_alphabet_is() -> None:
 
 
 def test_a_letter_without_a_token_is_named() -> None:
-    with pytest.raises(ValueError, match=r"^tokens.txt: no token holds 'x', 'é': remove them from problem.units.alph"):
-        take_over(table("<blk>", "a"), "axé ")
+    with pytest.raises(
+        ValueError, match=r"^tokens.txt: no token is 'x', 'é' alone: remove them from problem.units.alph"
+    ):
+        take_over(table("<blk>", "a", "ax"), "axé ")
     assert take_over(table("<blk>", "a", "<0x00>"), "axé ")[1:] == ("a", "<0x00>"), "bytes write every letter"
 
 

@@ -245,7 +245,7 @@ def test_tokens_of_another_recogniser_carry_every_text_of_the_alphabet(project):
     assert vocabulary.decode(vocabulary.encode("two one's")) == "two one's"
     assert project.quarantine() == {}
     file.write_text("<blk> 0\n▁A 1\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"^problem.units.file: .*tokens.txt: no token holds 'b'"):
+    with pytest.raises(ValueError, match=r"^problem.units.file: .*tokens.txt: no token is 'a', 'b', 'c'"):
         project.prepare(problem={"kind": "transcription", "units": {"kind": "tokens", "file": "tokens.txt"}})
 
 

@@ -24,5 +24,5 @@ def test_a_table_of_tokens_is_taken_over_from_the_corpus_folder(tmp_path: Path) 
     assert vocabulary.tokens == ("<blk>", "▁a", "b", "a")
     assert vocabulary.encode("ab") == [1, 2]
     (tmp_path / "tokens.txt").write_text("<blk> 0\nB 1\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"^problem.units.file: .*tokens.txt: no token holds 'a'"):
+    with pytest.raises(ValueError, match=r"^problem.units.file: .*tokens.txt: no token is 'a' alone"):
         build_vocabulary(problem, [], tmp_path)

@@ -22,6 +22,7 @@ from tasks.teachers.onnx_ctc.model import OnnxCtc
 from tasks.teachers.posterior_teacher import CheckpointPosteriorTeacher
 
 RATE_HZ = 16_000
+REFUSALS = Path(__file__).parents[4] / "docs" / "refusals.md"
 ROUNDING = 1e-3
 """Of features in float32: torch takes the FFT here, and matrix products in the files that hold the front end."""
 OURS: dict[str, tuple[str, dict[str, bool], str]] = {
@@ -95,6 +96,13 @@ class NotCtc(nn.Module):
         return x.mean(1) + 0 * x_lens.sum()
 
 
+class Hidden(nn.Module):
+    """A head on hidden states."""
+
+    def forward(self, x: torch.Tensor, x_lens: torch.Tensor) -> torch.Tensor:
+        return x[..., :32] + 0 * x_lens.sum()
+
+
 class Cached(nn.Module):
     """As a streaming model: what it knows of before comes in, too."""
 
@@ -113,6 +121,12 @@ def _classifier(folder: Path) -> None:
     example = (torch.zeros(1, 33, 80), torch.tensor([33]))
     inputs, outputs = {"x": ("N", "T"), "x_lens": ("N",)}, {"y": ("N",)}
     write_onnx(folder / "model.onnx", NotCtc(), example, inputs, outputs, METADATA["zipformer_ctc"])
+
+
+def _hidden(folder: Path) -> None:
+    example = (torch.zeros(1, 33, 512), torch.tensor([33]))
+    inputs, outputs = {"x": ("N", "T"), "x_lens": ("N",)}, {"y": ("N", "T")}
+    write_onnx(folder / "model.onnx", Hidden(), example, inputs, outputs, METADATA["zipformer_ctc"])
 
 
 def _streaming(folder: Path) -> None:
@@ -138,68 +152,79 @@ def _no_size(folder: Path) -> None:
 
 
 BAD: dict[str, tuple[str, Callable[[Path], object], str]] = {
-    "no file": (
+    "a model's file that is not there": (
         "zipformer_ctc",
         lambda folder: (folder / "model.onnx").rename(folder / "other.onnx"),
         r"model.onnx: no such file; its folder holds other.onnx: name one as model",
     ),
-    "no ONNX": (
+    "a file that ONNX Runtime does not open": (
         "zipformer_ctc",
         lambda folder: (folder / "model.onnx").write_bytes(b"nothing"),
         r"model.onnx is no ONNX file that ONNX Runtime .* opens: .*Copy it again",
     ),
-    "no tokens": (
+    "a table of tokens that is not there": (
         "zipformer_ctc",
         lambda folder: (folder / "tokens.txt").unlink(),
         r"tokens.txt: no such file, where a recogniser's table of tokens is expected",
     ),
-    "tokens of another model": (
+    "a table of more or fewer tokens than the model has outputs": (
         "zipformer_ctc",
         _tokens("<blk>", "a", "b"),
         r"model.onnx gives 32 outputs a frame, but its table has 3 tokens: name the tokens.txt of this model",
     ),
-    "no CTC output": (
+    "a model without an output for each frame and token": (
         "zipformer_ctc",
         _classifier,
         r"gives y \[N, 80\], where a CTC model gives log_probs \[N, T'",
     ),
-    "a streaming model": (
+    "a model that streams, or takes what no type takes": (
         "zipformer_ctc",
         _streaming,
         r"takes x \[N, T, 80\], cached_0 \[N, 4\], cached_1 \[N, 4\] and 3 more, where zipformer_ctc takes x",
     ),
-    "no model_type": (
+    "metadata without model_type, where inputs do not tell the type": (
         "wenet_ctc",
         _metadata(model_type=None),
         r"its metadata has no model_type, and it takes x \[N, T, 80\], x_lens \[N\]: .* set type: zipformer_ctc, wenet",
     ),
-    "a model_type of something else": (
+    "a model_type that is none of these types": (
         "wenet_ctc",
         _metadata(model_type="sense_voice_ctc"),
         r"its metadata has model_type sense_voice_ctc, and it takes",
     ),
-    "NeMo's without its normalisation": (
+    "NeMo's without normalize_type or subsampling_factor": (
         "nemo_ctc",
         _metadata(normalize_type=None),
         r"its metadata lacks normalize_type, which nemo_ctc needs: add it as sherpa-onnx's scripts/nemo do",
     ),
-    "NeMo's with another normalisation": (
+    "NeMo's with another normalize_type than per_feature or none": (
         "nemo_ctc",
         _metadata(normalize_type="all_features"),
         r"normalize_type is all_features, where per_feature or none are computed",
     ),
-    "NeMo's with a strange step": (
+    "NeMo's with a subsampling_factor that is no whole number": (
         "nemo_ctc",
         _metadata(subsampling_factor="?"),
         r"subsampling_factor is \?; expected",
     ),
-    "GigaAM's": ("nemo_ctc", _metadata(is_giga_am="1"), r"is GigaAM's, whose features are not computed here"),
-    "a strange sample rate": (
+    "a model of GigaAM": ("nemo_ctc", _metadata(is_giga_am="1"), r"is GigaAM's, whose features are not computed here"),
+    "features that are no mel filters": (
+        "zipformer_ctc",
+        _hidden,
+        r"takes 512 features a frame at 16000 Hz, which are no mel filters: .*Is it an encoder of features",
+    ),
+    "a sample rate in the metadata that is none": (
         "zipformer_ctc",
         _metadata(sample_rate="16k"),
         r"its metadata has sample rate 16k; expected Hz, such as 16000",
     ),
 }
+
+
+def test_what_is_refused_is_listed() -> None:
+    section = REFUSALS.read_text(encoding="utf-8").split("## CTC models in ONNX")[1].split("\n## ")[0]
+    rows = [line.split("|")[1].strip() for line in section.splitlines() if line.startswith("| ")]
+    assert rows[1:] == list(BAD)
 
 
 @pytest.mark.parametrize("case", BAD)
