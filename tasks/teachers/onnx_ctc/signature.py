@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import onnxruntime
+import torch
 from pydantic import ValidationError
 
 from kd.config.frontend import FrontEndSettings
@@ -52,13 +53,11 @@ class Signature:
 
 def open_model(file: Path) -> onnxruntime.InferenceSession:
     """Raises ValueError, in one line, where there is no such file, or ONNX Runtime does not open it."""
-    from torch import get_num_threads
-
     if not file.is_file():
         there = ", ".join(sorted(found.name for found in file.parent.glob("*.onnx"))) or "no ONNX file"
         raise ValueError(f"{file}: no such file; its folder holds {there}: name one as model")
     try:
-        return open_session(file, get_num_threads())
+        return open_session(file, torch.get_num_threads())
     except Exception as error:  # ONNX Runtime has a class for each kind, and none for all
         raise ValueError(
             f"{file} is no ONNX file that ONNX Runtime {onnxruntime.__version__} opens: {first_line(error)}. Copy it "
