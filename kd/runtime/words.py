@@ -8,7 +8,7 @@ from dataclasses import dataclass
 BLANK_INDEX = 0
 SPACE = "▁"
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
-_MARKS = ("<unk>", "<s>", "</s>", "<pad>")
+_MARKS = ("<unk>", "<s>", "</s>", "<pad>", "<sos/eos>")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,28 @@
 """Another recogniser's frames over our units. Legend: B utterances, T frames, V units of ours, W of the other."""
 
+import math
+
 import torch
 from torch import Tensor
 
 from kd.text.unit_mapping import NOWHERE, UnitMap
+
+LOWEST = math.log(torch.finfo(torch.float32).tiny)
+"""Of a log-probability, so that no loss meets 0 times infinity."""
 
 
 def in_our_units(logits_BTW: Tensor, units: UnitMap) -> Tensor:
     """log_probs_BTV, finite, of logits or log-probabilities; each frame's probabilities sum to one.
 
     A unit that we lack gives its mass in equal parts to all of ours but the blank: something is said there, of which
-    we do not know what. So the blank keeps its probability, and spikes their places.
+    we do not know what. So the blank keeps its probability, and spikes their places. Where ours are the other's own,
+    in another order at most, nothing is rounded.
     """
+    if units.one_to_one:
+        order_V = torch.tensor(units.places_W).argsort()
+        return logits_BTW.float().log_softmax(-1)[..., order_V.to(logits_BTW.device)].clamp(min=LOWEST)
     probs_BTV = logits_BTW.float().softmax(-1) @ shares(units).to(logits_BTW.device)
-    return probs_BTV.clamp(min=torch.finfo(torch.float32).tiny).log()
+    return probs_BTV.log().clamp(min=LOWEST)
 
 
 def shares(units: UnitMap) -> Tensor:

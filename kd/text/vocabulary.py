@@ -6,6 +6,9 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal, Self
 
+from kd.runtime.words import SPACE, join
+from kd.text.pieces import Cut, is_mark, make_cut
+
 BLANK_INDEX = 0
 """Of CTC's blank among units, and among logits."""
 BLANK_SYMBOL = "<blk>"
@@ -16,10 +19,11 @@ class Vocabulary:
     """Units of one problem.
 
     kind: `characters` (one unit a character), `sentencepiece` (units of `model`, its serialised
-    proto in base64) or `labels` (one unit an utterance, no blank).
+    proto in base64), `tokens` (characters or pieces of words, taken over from another recogniser) or `labels` (one
+    unit an utterance, no blank).
     """
 
-    kind: Literal["characters", "sentencepiece", "labels"]
+    kind: Literal["characters", "sentencepiece", "tokens", "labels"]
     tokens: tuple[str, ...]
     model: str | None = None
 
@@ -36,6 +40,11 @@ class Vocabulary:
         """From a serialised SentencePiece model in base64; its unit i becomes index i + 1."""
         processor = _load_sentencepiece(model)
         return cls("sentencepiece", (BLANK_SYMBOL, *(processor.id_to_piece(i) for i in range(len(processor)))), model)
+
+    @classmethod
+    def taken_over(cls, tokens: Sequence[str]) -> Self:
+        """Of another recogniser's tokens, the blank first and ▁ for a space (kd.text.token_table)."""
+        return cls("tokens", tuple(tokens))
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
@@ -66,6 +75,8 @@ class Vocabulary:
                     "units.alphabet, or map them with preprocess.replace"
                 )
             return pieces
+        if self.kind == "tokens":
+            return [unit for place, word in enumerate(text.split()) for unit in self._encode_word(word, place)]
         units = [text] if self.kind == "labels" else list(text)
         unknown = [unit for unit in units if unit not in self._index or unit == BLANK_SYMBOL]
         if unknown:
@@ -83,7 +94,32 @@ class Vocabulary:
             return " ".join(self.tokens[i] for i in indices)
         if self.kind == "sentencepiece":
             return str(self._processor.decode([int(i) - 1 for i in indices if i != 0]))
+        if self.kind == "tokens":
+            return join(self.tokens[i] for i in indices if i != 0)
         return "".join(self.tokens[i] for i in indices if i != 0)
+
+    @cached_property
+    def _words_begin_with_space(self) -> bool:
+        """Whether pieces bring the space before a word, as SentencePiece's do."""
+        return any(len(token) > 1 and token[0] == SPACE for token in self.tokens)
+
+    @cached_property
+    def _cut(self) -> Cut:
+        return make_cut([token for token in self.tokens if not is_mark(token)])
+
+    def _encode_word(self, word: str, place: int) -> list[int]:
+        """Units of the word at this place of a text, with the space before it."""
+        space = SPACE if self._words_begin_with_space or (place and SPACE in self._index) else ""
+        pieces = self._cut(space + word)
+        if pieces[0] == SPACE and SPACE not in self._index:  # such as before a Chinese character
+            pieces = pieces[1:]
+        units: list[int] = []
+        for piece in pieces:
+            spelled = [piece] if piece in self._index else [f"<0x{byte:02X}>" for byte in piece.encode()]
+            if not all(token in self._index for token in spelled):
+                raise ValueError(f"no token writes {piece!r}: remove it from units.alphabet, or map it with replace")
+            units += [self._index[token] for token in spelled]
+        return units
 
 
 def frames_needed(units: Sequence[int]) -> int:

@@ -49,8 +49,9 @@ def export_audio(checkpoint: Checkpoint, folder: Path) -> Path:
             "export.audio_file: sherpa-onnx scales its audio, and this older model's output depends on the level: "
             "set it to false, or train it anew"
         )
-    example, metadata = 0.1 * torch.randn(2, EXAMPLE_SAMPLES), {"vocab_size": str(settings.num_outputs)}
-    outputs = {"log_probs": ("N", "T'")}
+    example, outputs = 0.1 * torch.randn(2, EXAMPLE_SAMPLES), {"log_probs": ("N", "T'")}
+    rate = str(checkpoint.frontend.sample_rate_hz)
+    metadata = {"vocab_size": str(settings.num_outputs), "sample_rate_hz": rate}
     module = FromAudio(checkpoint)
     write_onnx(folder / FILE, module, (example,), {"audio": ("N", "S")}, outputs, metadata)
     _require_parity(module, folder / FILE)

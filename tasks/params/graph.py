@@ -4,7 +4,7 @@ from pathlib import Path
 
 from kd.config.frontend import FrontEndSettings
 from tasks.params.pipeline import Params
-from tasks.params.teachers import BundleTeacher, PipelineModelTeacher, gives_posteriors
+from tasks.params.teachers import BundleTeacher, OnnxTeacher, PipelineModelTeacher, gives_posteriors
 from tasks.params.trained import TrainedTeacher
 
 MODELS = Path("models")
@@ -61,10 +61,10 @@ def gives_text(params: Params, name: str, asked_by: tuple[str, ...] = ()) -> boo
     return other is not None and not gives_posteriors(other)
 
 
-def gives_torchaudio_posteriors(params: Params, name: str) -> bool:
-    """Whether a teacher gives frames of a network that is none of ours."""
+def gives_foreign_posteriors(params: Params, name: str) -> bool:
+    """Whether a teacher gives frames of a network that is none of ours: torchaudio's, or an ONNX file's."""
     other = params.teachers.get(name)
-    return isinstance(other, BundleTeacher) and gives_posteriors(other)
+    return isinstance(other, BundleTeacher | OnnxTeacher) and gives_posteriors(other)
 
 
 def reads_logits(params: Params, name: str) -> bool:

@@ -1,9 +1,10 @@
 """params.yaml as frozen types. What must hold between sections is in checks; tasks.params.load reads files by both."""
 
 from collections.abc import Collection
-from typing import Annotated, Literal, Self
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from kd.config.base import Strict
 from kd.config.filtering import FilterSettings
@@ -42,6 +43,21 @@ class SentencePieceUnits(Strict):
 
     kind: Literal["sentencepiece"]
     size: int = Field(64, ge=8, description="units, without the blank")
+    type: Literal["unigram", "bpe"] = Field(
+        "unigram", description="how they are learnt; of bpe the order of tokens.txt says how words are cut into units"
+    )
+    alphabet: Alphabet = Field(LETTERS, description="letters of transcripts; a space parts words")
+
+    @property
+    def _unused(self) -> Collection[str]:
+        return ["type"] if self.type == "unigram" else []
+
+
+class TokenUnits(Strict):
+    """CTC over another recogniser's tokens, so that its frames can be matched one by one."""
+
+    kind: Literal["tokens"]
+    file: Path = Field(description="its tokens.txt, lines of `token index`, relative to corpus.root, which DVC watches")
     alphabet: Alphabet = Field(LETTERS, description="letters of transcripts; a space parts words")
 
 
@@ -50,7 +66,7 @@ class TranscriptionProblem(Strict):
 
     kind: Literal["transcription"]
     units: Annotated[
-        CharacterUnits | SentencePieceUnits,
+        CharacterUnits | SentencePieceUnits | TokenUnits,
         Field(discriminator="kind", description="what the outputs of a model stand for"),
     ]
 
@@ -110,7 +126,19 @@ class PreprocessParams(Strict):
         return self
 
 
-Teacher = Annotated[TrainedTeacher | CheckpointTeacher | PretrainedTeacher, Field(discriminator="source")]
+def _no_onnx_file(teacher: Any) -> Any:
+    if isinstance(teacher, dict) and teacher.get("source") == "onnx":
+        raise ValueError(
+            "source: onnx is a file, and students begin from this section's weights: name it under teachers, as "
+            "teachers: {file: {source: onnx, path: …, output: posteriors}}, and let students name that as their teacher"
+        )
+    return teacher
+
+
+Teacher = Annotated[
+    Annotated[TrainedTeacher | CheckpointTeacher | PretrainedTeacher, Field(discriminator="source")],
+    BeforeValidator(_no_onnx_file),
+]
 
 
 class Recipe(Strict):

@@ -94,6 +94,32 @@ class BundleTeacher(TextOrPosteriorTeacher):
     path: Path = Field(description=f"its state_dict as a file, which DVC watches; {NOTHING}: torchaudio downloads it")
 
 
+OnnxType = Literal["zipformer_ctc", "nemo_ctc", "wenet_ctc", "omnilingual"]
+"""sherpa-onnx's names of what a CTC model takes and gives."""
+
+
+class OnnxTeacher(TextOrPosteriorTeacher):
+    """Any CTC model in ONNX with its tokens, as sherpa-onnx has them, and exports of this project.
+
+    `type: nemo_ctc` needs `pip install -e '.[nemo]' -c requirements.lock`.
+    """
+
+    source: Literal["onnx"]
+    path: Path = Field(description="its folder, which DVC watches")
+    model: str = Field("model.onnx", description="the ONNX file in that folder")
+    tokens: str = Field("tokens.txt", description="the table of its tokens there: lines of `token index`")
+    type: OnnxType | None = Field(
+        None, description="whose features it takes; null: as its metadata says, or the export.json beside it"
+    )
+
+    @field_validator("model", "tokens")
+    @classmethod
+    def _within_the_folder(cls, name: str) -> str:
+        if Path(name).name != name:
+            raise ValueError(f"'{name}' is no file's name: give path the folder, and here the name within it")
+        return name
+
+
 class TableTeacher(TextTeacher):
     """Anybody's transcripts: id or path, hypothesis, and optionally confidence and weight (n-best: several rows)."""
 
@@ -127,7 +153,7 @@ class PipelineModelTeacher(TextOrPosteriorTeacher):
     path: Path = Field(description="folder of a model; one under models/ is made before")
 
 
-AnyTextTeacher = WhisperTeacher | BundleTeacher | TableTeacher | CommandTeacher | PipelineModelTeacher
+AnyTextTeacher = WhisperTeacher | BundleTeacher | OnnxTeacher | TableTeacher | CommandTeacher | PipelineModelTeacher
 OtherTeacher = Annotated[CheckpointTeacher | PretrainedTeacher | AnyTextTeacher, Field(discriminator="source")]
 
 TEACHER_SOURCES = tuple(

@@ -2,7 +2,13 @@
 
 from tasks.data.prepared import PreparedData
 from tasks.params.pipeline import Params
-from tasks.params.teachers import BundleTeacher, CheckpointTeacher, PipelineModelTeacher, gives_posteriors
+from tasks.params.teachers import (
+    BundleTeacher,
+    CheckpointTeacher,
+    OnnxTeacher,
+    PipelineModelTeacher,
+    gives_posteriors,
+)
 from tasks.params.trained import PretrainedTeacher
 from tasks.runner.paths import Paths
 from tasks.runner.reporter import NullReporter, Reporter
@@ -20,7 +26,7 @@ def run(params: Params, paths: Paths, name: str = "", reporter: Reporter = NullR
         return adopt_checkpoint(params, settings, paths, data, name, reporter)
     assert not isinstance(settings, PretrainedTeacher), "tasks.stages.fine_tune has these"
     try:
-        if isinstance(settings, BundleTeacher | PipelineModelTeacher) and gives_posteriors(settings):
+        if isinstance(settings, BundleTeacher | OnnxTeacher | PipelineModelTeacher) and gives_posteriors(settings):
             return adopt_posteriors(params, settings, paths, data, name, reporter)
         utterances = chosen(data, settings.parts)
         answers = pseudo_labels_of(params, settings, paths, data, utterances, reporter)

@@ -54,7 +54,7 @@ def run(params: Params, paths: Paths, name: str = "", reporter: Reporter = NullR
             account = Account(Quarantine(file), card, Classes(writing_of(params)) if keyword else None)
             _first_pass(params, paths, raw, plan, out, account, reporter)
             account.check(count_raw(raw), most, kept_at)
-            vocabulary = _second_pass(params, out, account)
+            vocabulary = _second_pass(params, paths.root / params.corpus.root, out, account)
             for remark in account.remarks():
                 reporter.say(remark)
             account.check(count_raw(raw), most, kept_at)
@@ -94,10 +94,10 @@ def _chunks(rows: Iterator[RawUtterance], plan: SplitPlan, account: Account) -> 
         yield chunk
 
 
-def _second_pass(params: Params, out: Path, account: Account) -> Vocabulary:
+def _second_pass(params: Params, corpus: Path, out: Path, account: Account) -> Vocabulary:
     """Check what depends on the training part: its vocabulary, and whether transcripts align."""
     draft = out / "draft.parquet"
-    vocabulary = build_vocabulary(params.problem, _training_texts(draft))
+    vocabulary = build_vocabulary(params.problem, _training_texts(draft), corpus)
 
     def check(row: Utterance) -> None:
         if not row.text or row.split == "test":  # every test utterance counts, whatever a model can make of it

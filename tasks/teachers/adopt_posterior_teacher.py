@@ -1,4 +1,4 @@
-"""models/NAME/ of a named teacher that gives frames: torchaudio's model, or one of ours as a teaching assistant."""
+"""models/NAME/ of a named teacher that gives frames: torchaudio's model, an ONNX file, or an assistant of ours."""
 
 import shutil
 from pathlib import Path
@@ -9,13 +9,14 @@ from kd.text.unit_mapping import map_units, unmapped
 from tasks.checkpoint import Checkpoint
 from tasks.data.prepared import PreparedData
 from tasks.params.pipeline import Params
-from tasks.params.teachers import BundleTeacher, PipelineModelTeacher
+from tasks.params.teachers import BundleTeacher, OnnxTeacher, PipelineModelTeacher
 from tasks.params.trained import NOTHING
 from tasks.runner.atomic_io import fresh_folder
 from tasks.runner.paths import Paths
 from tasks.runner.reporter import Reporter
 from tasks.teachers.bundle_posteriors import WEIGHTS_FILE, write_facts
 from tasks.teachers.bundles import bundle_labels, find_bundle, load_bundle
+from tasks.teachers.onnx_ctc.posteriors import take_onnx
 from tasks.teachers.posterior_teacher import PosteriorTeacher, first_checkpoint, load_teacher_folder
 from tasks.teachers.require_fit import require_fit
 
@@ -24,7 +25,7 @@ BATCH_SECONDS = 60.0
 
 def adopt_posteriors(
     params: Params,
-    settings: BundleTeacher | PipelineModelTeacher,
+    settings: BundleTeacher | OnnxTeacher | PipelineModelTeacher,
     paths: Paths,
     data: PreparedData,
     name: str,
@@ -37,6 +38,8 @@ def adopt_posteriors(
     with fresh_folder(paths.model(name)) as folder:
         if isinstance(settings, BundleTeacher):
             _take_bundle(settings, paths.root, data, folder, reporter)
+        elif isinstance(settings, OnnxTeacher):
+            take_onnx(settings, paths.root, data.vocabulary.tokens, data.sample_rate_hz, folder, reporter)
         else:
             _take_model(settings, paths.root / settings.path, data, folder)
         return {"valid_error": valid_error(load_teacher_folder(folder), data, params)}

@@ -128,6 +128,7 @@ WRITTEN_BY_US = {
     "tasks/runner": {"kept_files"},
     "tasks/stages": {"canary", "distil", "profile", "report"},
     "tasks/teachers": {"bundle_posteriors", "posterior_teacher", "logit_cache"},
+    "tasks/teachers/onnx_ctc": {"posteriors"},
     "tasks/tracking": {"pipeline_run", "registry"},
     "tasks/training": {"feature_cache", "history"},
 }

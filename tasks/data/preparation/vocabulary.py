@@ -3,14 +3,22 @@
 import io
 from base64 import b64encode
 from collections.abc import Iterable
+from pathlib import Path
 
+from kd.text.token_table import take_over
 from kd.text.vocabulary import Vocabulary
+from tasks.data.token_file import read_token_table
 from tasks.params.errors import format_value
-from tasks.params.pipeline import CharacterUnits, KeywordProblem, SentencePieceUnits, TranscriptionProblem
+from tasks.params.pipeline import CharacterUnits, KeywordProblem, SentencePieceUnits, TokenUnits, TranscriptionProblem
 
 
-def build_vocabulary(problem: TranscriptionProblem | KeywordProblem, training_texts: Iterable[str]) -> Vocabulary:
-    """Labels and SentencePiece units are those of the training part alone; characters those of the alphabet."""
+def build_vocabulary(
+    problem: TranscriptionProblem | KeywordProblem, training_texts: Iterable[str], corpus: Path
+) -> Vocabulary:
+    """Labels and SentencePiece units are those of the training part alone; characters those of the alphabet.
+
+    corpus: the folder in which a table of tokens lies that is taken over.
+    """
     if isinstance(problem, KeywordProblem):
         labels = sorted(set(training_texts))
         if not labels:
@@ -29,10 +37,15 @@ def build_vocabulary(problem: TranscriptionProblem | KeywordProblem, training_te
             return Vocabulary.characters(alphabet)
         case SentencePieceUnits() as units:
             return Vocabulary.sentencepiece(train_sentencepiece(training_texts, units))
+        case TokenUnits(file=file, alphabet=alphabet):
+            try:
+                return Vocabulary.taken_over(take_over(read_token_table(corpus / file), alphabet))
+            except ValueError as error:
+                raise ValueError(f"problem.units.file: {error}") from None
 
 
 def train_sentencepiece(texts: Iterable[str], units: SentencePieceUnits) -> str:
-    """A unigram model in base64: the same for the same texts in the same order.
+    """A unigram or BPE model in base64: the same for the same texts in the same order.
 
     Every character of the alphabet has a unit, so no text within it is unknown. Raises ValueError where
     the texts do not bear so many units.
@@ -44,7 +57,7 @@ def train_sentencepiece(texts: Iterable[str], units: SentencePieceUnits) -> str:
         SentencePieceTrainer.train(
             sentence_iterator=iter(texts),
             model_writer=model,
-            model_type="unigram",
+            model_type=units.type,
             vocab_size=units.size,
             required_chars=units.alphabet.replace(" ", ""),
             character_coverage=1.0,

@@ -32,7 +32,7 @@ def missing_inputs(params: Params, project: Path) -> list[str]:
             errors.LINE_CHARACTERS,
             plain=True,
         )
-        for key, path in [*corpora, *_of_teachers(params)]
+        for key, path in [*corpora, *_of_units(params), *_of_teachers(params)]
         if not _is_there(project / path)
     ]
     roots = [(key, path) for key, path in corpora if key.endswith(".root") and ".parts." not in key]
@@ -104,6 +104,11 @@ def _of_parts(corpus: RootedCorpus, key: str, files: Mapping[FilePart, str]) -> 
     if getattr(corpus, "hub", None) is not None:
         return
     yield from ((f"{key}.{part}", corpus.root / name) for part, name in files.items() if not set(name) & {"*", ":"})
+
+
+def _of_units(params: Params) -> Iterator[tuple[str, Path]]:
+    if params.problem.kind == "transcription" and params.problem.units.kind == "tokens":
+        yield "problem.units.file", params.corpus.root / params.problem.units.file
 
 
 def _of_teachers(params: Params) -> Iterator[tuple[str, Path]]:

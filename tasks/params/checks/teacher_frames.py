@@ -1,10 +1,13 @@
-"""What must hold where a student matches the frames of torchaudio's models: units and frame rates."""
+"""What must hold where a student matches the frames of networks that are not ours: units and frame rates.
+
+Of an ONNX file both are known when it is read, in the stage that adopts it and where frames meet.
+"""
 
 from collections.abc import Iterator
 
 from kd.config.losses import FRAME_RATIOS
 from kd.text.unit_mapping import map_units
-from tasks.params.graph import front_end_of, gives_torchaudio_posteriors
+from tasks.params.graph import front_end_of, gives_foreign_posteriors
 from tasks.params.pipeline import Params
 from tasks.params.teachers import BundleTeacher
 
@@ -33,10 +36,19 @@ def labels_of(bundle: str) -> tuple[str, ...] | None:
 def frame_problems(params: Params) -> Iterator[str]:
     """One line for each mistake in teachers whose posteriors a student cannot match frame by frame."""
     for name, teacher in params.teachers.items():
-        if isinstance(teacher, BundleTeacher) and gives_torchaudio_posteriors(params, name):
+        if not gives_foreign_posteriors(params, name):
+            continue
+        if isinstance(teacher, BundleTeacher):
             yield from _unit_problems(params, name, teacher.bundle)
+        elif params.problem.kind == "keyword":
+            yield (
+                f"teachers.{name}.output: the frames of an ONNX file are of tokens, but our units are whole "
+                "utterances: use output: text, which students match by hypotheses"
+            )
     for name, recipe in params.students.items():
-        if gives_torchaudio_posteriors(params, recipe.teacher):
+        if isinstance(params.teachers.get(recipe.teacher), BundleTeacher) and gives_foreign_posteriors(
+            params, recipe.teacher
+        ):
             yield from _rate_problems(params, name)
 
 
@@ -45,6 +57,8 @@ def _unit_problems(params: Params, name: str, bundle: str) -> Iterator[str]:
         ours = "whole utterances"
     elif params.problem.units.kind == "sentencepiece":
         ours = "pieces of words"
+    elif params.problem.units.kind == "tokens":
+        ours = "another recogniser's tokens"
     else:
         yield from _character_problems(name, bundle, params.problem.units.alphabet)
         return

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from kd.config.losses import Features
 from kd.config.models import EncoderSettings
 from kd.config.states import NEEDS_STATES, require_layers, state_widths
-from tasks.params.graph import gives_text, gives_torchaudio_posteriors, needs
+from tasks.params.graph import gives_foreign_posteriors, gives_text, needs
 from tasks.params.pipeline import Params, Recipe
 from tasks.params.teachers import PipelineModelTeacher
 
@@ -26,7 +26,7 @@ def _teacher_problems(params: Params, name: str, recipe: Recipe) -> Iterator[str
     key = f"students.{name}.objective.distill: {loss} compares inner states, but {recipe.teacher}"
     if recipe.teacher in params.ensembles:
         yield f"{key} is an ensemble, which has none of its own: name one of its members as the teacher"
-    elif gives_torchaudio_posteriors(params, recipe.teacher):
+    elif gives_foreign_posteriors(params, recipe.teacher):
         yield f"{key} shows posteriors alone: match those, or name a model of this pipeline as the teacher"
 
 

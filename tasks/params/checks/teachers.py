@@ -6,8 +6,8 @@ from tasks.params.corpora import part_names
 from tasks.params.errors import did_you_mean
 from tasks.params.graph import (
     MODELS,
+    gives_foreign_posteriors,
     gives_text,
-    gives_torchaudio_posteriors,
     names,
     needs,
     way_back,
@@ -56,7 +56,7 @@ def _member_problems(params: Params) -> Iterator[str]:
                 yield f"ensembles.{name}.{key}: '{member}' {why}{hint(member, (k for k in known if k != name))}"
             elif ensemble.combine == "mean" and gives_text(params, member):
                 yield f"ensembles.{name}.combine: {member} gives text, of which there is no mean: use max_confidence"
-            elif gives_torchaudio_posteriors(params, member):
+            elif gives_foreign_posteriors(params, member):
                 yield (
                     f"ensembles.{name}.{key}: {member} gives frames of a network that is not ours, which fit no other "
                     f"teacher's: set teachers.{member}.output: text and combine: max_confidence"
@@ -70,7 +70,7 @@ def _member_problems(params: Params) -> Iterator[str]:
                 yield f"teachers.{name}.path: '{model}' is no model of this file{hint(model, known)}"
             elif gives_text(params, model):
                 yield f"teachers.{name}.path: {model} gives text already: let students name it as their teacher"
-            elif gives_torchaudio_posteriors(params, model):
+            elif gives_foreign_posteriors(params, model):
                 yield f"teachers.{name}.path: {model} is no model of ours: let students name it as their teacher"
 
 

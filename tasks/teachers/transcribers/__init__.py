@@ -7,6 +7,7 @@ from typing import Any
 from tasks.teachers.transcribers.bundle import TorchaudioTranscriber
 from tasks.teachers.transcribers.checkpoint import ModelTranscriber
 from tasks.teachers.transcribers.command import Command
+from tasks.teachers.transcribers.onnx import OnnxTranscriber
 from tasks.teachers.transcribers.table import Table
 from tasks.teachers.transcribers.transcriber import Clip, Transcriber, TranscriberOutput
 from tasks.teachers.transcribers.whisper import Whisper
@@ -17,6 +18,7 @@ __all__ = ["TRANSCRIBERS", "Clip", "Transcriber", "TranscriberOutput"]
 TRANSCRIBERS: dict[str, Callable[[Any, Path], Transcriber]] = {
     "whisper": Whisper,
     "torchaudio": TorchaudioTranscriber,
+    "onnx": OnnxTranscriber,
     "table": Table,
     "command": Command,
     "model": ModelTranscriber,

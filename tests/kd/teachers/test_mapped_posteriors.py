@@ -52,6 +52,13 @@ def test_by_hand() -> None:
     torch.testing.assert_close(found, torch.tensor([[[0.5, 0.2 + 0.05 + 0.075, 0.1 + 0.075]]]))
 
 
+def test_the_others_own_units_are_put_in_our_order_unrounded() -> None:
+    units = UnitMap((2, 1, 3, 0), 4)  # its last is the blank
+    logits = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0)) * 20
+    expected = logits.log_softmax(-1)[..., [3, 1, 0, 2]]
+    assert torch.equal(in_our_units(logits, units), expected)
+
+
 def test_what_a_teacher_rules_out_stays_finite() -> None:
     units = map_units(("-", "|", "E"), ("<blk>", "e", " "))
     found = in_our_units(torch.tensor([[[0.0, -torch.inf, -1e4]]]), units)

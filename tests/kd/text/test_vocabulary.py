@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,7 +53,8 @@ def test_pieces_there_and_back(pieces: Vocabulary, text: str) -> None:
 
 
 def test_every_kind_survives_its_file(pieces: Vocabulary) -> None:
-    for vocabulary in (Vocabulary.characters(ALPHABET), Vocabulary.labels(["b", "a"]), pieces):
+    taken = Vocabulary.taken_over(("<blk>", "▁a", "▁", *"abc'"))
+    for vocabulary in (Vocabulary.characters(ALPHABET), Vocabulary.labels(["b", "a"]), pieces, taken):
         again = Vocabulary.from_dict(json.loads(json.dumps(vocabulary.to_dict())))
         assert again == vocabulary
         text = vocabulary.tokens[1] if vocabulary.kind == "labels" else "a cab"
@@ -66,6 +68,20 @@ def test_what_is_unknown_is_named(pieces: Vocabulary) -> None:
         Vocabulary.labels(["yes", "no"]).encode("maybe")
     with pytest.raises(ValueError, match="'axb' holds characters that the SentencePiece model has no unit for"):
         pieces.encode("axb")
+
+
+def test_the_tokens_of_a_bpe_model_are_all_that_its_segmentation_needs() -> None:
+    """SentencePiece itself is the oracle: its pieces in their order, taken over, cut every text as it does."""
+    rng = np.random.default_rng(2)
+    words = ["turn", "tune", "turned", "on", "no", "noon", "the", "then", "radio", "hour", "under", "one", "three"]
+    texts = [" ".join(rng.choice(words, 5)) for _ in range(80)]
+    units = SentencePieceUnits(kind="sentencepiece", size=48, type="bpe", alphabet="".join(sorted(set("".join(texts)))))
+    theirs = Vocabulary.sentencepiece(train_sentencepiece(texts, units))
+    ours = Vocabulary.taken_over(theirs.tokens)
+    assert sum(len(token) > 2 for token in ours.tokens) > 20
+    for text in [*texts, *("".join(rng.choice([*"turnoheadi "], 12)).strip() for _ in range(200))]:
+        assert ours.encode(text) == theirs.encode(" ".join(text.split()))
+        assert ours.decode(ours.encode(text)) == " ".join(text.split())
 
 
 @pytest.mark.parametrize(("units", "frames"), [([], 0), ([3], 1), ([1, 2, 1], 3), ([1, 1], 3), ([2, 2, 2, 1, 1], 8)])

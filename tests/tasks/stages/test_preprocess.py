@@ -233,6 +233,22 @@ def test_sentencepiece_units_carry_every_text_of_the_alphabet(project):
         project.prepare(problem={"kind": "transcription", "units": units | {"size": 9000}})
 
 
+def test_tokens_of_another_recogniser_carry_every_text_of_the_alphabet(project):
+    """Of BPE pieces in capitals; what the table cannot write is named before anything is trained."""
+    project.manifest(good_rows(project))
+    pieces = ["<blk>", "<unk>", "▁T", "WO", "▁TWO", "ON", "▁ON", "▁ONE", "▁", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ'"]
+    file = project.recordings / "tokens.txt"
+    file.write_text("".join(f"{piece} {i}\n" for i, piece in enumerate(pieces)), encoding="utf-8")
+    project.prepare(problem={"kind": "transcription", "units": {"kind": "tokens", "file": "tokens.txt"}})
+    vocabulary = Vocabulary.from_dict(json.loads((project.paths.prepared / "prepared.json").read_text())["vocabulary"])
+    assert vocabulary.tokens == tuple(piece if piece[0] == "<" else piece.lower() for piece in pieces)
+    assert vocabulary.decode(vocabulary.encode("two one's")) == "two one's"
+    assert project.quarantine() == {}
+    file.write_text("<blk> 0\n▁A 1\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"^problem.units.file: .*tokens.txt: no token is 'a', 'b', 'c'"):
+        project.prepare(problem={"kind": "transcription", "units": {"kind": "tokens", "file": "tokens.txt"}})
+
+
 def test_card_counts_what_is_there(project):
     project.manifest([*good_rows(project), {"path": "lost.wav", "text": "one"}])
     project.prepare(preprocess=KEEP_ALL)

@@ -9,6 +9,7 @@ from tiny_stages import LEARNS, stage_params
 from workspace import ENCODERS
 
 from tasks.params.checks.inputs import missing_inputs
+from tasks.params.pipeline import TranscriptionProblem
 
 STUDENTS = {"baseline": {"init": "random", "model": ENCODERS["baseline"], "teacher": "none"}}
 MANIFEST = {"kind": "manifest", "root": "my", "file": "table.csv"}
@@ -42,6 +43,19 @@ def test_what_a_corpus_reads(tmp_path: Path, corpus: dict[str, Any], expected: l
     for path in ("my/table.csv", "my/said.txt", "mine/table.csv", "digits/0_a_0.wav"):
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).touch()
+    assert missing_inputs(params, tmp_path) == []
+
+
+def test_a_table_of_tokens_lies_with_the_corpus(tmp_path: Path) -> None:
+    (tmp_path / "my").mkdir()
+    (tmp_path / "my" / "table.csv").touch()
+    units = {"kind": "tokens", "file": "bpe/tokens.txt"}
+    problem = TranscriptionProblem.model_validate({"kind": "transcription", "units": units})
+    params = stage_params("transcription", corpus=MANIFEST, students=STUDENTS).model_copy(update={"problem": problem})
+    (line,) = missing_inputs(params, tmp_path)
+    assert line.startswith("problem.units.file: my/bpe/tokens.txt is not there")
+    (tmp_path / "my" / "bpe").mkdir()
+    (tmp_path / "my" / "bpe" / "tokens.txt").touch()
     assert missing_inputs(params, tmp_path) == []
 
 

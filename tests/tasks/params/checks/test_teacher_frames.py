@@ -15,6 +15,7 @@ from tasks.params.pipeline import Params
 
 SMALL = {"init": "random", "model": ENCODERS["baseline"]}
 WAV2VEC = {"source": "torchaudio", "bundle": "WAV2VEC2_ASR_BASE_960H", "path": "models/none", "output": "posteriors"}
+ONNX = {"source": "onnx", "path": "my/model", "output": "posteriors"}
 TAUGHT = {**SMALL, "teacher": "big", "objective": {"label_weight": 0, "beta": 1}}
 
 
@@ -78,6 +79,20 @@ def test_a_student_that_is_cut_has_its_sources_frame_rate_and_not_its_layers() -
             {"teachers": {"big": {**WAV2VEC, "bundle": "VOXPOPULI_ASR_BASE_10K_EN"}}},
             'teachers.big.bundle: VOXPOPULI_ASR_BASE_10K_EN: it never says "\'"',
         ),
+        (
+            {"problem": {"kind": "transcription", "units": {"kind": "tokens", "file": "tokens.txt"}}},
+            "our units are another recogniser's tokens: use output: text",
+        ),
+        (
+            {"problem": {"kind": "keyword"}, "teachers": {"big": ONNX}},
+            "teachers.big.output: the frames of an ONNX file are of tokens, but our units are whole utterances: use",
+        ),
+        (
+            {"teachers": {"big": ONNX}, "ensembles": {"both": {"first": "teacher", "second": "big"}}},
+            "ensembles.both.second: big gives frames of a network that is not ours",
+        ),
+        ({"teacher": ONNX}, "teacher: source: onnx is a file, and students begin from this section's weights: name it"),
+        ({"teachers": {"big": {**ONNX, "model": "a/b.onnx"}}}, "teachers.big.model: 'a/b.onnx' is no file's name"),
         ({"teachers": {"big": {**WAV2VEC, "speeds": [0.9]}}}, "speeds is for output: text"),
         ({"teachers": {"big": {**WAV2VEC, "replace": {"a": "b"}}}}, "replace is for output: text"),
         (
