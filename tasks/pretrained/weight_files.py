@@ -83,6 +83,15 @@ def read_safetensors(folder: Path) -> dict[str, Tensor]:
     return tensors
 
 
+def read_folder(folder: Path) -> dict[str, Any]:
+    """The tensors of a folder of transformers. Raises ValueError where it holds none, or one is damaged."""
+    if (folder / "model.safetensors").is_file() or (folder / "model.safetensors.index.json").is_file():
+        return read_safetensors(folder)
+    if (folder / "pytorch_model.bin").is_file():
+        return read_torch(folder / "pytorch_model.bin")
+    raise ValueError(f"{folder} holds neither model.safetensors nor pytorch_model.bin: copy the weights there")
+
+
 def read_torch(file: Path) -> dict[str, Any]:
     """What torch.save wrote, weights only: a file that would run code is refused. Raises ValueError."""
     try:

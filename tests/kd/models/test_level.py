@@ -26,9 +26,12 @@ def test_a_gain_changes_nothing(name: str, problem: str, gain: float) -> None:
         torch.testing.assert_close(after[row, :length], before[row, :length], atol=2e-4, rtol=1e-3)
 
 
-@every_case
+@pytest.mark.parametrize(("name", "problem"), [case for case in CASES if case[0] != "wav2vec2"])
 def test_without_level_frames_it_does(name: str, problem: str) -> None:
-    """The law above is no accident of the models: as they were before, they fail it."""
+    """The law above is no accident of the models: as they were before, they fail it.
+
+    But wav2vec2, whose first convolution takes each channel's mean over time away.
+    """
     model, (features_BTF, lengths_B) = make_model(name, problem), make_features()
     model.settings = model.settings.model_copy(update={"level_frames": 0})
     with torch.no_grad():
