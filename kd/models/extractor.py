@@ -64,7 +64,7 @@ class ExtractorLayer(nn.Module):
         return torch.minimum(whole_B.clamp(min=1), lengths_B)
 
 
-class Extractor(nn.ModuleList):
+class Extractor(nn.Module):
     """features_BNF, zero beyond their lengths_B -> x_BTC, lengths_B, with anything in the padding.
 
     An utterance that is shorter than a frame goes on in zeros to its end.
@@ -72,24 +72,21 @@ class Extractor(nn.ModuleList):
 
     def __init__(self, settings: Wav2Vec2Settings, num_features: int) -> None:
         inputs = (num_features, *settings.channels[:-1])
-        super().__init__(ExtractorLayer(settings, i, num_inputs) for i, num_inputs in enumerate(inputs))
+        super().__init__()
+        self.layers = nn.ModuleList(ExtractorLayer(settings, i, num_inputs) for i, num_inputs in enumerate(inputs))
         steps = [prod(settings.strides[:i]) for i in range(len(settings.strides))]
         self.receptive_samples = 1 + sum((k - 1) * step for k, step in zip(settings.kernels, steps, strict=True))
 
     def forward(self, features_BNF: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
         x_BTC = F.pad(features_BNF, (0, 0, 0, self.receptive_samples - 1))
-        for layer in self._layers:
+        for layer in self.layers:
             x_BTC, lengths_B = layer(x_BTC, lengths_B)
         return x_BTC[:, : lengths_B.max()], lengths_B
 
     def output_lengths(self, lengths_B: Tensor) -> Tensor:
-        for layer in self._layers:
+        for layer in cast(Iterable[ExtractorLayer], self.layers):
             lengths_B = layer.output_lengths(lengths_B)
         return lengths_B
-
-    @property
-    def _layers(self) -> Iterable[ExtractorLayer]:
-        return cast(Iterable[ExtractorLayer], self)
 
 
 def _shares(lengths_B: Tensor, num_frames: int, dtype: torch.dtype) -> Tensor:

@@ -137,11 +137,11 @@ class Wav2Vec2Encoder(Encoder):
     def _channel_dimensions(self) -> Iterator[Dimension]:
         settings, tensors = self.settings, set(self.state_dict())
         for i, channels in enumerate(settings.channels):
-            at, last = f"extractor.{i}", i + 1 == len(settings.channels)
+            at, last = f"extractor.layers.{i}", i + 1 == len(settings.channels)
             formed = [f"{at}.{part}" for part in ("conv.weight", "conv.bias", "norm.weight", "norm.bias")]
             after = ["projection_norm.weight", "projection_norm.bias"] if last else []
             axes = [*writes(*(name for name in (*formed, *after) if name in tensors))]
-            axes.append(reads("projection.weight" if last else f"extractor.{i + 1}.conv.weight"))
+            axes.append(reads("projection.weight" if last else f"extractor.layers.{i + 1}.conv.weight"))
             mixed = settings.extractor_norm == "layer" or (last and settings.projection_norm)
             caveat = MIXES_CHANNELS if mixed else ""
             yield Dimension(f"channels.{i}", "channels", channels, "channels", i, tuple(axes), caveat)

@@ -138,8 +138,8 @@ def ours_of(tensors: Tensors, shape: Wav2Vec2Settings, place: object) -> dict[st
 
 
 NAMES = {
-    r"feature_extractor\.conv_layers\.(\d+)\.conv\.(weight|bias)": r"extractor.\1.conv.\2",
-    r"feature_extractor\.conv_layers\.(\d+)\.layer_norm\.(weight|bias)": r"extractor.\1.norm.\2",
+    r"feature_extractor\.conv_layers\.(\d+)\.conv\.(weight|bias)": r"extractor.layers.\1.conv.\2",
+    r"feature_extractor\.conv_layers\.(\d+)\.layer_norm\.(weight|bias)": r"extractor.layers.\1.norm.\2",
     r"feature_projection\.layer_norm\.(weight|bias)": r"projection_norm.\1",
     r"feature_projection\.projection\.(weight|bias)": r"projection.\1",
     r"encoder\.pos_conv_embed\.conv\.(weight|bias)": r"positions.\1",

@@ -138,7 +138,10 @@ def test_weights_in_pickle_are_read_and_code_in_it_is_not_run(tmp_path: Path) ->
         ({"num_attention_heads": 5}, r"num_attention_heads 5 do not share a hidden_size of 24 evenly"),
         ({"conv_dim": [12, 10]}, r"channels lists 2 convolutions, kernels 3, strides 3"),
         ({"feat_extract_norm": "batch"}, r"says of extractor_norm: Input should be 'group' or 'layer'"),
-        ({"conv_dim": [12, 10, 9]}, r"extractor\.2\.conv\.weight has the shape \(8, 10, 4\), expected \(9, 10, 4\)"),
+        (
+            {"conv_dim": [12, 10, 9]},
+            r"extractor\.layers\.2\.conv\.weight has the shape \(8, 10, 4\), expected \(9, 10, 4\)",
+        ),
         ({"num_hidden_layers": 4}, r"lacks layers\.3\.attention\.key\.weight, layers\.3\.attention\.out\.bias"),
     ],
 )
