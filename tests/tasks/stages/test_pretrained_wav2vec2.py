@@ -19,10 +19,12 @@ from tasks.checkpoint import load_checkpoint
 from tasks.data.prepared import PreparedData
 from tasks.params.errors import ParamsError
 from tasks.params.pipeline import Params
+from tasks.pretrained.wav2vec2 import read_wav2vec2
 from tasks.runner.paths import Paths
 from tasks.stages import distil, evaluate, export, fine_tune, propagate, teacher
 
 pytest.importorskip("transformers", reason="make test installs it (requirements-test.lock)")
+EXPAND = "encoder.layers.1.expand.weight"
 SHARP = {"label_weight": 1.0, "beta": 1.0}
 KEEP = {"layers": 2, "heads": 2, "width": 4, "feed_forward": 0.5, "channels": 6}
 STUDENTS: dict[str, Any] = {
@@ -53,7 +55,7 @@ def params(**changes: Any) -> Params:
         "teachers": {"raw": {**theirs, "fine_tune": None}},
         "students": STUDENTS,
         "student_training": training,
-        "export": {"forms": ["float32"], "audio_file": True},
+        "export": {"forms": ["float32"], "audio_file": True, "transformers_folder": True},
     }
     return make_params(**{**given, **changes})
 
@@ -88,6 +90,14 @@ def test_every_way_through_the_stages(kind: str, tmp_path: Path) -> None:
     sizes = {name: sum(t.numel() for t in weights(paths.model(name)).values()) for name in ("teacher", "gated")}
     assert sizes["gated"] < 0.7 * sizes["teacher"]
     exported_everywhere(given, paths, "gated")
+    export.run(given, paths, "teacher", reporter)
+    back = read_wav2vec2(paths.export("teacher") / "transformers")
+    assert torch.equal(back.tensors["layers.1.expand.weight"], tuned.model.get_parameter(EXPAND))
+    export.run(given, paths, "other_ears", reporter)
+    assert not (paths.export("other_ears") / "transformers").exists()
+    assert any(
+        line.startswith("other_ears: no transformers/: transformers cannot express it: ") for line in reporter.said
+    )
 
 
 def exported_everywhere(given: Params, paths: Paths, name: str) -> None:
