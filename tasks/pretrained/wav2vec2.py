@@ -66,6 +66,12 @@ def read_wav2vec2(folder: Path) -> Wav2Vec2Weights:
         if (found := config.get(key, known)) != known:
             raise ValueError(f"{place}: {key} is {found!r}, expected {known!r}: such a model cannot be taken")
     shape = _shape_of(config, kind, place)
+    front = folder / "preprocessor_config.json"
+    scaled = read_json(front).get("do_normalize", True) if front.is_file() else True
+    if not scaled and shape.extractor_norm == "layer":  # a group norm takes gain and offset away by itself
+        raise ValueError(
+            f"{front}: do_normalize is false, but samples are always scaled here: such a model hears others"
+        )
     tensors = {name.removeprefix(f"{kind}."): tensor for name, tensor in read_folder(folder).items()}
     return Wav2Vec2Weights(ours_of(tensors, shape, place), shape, CALLED[kind], _head_of(tensors, config, folder))
 

@@ -19,8 +19,9 @@ Tensors = Mapping[str, Tensor]
 CTRANSLATE2_TYPES: dict[int, Any] = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
 """By their number in model.bin; 5 is bfloat16, which numpy has not."""
 BFLOAT16 = 5
-SAFETENSORS = ("config.json", "model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
-PICKLED = ("config.json", "pytorch_model.bin")
+OF_WAV2VEC2 = ("vocab.json", "preprocessor_config.json")
+SAFETENSORS = ("config.json", *OF_WAV2VEC2, "model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
+PICKLED = ("config.json", *OF_WAV2VEC2, "pytorch_model.bin")
 """What is taken of a model of the hub: the second where it has none of the first's weights."""
 
 

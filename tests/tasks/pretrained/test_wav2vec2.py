@@ -150,6 +150,19 @@ def test_a_config_that_is_not_understood_is_named(change: dict[str, Any], messag
         read_wav2vec2(write_transformers(oracle("wav2vec2 group"), tmp_path / "x", **change))
 
 
+def test_samples_that_are_not_scaled_are_refused_where_that_matters(tmp_path: Path) -> None:
+    """As WavLM base has them, whose group norm takes a gain away."""
+    for kind in ("wavlm", "wavlm layer"):
+        folder = write_transformers(oracle(kind), tmp_path / kind)
+        (folder / "preprocessor_config.json").write_text('{"do_normalize": false}', encoding="utf-8")
+    model, theirs = recogniser(read_wav2vec2(tmp_path / "wavlm")), oracle("wavlm")
+    with torch.no_grad():
+        found, _ = model(0.1 * waveform(900)[..., None] + 0.05, torch.tensor([900]))
+        torch.testing.assert_close(found, theirs(0.1 * waveform(900) + 0.05).logits[..., PLACES], atol=5e-2, rtol=0)
+    with pytest.raises(ValueError, match=r"preprocessor_config\.json: do_normalize is false, but samples are always"):
+        read_wav2vec2(tmp_path / "wavlm layer")
+
+
 def test_a_key_that_is_unknown_is_named(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
