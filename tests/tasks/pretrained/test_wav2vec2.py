@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_bundle import LABELS, make_tiny_bundle
 from wav2vec2_oracle import KINDS, LETTERS, oracle, torchaudio_model, waveform, write_transformers
 
 from kd.config.frontend import FrontEndSettings
@@ -16,6 +17,7 @@ from kd.models import Recogniser, build
 from kd.propagation import Propagated, apply, propagate
 from kd.text.vocabulary import Vocabulary
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from tasks.pretrained.bundles import find_bundle, load_bundle
 from tasks.pretrained.encoder_weights import EncoderWeights, with_encoder_weights, with_head
 from tasks.pretrained.read import read_pretrained
 from tasks.pretrained.torchaudio_models import of_torchaudio, read_bundle
@@ -110,6 +112,17 @@ def test_equals_torchaudio_with_its_head(gated: bool, layer: bool) -> None:
     with torch.no_grad():
         found, expected = model(x_1N[..., None], torch.tensor([4_000]))[0], theirs(x_1N)[0]
     torch.testing.assert_close(found, expected, atol=TOLERANCE, rtol=0)
+
+
+def test_a_bundles_file_is_that_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the rows of its head that torchaudio itself removes gone, and its samples scaled."""
+    weights = read_pretrained(make_tiny_bundle(tmp_path, monkeypatch), "TINY_ASR")
+    model, x_1N = recogniser(weights), 0.1 * waveform(4_000)
+    with torch.no_grad():
+        found, _ = model(x_1N[..., None], torch.tensor([4_000]))
+        expected = load_bundle("TINY_ASR", find_bundle("TINY_ASR"), tmp_path / "tiny.pth")(x_1N)[0]
+    ours = [0, *(1 + LABELS.index("|" if token == " " else token.upper()) for token in VOCABULARY.tokens[1:])]
+    torch.testing.assert_close(found, expected[..., ours], atol=TOLERANCE, rtol=0)
 
 
 def test_a_bundle_that_is_none_or_whose_file_is_not_there_is_named(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import sherpa_onnx
 import torch
@@ -21,7 +22,7 @@ from tasks.params.errors import ParamsError
 from tasks.params.pipeline import Params
 from tasks.pretrained.wav2vec2 import read_wav2vec2
 from tasks.runner.paths import Paths
-from tasks.stages import distil, evaluate, export, fine_tune, propagate, teacher
+from tasks.stages import distil, evaluate, export, fine_tune, profile, propagate, teacher
 
 pytest.importorskip("transformers", reason="make test installs it (requirements-test.lock)")
 EXPAND = "encoder.layers.1.expand.weight"
@@ -123,6 +124,25 @@ def exported_everywhere(given: Params, paths: Paths, name: str) -> None:
         search.push(found)
         words = to_words(search.units(), recogniser.bundle.tokens, recogniser.bundle.step_s)
         assert stream.result.text.split() == [word.text for word in words]
+
+
+@pytest.mark.parametrize("included", [False, True])
+def test_smaller_forms_are_timed_and_long_audio_comes_in_chunks(included: bool, tmp_path: Path) -> None:
+    paths = workspace(tmp_path, "hubert layer")
+    forms = ["float32", "float16", "int8_dynamic", "int8_static"]
+    given = params(export={"forms": forms, "frontend_included": included})
+    adopted = given.teacher.model_copy(update={"fine_tune": None})
+    given = given.model_copy(update={"teacher": adopted, "students": {}, "teachers": {}})
+    teacher.run(given, paths)
+    metrics = export.run(given, paths, "teacher")
+    assert {f"{form}/size_bytes" for form in forms[1:]} <= set(metrics)
+    for form in ("float32", "float16"):
+        recogniser = Recogniser.load(paths.export("teacher"), form, chunk_s=0.2, context_s=0.1)
+        samples_N = waveform(40_000)[0].numpy() * 0.1
+        pieces = np.concatenate(list(recogniser.stream(np.array_split(samples_N, 7))))
+        np.testing.assert_allclose(pieces, recogniser.log_probs(samples_N), atol=1e-4)
+        assert len(pieces) == (40_000 - 165) // 160 + 1
+    profile.run(given, paths)
 
 
 def test_a_gain_and_an_offset_of_the_audio_change_nothing(tmp_path: Path) -> None:
