@@ -22,7 +22,7 @@ from tasks.params.errors import ParamsError
 from tasks.params.pipeline import Params
 from tasks.pretrained.wav2vec2 import read_wav2vec2
 from tasks.runner.paths import Paths
-from tasks.stages import distil, evaluate, export, fine_tune, profile, propagate, teacher
+from tasks.stages import distil, evaluate, export, fine_tune, profile, propagate, report, teacher
 
 pytest.importorskip("transformers", reason="make test installs it (requirements-test.lock)")
 EXPAND = "encoder.layers.1.expand.weight"
@@ -143,6 +143,11 @@ def test_smaller_forms_are_timed_and_long_audio_comes_in_chunks(included: bool, 
         np.testing.assert_allclose(pieces, recogniser.log_probs(samples_N), atol=1e-4)
         assert len(pieces) == (40_000 - 165) // 160 + 1
     profile.run(given, paths)
+    evaluate.run(given, paths, "teacher")
+    report.run(given, paths)
+    card = (paths.cards / "teacher.md").read_text(encoding="utf-8")
+    assert ("`x` (N × samples × 1, float32 in [-1, 1])" in card) != included
+    assert "sherpa-onnx" not in card
 
 
 def test_a_gain_and_an_offset_of_the_audio_change_nothing(tmp_path: Path) -> None:
