@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import sherpa_onnx
 import torch
+from tiny_bundle import make_tiny_bundle
 from tiny_stages import TRAINING, KillingReporter, weights
 from wav2vec2_oracle import oracle, waveform, write_transformers
 from workspace import STILL, make_params, make_workspace
@@ -148,6 +149,19 @@ def test_smaller_forms_are_timed_and_long_audio_comes_in_chunks(included: bool, 
     card = (paths.cards / "teacher.md").read_text(encoding="utf-8")
     assert ("`x` (N × samples × 1, float32 in [-1, 1])" in card) != included
     assert "sherpa-onnx" not in card
+
+
+def test_a_bundle_of_torchaudio_is_a_teacher_with_its_own_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths, reporter = workspace(tmp_path, "hubert group"), KillingReporter()
+    make_tiny_bundle(tmp_path, monkeypatch)
+    theirs = {"source": "pretrained", "path": "tiny.pth", "bundle": "TINY_ASR", "head": "kept", "pooling": 1}
+    fine_tune.run(params(teachers={"raw": {**theirs, "fine_tune": None}}), paths, "raw", reporter)
+    assert reporter.said[0].startswith("tiny.pth: the encoder of TINY_ASR with its own head, ")
+    adopted = load_checkpoint(paths.model("raw"))
+    weight = torch.load(tmp_path / "tiny.pth", weights_only=True)["aux.weight"]
+    assert torch.equal(adopted.model.head.weight[adopted.vocabulary.tokens.index("e")], weight[5]), (
+        "-, three of none, |"
+    )
 
 
 def test_a_gain_and_an_offset_of_the_audio_change_nothing(tmp_path: Path) -> None:
