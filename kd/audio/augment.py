@@ -145,19 +145,20 @@ def spec_augment(features_BTF: Tensor, lengths_B: Tensor, *, settings: AugmentSe
 
     Park et al. 2019, arXiv:1904.08779, sec. 2, without time warping. A mask takes the utterance's own mean: our
     log-mel features are not normalised, so that 0 would be louder than any speech, while the mean is what 0 is in the
-    paper. The longest time mask is a share of the utterance, so that short ones are not wiped out.
+    paper. The longest time mask is a share of the utterance, so that short ones are not wiped out. Samples, whose one
+    feature would be masked whole, have no frequency masks.
     """
     time_on = settings.time_masks > 0 and settings.time_mask_share > 0
-    frequency_on = settings.frequency_masks > 0 and settings.frequency_mask_bins > 0
+    _, num_frames, num_bins = features_BTF.shape
+    frequency_on = settings.frequency_masks > 0 and settings.frequency_mask_bins > 0 and num_bins > 1
     if not (time_on or frequency_on):
         return features_BTF
-    _, num_frames, num_bins = features_BTF.shape
     inside_BT = frame_mask(lengths_B, num_frames)
     bins_B = torch.full_like(lengths_B, num_bins)
     widest_B = bins_B.clamp(max=settings.frequency_mask_bins)
     longest_B = (lengths_B * settings.time_mask_share).long()
     time_BT = _masks(lengths_B, longest_B, settings.time_masks, num_frames, generator)
-    frequency_BF = _masks(bins_B, widest_B, settings.frequency_masks, num_bins, generator)
+    frequency_BF = _masks(bins_B, widest_B, settings.frequency_masks if num_bins > 1 else 0, num_bins, generator)
     count_B = (lengths_B * num_bins).clamp(min=1)
     mean_B = features_BTF.masked_fill(~inside_BT[..., None], 0.0).sum(dim=(1, 2)) / count_B
     masked_BTF = (time_BT[:, :, None] | frequency_BF[:, None, :]) & inside_BT[..., None]
@@ -175,11 +176,13 @@ def change_level(
     """Each utterance louder or quieter by up to `level_db`, drawn evenly in dB.
 
     What log-mel features of the scaled waveform are: a constant more, but for the floor, which silence stays at.
-    frontend: whose features these are.
+    Samples are multiplied. frontend: whose features these are.
     """
     if settings.level_db == 0:
         return features_BTF
     gain_db_B = settings.level_db * (2 * _uniform(generator, len(lengths_B)) - 1)
+    if frontend.kind == "waveform":
+        return features_BTF * (10 ** (gain_db_B / 20)).to(features_BTF)[:, None, None]
     gain_B11 = (gain_db_B * frontend.per_db).to(features_BTF)[:, None, None]
     floor = FLOORS[frontend.kind]
     audible_BTF = frame_mask(lengths_B, features_BTF.shape[1])[..., None] & (features_BTF > floor)
@@ -197,10 +200,13 @@ def change_filter(
     """Another microphone and room for each utterance: gains of up to `filter_db`, drawn at a few mel bins.
 
     FilterAugment, linear type (Nam et al. 2022, arXiv:2110.03282, sec. 2.2), with its knots evenly spaced
-    rather than drawn: gains in between are interpolated, and added to log-mel features in their own unit.
+    rather than drawn: gains in between are interpolated, and added to log-mel features in their own unit. Raises
+    ValueError for samples, which have no mel bins.
     """
     if settings.filter_db == 0:
         return features_BTF
+    if frontend.kind == "waveform":
+        raise ValueError(f"filter_db {settings.filter_db:g}: samples have no mel bins whose gains change: set it to 0")
     knots_B1K = 2 * _uniform(generator, len(lengths_B), 1, FILTER_KNOTS) - 1
     gain_db_B1F = torch.nn.functional.interpolate(
         knots_B1K * settings.filter_db, size=features_BTF.shape[2], mode="linear", align_corners=True

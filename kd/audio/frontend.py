@@ -1,5 +1,5 @@
-"""Log-mel filter banks as Kaldi and Whisper compute them. Padding does not change a frame; in an exported file they
-are matrix products.
+"""Log-mel filter banks as Kaldi and Whisper compute them, or samples as they are. Padding does not change a frame; in
+an exported file filter banks are matrix products.
 
 Mel filters, windows and floors are defined once, in numpy, in kd.runtime, which is shipped without torch.
 
@@ -166,7 +166,14 @@ class WhisperLogMel(FrontEnd):
         return (mel_BTF.clamp(min=WHISPER_FLOOR).log10() + 4) / 4
 
 
-FRONT_ENDS: dict[str, type[FrontEnd]] = {"kaldi": KaldiFbank, "whisper": WhisperLogMel}
+class Waveform(FrontEnd):
+    """Samples, each a frame of one feature: the recogniser's own convolutions make frames of them."""
+
+    def _features(self, waveform_BN: Tensor, lengths_B: Tensor) -> Tensor:
+        return waveform_BN[..., None]
+
+
+FRONT_ENDS: dict[str, type[FrontEnd]] = {"kaldi": KaldiFbank, "whisper": WhisperLogMel, "waveform": Waveform}
 
 
 def make_front_end(settings: FrontEndSettings, as_exported: bool = False) -> FrontEnd:

@@ -1,11 +1,11 @@
-"""Settings of the log-mel front end and of augmentation."""
+"""Settings of the front end and of augmentation."""
 
 from bisect import bisect_right
 from collections.abc import Collection
 from math import log, log1p
 from typing import Annotated, Any, Literal, NamedTuple, Protocol, Self, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from kd.config.base import Range, Strict
 
@@ -31,6 +31,23 @@ WHISPER: dict[str, float] = {
 """What Whisper's front end is fixed to; mel filters alone differ between its sizes (80, of large-v3 128)."""
 
 
+WAVEFORM: dict[str, float] = {
+    "sample_rate_hz": 16_000,
+    "num_mels": 1,
+    "frame_length_ms": 0.0625,
+    "frame_shift_ms": 0.0625,
+    "low_freq_hz": 0.0,
+    "high_freq_hz": 0.0,
+}
+"""What the front end is fixed to that hands on samples: a frame is one."""
+FIXED: dict[str, tuple[str, dict[str, float]]] = {
+    "whisper": ("Whisper's front end", WHISPER),
+    "waveform": ("the front end of samples", WAVEFORM),
+}
+"""By kind: what it is called, and what is fixed."""
+FEWEST_MELS = 8
+
+
 LEVEL_FRAMES = 301
 """Whatever a frame's step is: three seconds at 10 ms, four and a half at 15 ms, with which results are published."""
 WHISPER_RANGE = 2.0
@@ -43,20 +60,22 @@ class LevelSettings(NamedTuple):
     level_frames: int
     dynamic_range: float
     peak: float | None
+    normalised: bool = False
 
 
 class FrontEndSettings(Strict):
-    """Log-mel filter banks.
+    """Log-mel filter banks, or samples.
 
     `kaldi`: samples in [-1, 1], no dither, `snip_edges=False`, Povey window, pre-emphasis 0.97, no energy; the defaults
     are what sherpa-onnx computes for a zipformer CTC model. `whisper`: Whisper's, of which only `num_mels` can differ.
+    `waveform`: none; a frame is a sample at 16 kHz, for the family wav2vec2, whose own convolutions it goes through.
     """
 
-    kind: Literal["kaldi", "whisper"] = Field(
-        "kaldi", description="whose filter banks; a pre-trained model has its own"
+    kind: Literal["kaldi", "whisper", "waveform"] = Field(
+        "kaldi", description="whose filter banks; waveform: none. A pre-trained model has its own"
     )
     sample_rate_hz: int = Field(16_000, ge=4_000, le=768_000, description="rate of the prepared audio")
-    num_mels: int = Field(80, ge=8, le=256, description="mel filters, and so features of a frame")
+    num_mels: int = Field(80, ge=1, le=256, description="mel filters, and so features of a frame: 8 or more")
     frame_length_ms: float = Field(25.0, gt=0, le=1_000, description="length of the analysis window")
     frame_shift_ms: float = Field(10.0, gt=0, le=1_000, description="step from one frame to the next")
     low_freq_hz: float = Field(20.0, ge=0, description="lower end of the first mel filter")
@@ -70,13 +89,21 @@ class FrontEndSettings(Strict):
 
     @model_validator(mode="before")
     @classmethod
-    def _whisper_is_fixed(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or data.get("kind") != "whisper":
+    def _some_are_fixed(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("kind") not in FIXED:
             return data
-        for key, value in WHISPER.items():
+        called, fixed = FIXED[data["kind"]]
+        for key, value in fixed.items():
             if data.get(key, value) != value:
-                raise ValueError(f"{key} {data[key]}: Whisper's front end has {value:g} and no other: remove {key}")
-        return {**data, **WHISPER}
+                raise ValueError(f"{key} {data[key]}: {called} has {value:g} and no other: remove {key}")
+        return {**data, **fixed}
+
+    @field_validator("num_mels")
+    @classmethod
+    def _mels_are_several(cls, num_mels: int, others: ValidationInfo) -> int:
+        if others.data.get("kind") != "waveform" and num_mels < FEWEST_MELS:
+            raise ValueError(f"{num_mels} is too few to tell sounds apart: use {FEWEST_MELS} or more")
+        return num_mels
 
     @model_validator(mode="after")
     def _shift_not_longer_than_frame(self) -> Self:
@@ -91,7 +118,7 @@ class FrontEndSettings(Strict):
 
     @model_validator(mode="after")
     def _every_mel_bin_covers_a_frequency(self) -> Self:
-        if self.kind == "whisper":
+        if self.kind != "kaldi":
             return self
         low_hz, high_hz, nyquist_hz = self.low_freq_hz, self.band_end_hz, self.sample_rate_hz / 2
         if not low_hz < high_hz <= nyquist_hz:
@@ -115,15 +142,18 @@ class FrontEndSettings(Strict):
         """What a new recogniser of these features is set to.
 
         Kaldi's are taken relative to the level of the frames around; Whisper's, which its encoder knows on a scale of
-        their own, keep it: they are raised to the floor below their peak, and the peak is moved to one place.
+        their own, keep it: they are raised to the floor below their peak, and the peak is moved to one place. Samples
+        are scaled to a mean of 0 and a variance of 1.
         """
+        if self.kind == "waveform":
+            return LevelSettings(0, 0.0, None, normalised=True)
         return (
             LevelSettings(0, WHISPER_RANGE, 0.0) if self.kind == "whisper" else LevelSettings(LEVEL_FRAMES, 0.0, None)
         )
 
     @property
     def per_db(self) -> float:
-        """What a gain of a decibel adds to every feature: Kaldi's are in nats, Whisper's a quarter of log10."""
+        """What a gain of a decibel adds to every log-mel feature: Kaldi's are in nats, Whisper's a quarter of log10."""
         return 1 / 40 if self.kind == "whisper" else log(10) / 10
 
     @property
@@ -134,13 +164,13 @@ class FrontEndSettings(Strict):
     @property
     def fft_size(self) -> int:
         """Points of the Fourier transform: a frame's samples; of Kaldi's rounded up to a power of two."""
-        if self.kind == "whisper":
+        if self.kind != "kaldi":
             return self.samples_per_frame
         return 1 << (self.samples_per_frame - 1).bit_length()
 
     def num_frames(self, num_samples: Count) -> Count:
         """Frames of so many samples, a number or a tensor: one a shift. Kaldi rounds to the nearest, Whisper down."""
-        half = 0 if self.kind == "whisper" else self.samples_per_shift // 2
+        half = self.samples_per_shift // 2 if self.kind == "kaldi" else 0
         return (num_samples + half) // self.samples_per_shift
 
     @property

@@ -5,20 +5,15 @@ it is always a tuple, because pruning gives each layer a width of its own.
 """
 
 from collections.abc import Collection
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from kd.config.base import Strict
+from kd.config.layered import MOST_LAYERS, Dropout, PerLayer, Pooling, Size, Widths
+from kd.config.wav2vec2 import Wav2Vec2Settings
 
 Problem = Literal["transcription", "keyword"]
-WIDTH = {"type": "integer", "minimum": 1}
-Widths = Annotated[
-    tuple[Annotated[int, Field(ge=1)], ...],
-    Field(min_length=1),
-    WithJsonSchema({"anyOf": [WIDTH, {"type": "array", "items": WIDTH, "minItems": 1}]}),
-]
-Size = Annotated[int, Field(ge=1)]
 
 
 def _odd(kernel: int) -> int:
@@ -30,44 +25,9 @@ def _odd(kernel: int) -> int:
 Kernel = Annotated[
     Size, AfterValidator(_odd), Field(description="frames that a depthwise convolution of a layer spans; odd")
 ]
-Dropout = Annotated[float, Field(ge=0, lt=1, description="share of a layer's outputs that is dropped in training")]
-Pooling = Annotated[
-    Literal[1, 2, 4, 8],
-    Field(description="encoder frames of 20 ms whose mean is an output frame: CTC learns far sooner at 40 ms"),
-]
-MOST_LAYERS = 1_000
 
 
-class _PerLayer(Strict):
-    """Widths of single layers, which may be given once for all `layers`."""
-
-    per_layer: ClassVar[tuple[str, ...]] = ()
-    normed: ClassVar[tuple[str, ...]] = ("layers", "width")
-    """Dims that a batch or layer norm scales."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _repeat_scalars(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or not isinstance(data.get("layers"), int):
-            return data
-        times = min(data["layers"], MOST_LAYERS)
-        repeated = {
-            name: (data[name],) * times
-            for name in cls.per_layer
-            if isinstance(data.get(name), int) and not isinstance(data.get(name), bool)
-        }
-        return {**data, **repeated}
-
-    @model_validator(mode="after")
-    def _one_width_per_layer(self) -> Self:
-        for name in self.per_layer:
-            given, layers = len(getattr(self, name)), getattr(self, "layers", 0)
-            if given != layers:
-                raise ValueError(f"{name} lists {given} widths for {layers} layers: give one, or one per layer")
-        return self
-
-
-class _Layered(_PerLayer):
+class _Layered(PerLayer):
     """A family whose encoder is a stack of like layers behind a convolutional stem."""
 
     pooling: ClassVar[int] = 1
@@ -151,7 +111,7 @@ class ConformerSettings(_Layered):
         return self
 
 
-class WhisperSettings(_PerLayer):
+class WhisperSettings(PerLayer):
     """Whisper's encoder (Radford et al. 2022, arXiv:2212.04356), which takes pre-trained weights."""
 
     per_layer: ClassVar = ("heads", "feed_forward")
@@ -199,7 +159,8 @@ class PatchCNNSettings(Strict):
 
 
 EncoderSettings = Annotated[
-    CNNSettings | RNNSettings | ConformerSettings | WhisperSettings | PatchCNNSettings, Field(discriminator="family")
+    CNNSettings | RNNSettings | ConformerSettings | WhisperSettings | Wav2Vec2Settings | PatchCNNSettings,
+    Field(discriminator="family"),
 ]
 
 
@@ -225,10 +186,14 @@ class ModelSettings(Strict):
     peak: float | None = Field(
         None, description="where the peak of every utterance is moved to, so that no gain changes anything; null: not"
     )
+    normalised: bool = Field(
+        False, description="true: features of an utterance have a mean of 0 and a variance of 1, as wav2vec 2.0's have"
+    )
 
     @property
     def _unused(self) -> Collection[str]:
-        return [*([] if self.dynamic_range else ["dynamic_range"]), *self._without_value("peak")]
+        off = [name for name in ("dynamic_range", "normalised") if not getattr(self, name)]
+        return [*off, *self._without_value("peak")]
 
     @property
     def level_sides(self) -> tuple[int, int]:
@@ -248,7 +213,8 @@ class ModelSettings(Strict):
         if self.encoder.family == "patch_cnn":
             if self.problem != "keyword":
                 raise ValueError(
-                    "patch_cnn sees one fixed patch and cannot transcribe: choose cnn, rnn, conformer or whisper"
+                    "patch_cnn sees one fixed patch and cannot transcribe: choose cnn, rnn, conformer, whisper or "
+                    "wav2vec2"
                 )
             if self.num_features % 4:
                 near = max(4, round(self.num_features / 4) * 4)

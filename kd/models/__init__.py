@@ -7,6 +7,7 @@ from kd.models.dimensions import Axis, Dimension
 from kd.models.patch_cnn import PatchCNNEncoder
 from kd.models.recogniser import Recogniser
 from kd.models.rnn import RNNEncoder
+from kd.models.wav2vec2 import Wav2Vec2Encoder
 from kd.models.whisper import WhisperEncoder
 
 FAMILIES = {
@@ -14,6 +15,7 @@ FAMILIES = {
     "rnn": RNNEncoder,
     "conformer": ConformerEncoder,
     "whisper": WhisperEncoder,
+    "wav2vec2": Wav2Vec2Encoder,
     "patch_cnn": PatchCNNEncoder,
 }
 

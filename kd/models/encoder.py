@@ -9,9 +9,12 @@ from kd.models.memory import Memory, Shapes
 
 
 class Encoder(nn.Module, ABC):
-    """features_BTF, lengths_B -> x_BTD, lengths_B. `output` is the name of the dimension D, of `num_outputs` units."""
+    """features_BTF, lengths_B -> x_BTD, lengths_B. `output` is the name of the dimension D, of `num_outputs` features,
+    in `output_blocks` runs of which a unit has one feature each (kd.models.dimensions).
+    """
 
     output: str
+    output_blocks: int = 1
     num_outputs: int
 
     @abstractmethod

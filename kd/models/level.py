@@ -22,6 +22,8 @@ LEAST = -1e4
 """Below every feature, and finite: of an utterance without frames nothing becomes NaN."""
 DEPTH = 12.0
 """In nats, 52 dB of power."""
+VARIANCE_FLOOR = 1e-7
+"""transformers' feature extractor has it: at -70 dB of full scale it is half of what is there."""
 
 
 def level_of(features_BTF: Tensor, valid_BT: Tensor) -> Tensor:
@@ -58,3 +60,15 @@ def below_peak(features_BTF: Tensor, mask_BT: Tensor, dynamic_range: float, peak
     greatest_B11 = features_BTF.masked_fill(~mask_BT[..., None], LEAST).amax((1, 2), keepdim=True)
     raised_BTF = torch.maximum(features_BTF, greatest_B11 - dynamic_range)
     return raised_BTF if peak is None else raised_BTF - greatest_B11 + peak
+
+
+def normalised(features_BTF: Tensor, mask_BT: Tensor) -> Tensor:
+    """Samples of which each utterance's valid ones have a mean of 0 and a variance of 1, as wav2vec 2.0's.
+
+    Silence stays near zero: VARIANCE_FLOOR is added to the variance.
+    """
+    valid_BT1 = mask_BT[..., None].to(features_BTF.dtype)
+    share_BT1 = valid_BT1 / valid_BT1.sum(1, keepdim=True).clamp(min=1)
+    centred_BTF = features_BTF - (features_BTF * share_BT1).sum(1, keepdim=True)
+    variance_B1F = (centred_BTF.square() * share_BT1).sum(1, keepdim=True)
+    return centred_BTF * torch.rsqrt(variance_B1F + VARIANCE_FLOOR)

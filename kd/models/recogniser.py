@@ -22,8 +22,9 @@ class Recogniser(nn.Module):
     one frame. Independent of padding and, in evaluation, of batch-mates.
     mean_F and scale_F hold fixed statistics of the training audio, which a stream can apply too. Before them
     `settings.level_frames` takes away the level of the frames around, or `settings.dynamic_range` raises features to a
-    floor below their peak, which `settings.peak` moves to one place. With level_frames, or with peak, a gain of the
-    audio changes nothing, down to where the front end's own floor is reached (kd.models.level).
+    floor below their peak, which `settings.peak` moves to one place, or `settings.normalised` scales samples to one
+    loudness. With level_frames, peak or normalised, a gain of the audio changes nothing, down to where the front end's
+    own floor is reached (kd.models.level).
     """
 
     mean_F: Tensor
@@ -63,7 +64,9 @@ class Recogniser(nn.Module):
         return (levelled_BTF - self.mean_F) * self.scale_F * mask_BT[..., None]
 
     def levelled(self, features_BTF: Tensor, mask_BT: Tensor) -> Tensor:
-        """Features relative to the level around them, or to their peak; as they are where the settings know of none."""
+        """Features relative to the level around them, or to their peak, or of one loudness; else as they are."""
+        if self.settings.normalised:
+            features_BTF = level.normalised(features_BTF, mask_BT)
         if self.settings.dynamic_range:
             features_BTF = level.below_peak(features_BTF, mask_BT, self.settings.dynamic_range, self.settings.peak)
         if self.settings.level_frames == 0:
@@ -74,7 +77,7 @@ class Recogniser(nn.Module):
     def receptive_field(self) -> tuple[int, int] | None:
         """Feature frames that an output frame depends on before and after its own, at most; None: on all."""
         reached = self.encoder.receptive_field()
-        if reached is None or self.settings.dynamic_range:  # the peak may lie anywhere
+        if reached is None or self.settings.dynamic_range or self.settings.normalised:  # the peak may lie anywhere
             return None
         before, after = self.settings.level_sides
         return reached[0] + before, reached[1] + after
@@ -91,6 +94,8 @@ class Recogniser(nn.Module):
         for dimension in self.encoder.dimensions():
             dimension = dimension.prefixed("encoder.")
             if dimension.name == self.encoder.output:
-                dimension = replace(dimension, axes=(*dimension.axes, reads("head.weight")))
+                dimension = replace(
+                    dimension, axes=(*dimension.axes, reads("head.weight", blocks=self.encoder.output_blocks))
+                )
             found.append(dimension)
         return tuple(found)

@@ -63,6 +63,8 @@ def why_not(model: Recogniser) -> str:
         return "its problem is keyword, whose one answer is about the whole utterance"
     if model.settings.dynamic_range:
         return "its features are taken relative to the peak of the whole utterance"
+    if model.settings.normalised:
+        return "its samples are scaled by the loudness of the whole utterance"
     causal = getattr(model.settings.encoder, "causal", None)
     if causal is None:
         return f"{model.settings.encoder.family} attends to the whole utterance: of long audio it takes chunks"

@@ -113,9 +113,10 @@ def _observe(name: str, module: nn.Module, see: Callable[[str, Tensor, int], Non
 
 
 def _fitted(sizes: Tensor, weight: Tensor) -> Tensor:
-    """Along the weight's input axis: its second, or the first where every channel has a filter of its own."""
-    axis = 0 if weight.shape[1] == 1 and len(sizes) == weight.shape[0] else 1
-    return sizes.reshape([-1 if i == axis else 1 for i in range(weight.ndim)])
+    """Along the weight's input axis, its second; of a convolution in groups each has inputs of its own."""
+    groups = len(sizes) // weight.shape[1]
+    rows = 1 if groups == 1 else weight.shape[0] // groups
+    return sizes.view(groups, -1).repeat_interleave(rows, dim=0).reshape(groups * rows, -1, *[1] * (weight.ndim - 2))
 
 
 def _mean_over_batches(model: Recogniser, losses: Iterable[Loss], of: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from kd.runtime.frontend import FrontEndSettings
 
 FORMAT = 1
 KEYS = ("problem", "frontend_included", "frontend", "subsampling", "block_frames", "receptive_field_frames")
-FRONT_ENDS = ("kaldi", "whisper")
+FRONT_ENDS = ("kaldi", "whisper", "waveform")
 RENAMED = {"reach_frames": "receptive_field_frames"}
 """Keys of exports of before: old to new."""
 PROBLEMS = ("transcription", "keyword")
@@ -23,6 +23,8 @@ LIMITS = {
     "low_freq_hz": (0.0, 384_000.0),
     "high_freq_hz": (-384_000.0, 384_000.0),
 }
+SAMPLES_LIMITS = {**LIMITS, "frame_length_ms": (0.001, 1.0), "frame_shift_ms": (0.001, 1.0)}
+"""Of kind waveform, whose frames are samples."""
 MOST_FRAMES = 1_000_000
 
 
@@ -96,14 +98,16 @@ class _Values:
             if name in WHOLE_LIMITS:
                 known[name] = self.whole(found, key, *WHOLE_LIMITS[name])
                 continue
-            lowest, highest = LIMITS[name]
+            lowest, highest = (SAMPLES_LIMITS if kind == "waveform" else LIMITS)[name]
             number = isinstance(found, int | float) and not isinstance(found, bool) and math.isfinite(found)
             if not number or not lowest <= found <= highest:
                 self._refuse(key, found, f"a number between {lowest:g} and {highest:g}")
             known[name] = found
         frontend = FrontEndSettings(**known, kind=kind)
-        if frontend.shift < 1 or frontend.frame < 2:
+        if frontend.shift < 1 or (kind != "waveform" and frontend.frame < 2):
             self._refuse("frontend.frame_shift_ms", given["frame_shift_ms"], "frames of more than a sample")
+        if kind == "waveform" and not frontend.num_mels == frontend.shift == frontend.frame == 1:
+            self._refuse("frontend", given, "one feature of one sample a frame, since its kind is waveform")
         return frontend
 
     def receptive_field(self) -> tuple[int, int] | None:

@@ -1,8 +1,9 @@
-"""Log-mel filter banks, Kaldi's and Whisper's, in numpy, over audio that comes whole or piece by piece.
+"""Log-mel filter banks, Kaldi's and Whisper's, or samples, in numpy, over audio that comes whole or piece by piece.
 
 The numbers of kd.audio.frontend within 1e-3. Legend: N samples, T frames, K samples of a frame, R bins, F mel bins.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -52,15 +53,18 @@ class FrontEndSettings:
 
     @property
     def _half(self) -> int:
-        return 0 if self.kind == "whisper" else self.shift // 2
+        return self.shift // 2 if self.kind == "kaldi" else 0
 
 
 class LogMel:
-    """Features of audio as it comes. The audio is mirrored at its two ends, as the settings' kind does it."""
+    """Features of audio as it comes. The audio is mirrored at its two ends, as the settings' kind does it.
+
+    Of kind `waveform` each sample is a frame, and none reaches beyond an end.
+    """
 
     def __init__(self, settings: FrontEndSettings) -> None:
         self.settings = settings
-        self._features_of = _Whisper(settings) if settings.kind == "whisper" else _Kaldi(settings)
+        self._features_of = FEATURES[settings.kind](settings)
         self._mirror: Literal["reflect", "symmetric"] = "reflect" if settings.kind == "whisper" else "symmetric"
         self._held_N = np.zeros(0, np.float32)  # from one sample before the next frame's first
         self._num_samples = 0
@@ -130,6 +134,21 @@ class _Whisper:
         power_TR = spectrum_TR.real**2 + spectrum_TR.imag**2
         log_TF: Matrix = (np.log10(np.maximum(power_TR @ self._mel_RF, WHISPER_FLOOR)) + 4) / 4
         return log_TF
+
+
+class _Samples:
+    def __init__(self, settings: FrontEndSettings) -> None:
+        assert settings.frame == settings.num_mels == 1
+
+    def __call__(self, frames_TK: Matrix) -> Matrix:
+        return frames_TK
+
+
+FEATURES: dict[str, Callable[[FrontEndSettings], Callable[[Matrix], Matrix]]] = {
+    "kaldi": _Kaldi,
+    "whisper": _Whisper,
+    "waveform": _Samples,
+}
 
 
 def kaldi_mel_filters(sample_rate_hz: int, fft: int, num_mels: int, low_hz: float, high_hz: float) -> Matrix:

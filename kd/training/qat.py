@@ -2,7 +2,7 @@
 
 Rounding has a gradient of 0 nearly everywhere; it is passed through as if there were none (the straight-through
 estimator, Bengio et al. 2013, arXiv:1308.3432; for networks of integers Jacob et al. 2018, arXiv:1712.05877). What
-is rounded are the layers of the static form, weights as there: linear layers and convolutions, depthwise ones and
+is rounded are the layers of the static form, weights as there: linear layers and convolutions, those in groups and
 recurrent cells not. Ranges of inputs are found for each utterance, as in the dynamic form.
 """
 

@@ -44,7 +44,7 @@ def export_audio(checkpoint: Checkpoint, folder: Path) -> Path:
     settings = checkpoint.model.settings
     if settings.problem != "transcription":
         raise ValueError("export.audio_file: sherpa-onnx transcribes, and this problem is keyword: set it to false")
-    if not settings.level_frames and settings.peak is None:
+    if not (settings.level_frames or settings.normalised) and settings.peak is None:
         raise ValueError(
             "export.audio_file: sherpa-onnx scales its audio, and this older model's output depends on the level: "
             "set it to false, or train it anew"

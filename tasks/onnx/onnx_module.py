@@ -33,6 +33,9 @@ class Exported(nn.Module):
         self.model = checkpoint.model
         self.frontend = make_front_end(checkpoint.frontend) if frontend_included else None
         self.keyword = checkpoint.model.settings.problem == "keyword"
+        self.unit = 1
+        if checkpoint.frontend.kind == "waveform":
+            self.unit = getattr(checkpoint.model.settings.encoder, "subsampling", 1)
         self.eval()
 
     def forward(self, x: Tensor, lengths_B: Tensor) -> Tensor | tuple[Tensor, Tensor]:
@@ -54,17 +57,19 @@ class Exported(nn.Module):
     def batch(self, frames: tuple[int, ...], seed: int) -> tuple[Tensor, Tensor]:
         """A batch like those of training, but for its padding, which is rubbish: no file may look at it.
 
+        Of samples in place of features, as many for each of `frames` as the model takes for a frame of its own.
+
         Features change as slowly as those of speech do; white noise would drive recurrent layers to where
         rounding errors grow.
         """
         generator = torch.Generator().manual_seed(seed)
+        lengths_B = torch.tensor(frames) * self.unit
         if self.frontend is None:
-            lengths_B = torch.tensor(frames)
-            shape = len(frames), self.model.settings.num_features, max(frames) + SMOOTHING - 1
+            shape = len(frames), self.model.settings.num_features, int(lengths_B.max()) + SMOOTHING - 1
             smooth_BFT = avg_pool1d(torch.randn(shape, generator=generator), SMOOTHING, 1) * SMOOTHING**0.5
             x = smooth_BFT.transpose(1, 2) / self.model.scale_F + self.model.mean_F
         else:
-            lengths_B = torch.tensor(frames) * self.frontend.shift + 7
+            lengths_B = lengths_B * self.frontend.shift + 7
             x = 0.1 * torch.randn(len(frames), int(lengths_B.max()), generator=generator)
         for row, length in enumerate(lengths_B.tolist()):
             x[row, length:] = JUNK

@@ -25,9 +25,15 @@ class ExportParams(Strict):
     )
     mixed: bool = Field(True, description="where every 8-bit form is refused: try with sensitive layers in float")
 
+    transformers_folder: bool = Field(
+        False,
+        description="true: models of the family wav2vec2 also as transformers/, which its from_pretrained reads, where "
+        "its config can express their shape",
+    )
+
     @property
     def _unused(self) -> Collection[str]:
-        return [] if self.audio_file else ["audio_file"]
+        return [key for key in ("audio_file", "transformers_folder") if not getattr(self, key)]
 
     @model_validator(mode="after")
     def _forms_fit(self) -> Self:

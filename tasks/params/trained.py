@@ -8,9 +8,10 @@ from pydantic import Field, model_validator
 
 from kd.config.base import Strict
 from kd.config.frontend import AugmentSettings, FrontEndSettings
+from kd.config.layered import Dropout, Pooling
 from kd.config.lora import LoRA
 from kd.config.losses import ObjectiveSettings
-from kd.config.models import Dropout, EncoderSettings, Pooling
+from kd.config.models import EncoderSettings
 from kd.config.training import TrainingSettings
 
 NOTHING = "models/none"
@@ -94,9 +95,10 @@ class HubModel(Strict):
 
 
 class PretrainedTeacher(HubModel):
-    """Whisper's encoder with a new CTC or keyword head. It brings its front end, whatever the section frontend says.
+    """An encoder of others with a CTC or keyword head. It brings its front end, whatever the section frontend says.
 
-    From a folder of transformers (config.json, model.safetensors) or of CTranslate2 (model.bin), or openai's .pt.
+    Whisper's, from a folder of transformers (config.json, model.safetensors) or of CTranslate2 (model.bin), or openai's
+    .pt; wav2vec 2.0's, HuBERT's or WavLM's, from a folder of transformers, or torchaudio's file of a bundle.
     """
 
     source: Literal["pretrained"]
@@ -106,15 +108,33 @@ class PretrainedTeacher(HubModel):
         description="name such as openai/whisper-small, from the hub's cache; HF_HUB_OFFLINE=0 lets a stage download",
     )
     revision: str | None = Field(None, description="branch, tag or commit on the hub; null: the newest")
+    bundle: str | None = Field(
+        None, description="bundle of torchaudio.pipelines, such as HUBERT_BASE, whose weights the file at path holds"
+    )
+    head: Literal["new", "kept"] = Field(
+        "new", description="kept: its own CTC head, for characters that it knows; with pooling 1. new: a random one"
+    )
     pooling: Pooling = 2
     dropout: Dropout = 0.0
     fine_tune: FineTune | None = Field(
-        description="how it learns this problem's units; null: not, its head is random, and students begin with it"
+        description="how it learns this problem's units; null: not, and students begin with it: a new head is random"
     )
 
     @property
     def _unused(self) -> Collection[str]:
-        return self._without_value("hub", "revision")
+        return [*self._without_value("hub", "revision", "bundle"), *(["head"] if self.head == "new" else [])]
+
+    @model_validator(mode="after")
+    def _a_bundle_is_a_file(self) -> Self:
+        if self.bundle is not None and self.hub is not None:
+            raise ValueError(f"bundle {self.bundle} is a file of torchaudio, and hub of Hugging Face: give one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _own_head_own_frames(self) -> Self:
+        if self.head == "kept" and self.pooling != 1:
+            raise ValueError(f"head: kept has learnt frames of 20 ms, but pooling is {self.pooling}: set pooling: 1")
+        return self
 
     @model_validator(mode="after")
     def _revision_of_the_hub(self) -> Self:

@@ -19,8 +19,9 @@ Tensors = Mapping[str, Tensor]
 CTRANSLATE2_TYPES: dict[int, Any] = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
 """By their number in model.bin; 5 is bfloat16, which numpy has not."""
 BFLOAT16 = 5
-SAFETENSORS = ("config.json", "model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
-PICKLED = ("config.json", "pytorch_model.bin")
+OF_WAV2VEC2 = ("vocab.json", "preprocessor_config.json")
+SAFETENSORS = ("config.json", *OF_WAV2VEC2, "model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
+PICKLED = ("config.json", *OF_WAV2VEC2, "pytorch_model.bin")
 """What is taken of a model of the hub: the second where it has none of the first's weights."""
 
 
@@ -81,6 +82,15 @@ def read_safetensors(folder: Path) -> dict[str, Tensor]:
         except (SafetensorError, OSError) as error:
             raise ValueError(f"{folder / name} cannot be read: {error}. Copy it again") from None
     return tensors
+
+
+def read_folder(folder: Path) -> dict[str, Any]:
+    """The tensors of a folder of transformers. Raises ValueError where it holds none, or one is damaged."""
+    if (folder / "model.safetensors").is_file() or (folder / "model.safetensors.index.json").is_file():
+        return read_safetensors(folder)
+    if (folder / "pytorch_model.bin").is_file():
+        return read_torch(folder / "pytorch_model.bin")
+    raise ValueError(f"{folder} holds neither model.safetensors nor pytorch_model.bin: copy the weights there")
 
 
 def read_torch(file: Path) -> dict[str, Any]:

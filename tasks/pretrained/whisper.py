@@ -10,13 +10,14 @@ from pathlib import Path
 
 from torch import Tensor
 
+from kd.config.frontend import FrontEndSettings
 from kd.config.models import WhisperSettings
 from kd.models.whisper import SinusoidalPositions
 from tasks.pretrained.weight_files import (
     Tensors,
     read_ctranslate2,
+    read_folder,
     read_json,
-    read_safetensors,
     read_torch,
     required,
 )
@@ -31,6 +32,13 @@ class WhisperEncoderWeights:
 
     tensors: dict[str, Tensor]
     heads: int
+
+    called = "Whisper's encoder"
+    head = None
+
+    @property
+    def frontend(self) -> FrontEndSettings:
+        return FrontEndSettings(kind="whisper", num_mels=self.num_mels)
 
     @property
     def num_mels(self) -> int:
@@ -81,13 +89,7 @@ def _transformers(folder: Path) -> WhisperEncoderWeights:
         if (found := config.get(key, default)) != known:
             raise ValueError(f"{place}: {key} is {found!r}, expected {known!r}: give the folder of a Whisper model")
     heads = required(config, "encoder_attention_heads", int, place)
-    if (folder / "model.safetensors").is_file() or (folder / "model.safetensors.index.json").is_file():
-        tensors: Tensors = read_safetensors(folder)
-    elif (folder / "pytorch_model.bin").is_file():
-        tensors = read_torch(folder / "pytorch_model.bin")
-    else:
-        raise ValueError(f"{folder} holds neither model.safetensors nor pytorch_model.bin: copy the weights there")
-    encoder = _encoder_of(tensors, "encoder.")
+    encoder = _encoder_of(read_folder(folder), "encoder.")
     return _weights(encoder, _TRANSFORMERS, "embed_positions.weight", heads, folder)
 
 
@@ -238,15 +240,3 @@ _CTRANSLATE2: Patterns = {
     r"layer_(\d+)/ffn/linear_1/(weight|bias)": r"layers.\1.contract.\2",
     r"layer_norm/(gamma|beta)": lambda match: f"norm.{'weight' if match[1] == 'gamma' else 'bias'}",
 }
-
-
-def with_encoder_weights(state: Mapping[str, Tensor], weights: WhisperEncoderWeights) -> dict[str, Tensor]:
-    """A recogniser's state with these weights in its encoder; its sinusoids and its head stay."""
-    ours = {f"encoder.{name}": tensor for name, tensor in weights.tensors.items()}
-    for name, tensor in ours.items():
-        if state[name].shape != tensor.shape:
-            raise ValueError(
-                f"{name} has the shape {tuple(tensor.shape)}, expected {tuple(state[name].shape)}: build the model by "
-                "settings() of these weights"
-            )
-    return {**state, **ours}

@@ -116,7 +116,9 @@ def _describe(encoder: Mapping[str, Any]) -> str:
     name = str(encoder["family"]) + (f" ({', '.join(details)})" if details else "")
     if "layers" not in encoder:
         return name
-    return f"{name}, {encoder['layers']} layer{'s' * (encoder['layers'] != 1)} of width {encoder['width']}"
+    # wav2vec2's width is that of all groups of its positional convolution
+    width = encoder["width"] if "width" in encoder else encoder["position_groups"] * encoder["width_per_group"]
+    return f"{name}, {encoder['layers']} layer{'s' * (encoder['layers'] != 1)} of width {width}"
 
 
 def _text(file: Path, stage: str) -> str:

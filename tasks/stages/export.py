@@ -1,6 +1,7 @@
 """Stage `export NAME`: models/NAME as an ONNX file that equals the PyTorch model, and its table of tokens."""
 
 import json
+import shutil
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,13 @@ from tasks.onnx.parity import HALF_TOLERANCE, PARITY_FRAMES, compare, parity
 from tasks.onnx.quantise.make import make_forms, only_reference
 from tasks.params.export import smaller_forms
 from tasks.params.pipeline import Params
+from tasks.pretrained.hand_back import hand_back
 from tasks.runner.atomic_io import write_whole
 from tasks.runner.paths import Paths
 from tasks.runner.reporter import NullReporter, Reporter
+
+TRANSFORMERS = "transformers"
+"""The folder, in an export's, that transformers reads."""
 
 
 def tokens_table(vocabulary: Vocabulary) -> str:
@@ -46,6 +51,7 @@ def run(params: Params, paths: Paths, name: str = "", reporter: Reporter = NullR
     (folder / FILE).unlink(missing_ok=True)
     if params.export.audio_file:
         export_audio(checkpoint, folder)
+    _hand_back(params, checkpoint, folder / TRANSFORMERS, name, reporter)
     forms = _forms(params, paths, name, module, checkpoint, reporter)
     write_whole(folder / TOKENS, tokens_table(checkpoint.vocabulary))
     description = {
@@ -66,6 +72,17 @@ def run(params: Params, paths: Paths, name: str = "", reporter: Reporter = NullR
     reporter.say(f"{name}: {size / 1e6:.2f} MB of ONNX, log-probabilities within {found.difference:.1e} of PyTorch's")
     sizes = {f"{form}/size_bytes": float(facts["size_bytes"]) for form, facts in forms.items()}
     return {"size_bytes": float(size), "parity_max_abs_difference": found.difference, **sizes}
+
+
+def _hand_back(params: Params, checkpoint: Checkpoint, folder: Path, name: str, reporter: Reporter) -> None:
+    """The model for transformers where that is asked for and can be; else the reason, and no folder of before."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if not params.export.transformers_folder:
+        return
+    try:
+        hand_back(checkpoint.model, checkpoint.vocabulary, folder)
+    except ValueError as error:
+        reporter.say(f"{name}: no {folder.name}/: {error}")
 
 
 def _forms(

@@ -11,11 +11,11 @@ from tasks.data.prepared import PreparedData
 from tasks.params.pipeline import Params
 from tasks.params.teachers import BundleTeacher, OnnxTeacher, PipelineModelTeacher
 from tasks.params.trained import NOTHING
+from tasks.pretrained.bundles import bundle_labels, find_bundle, load_bundle
 from tasks.runner.atomic_io import fresh_folder
 from tasks.runner.paths import Paths
 from tasks.runner.reporter import Reporter
 from tasks.teachers.bundle_posteriors import WEIGHTS_FILE, write_facts
-from tasks.teachers.bundles import bundle_labels, find_bundle, load_bundle
 from tasks.teachers.onnx_ctc.posteriors import take_onnx
 from tasks.teachers.posterior_teacher import PosteriorTeacher, first_checkpoint, load_teacher_folder
 from tasks.teachers.require_fit import require_fit

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from kd.teachers.mapped_posteriors import in_our_units
 from kd.text.unit_mapping import map_units
+from tasks.pretrained.bundles import bundle_labels, find_bundle, load_bundle
 from tasks.runner.atomic_io import write_whole
 from tasks.runner.digests import digest_of
-from tasks.teachers.bundles import bundle_labels, find_bundle, load_bundle
 
 BUNDLE_FILE, WEIGHTS_FILE = "bundle.json", "weights.pth"
 MAPPING_CODE = ("tasks.teachers.bundle_posteriors", "kd.teachers.mapped_posteriors", "kd.text.unit_mapping")

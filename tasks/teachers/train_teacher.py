@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 
 from kd.audio.frontend import FrontEnd, make_front_end
-from kd.config.frontend import FrontEndSettings
 from kd.models import Recogniser
 from kd.models.macs import count_params
 from kd.training import fit
@@ -21,8 +20,8 @@ from tasks.metric_names import ERROR_KINDS
 from tasks.params.pipeline import Params
 from tasks.params.trained import FineTune, PretrainedTeacher, TrainedTeacher
 from tasks.params.trainings import key_of
+from tasks.pretrained.read import read_pretrained
 from tasks.pretrained.weight_files import download_snapshot
-from tasks.pretrained.whisper import read_whisper
 from tasks.runner.paths import Paths
 from tasks.runner.reporter import Reporter
 from tasks.teachers.adopt_checkpoint import save_untrained, training_facts
@@ -68,15 +67,19 @@ def from_pretrained(
             raise ValueError(f"{key}.fine_tune.lora: {error}") from None
     try:
         folder = _folder(teacher, paths)
-        weights = read_whisper(folder)
+        weights = read_pretrained(folder, teacher.bundle)
     except ValueError as error:
         raise ValueError(f"{key}.{'path' if teacher.hub is None else 'hub'}: {error}") from None
-    front_end = make_front_end(FrontEndSettings(kind="whisper", num_mels=weights.num_mels))
+    front_end = make_front_end(weights.frontend)
     utterances = data.split("train") if how is None else labelled(select_utterances(data, how.supervision), key)
     torch.manual_seed(1 if how is None else how.training.seed)
-    model = pretrained_model(params, teacher, weights, data, utterances, front_end)
+    try:
+        model = pretrained_model(params, teacher, weights, data, utterances, front_end)
+    except ValueError as error:
+        raise ValueError(f"{key}.{error}") from None
     source = teacher.path.name if teacher.hub is None else f"{teacher.hub}@{folder.name}"  # its commit
-    reporter.say(f"{source}: Whisper's encoder with a new head, {count_params(model)[0]:,} parameters")
+    own = "a new head" if teacher.head == "new" else "its own head"
+    reporter.say(f"{source}: {weights.called} with {own}, {count_params(model)[0]:,} parameters")
     start = _Start(model, front_end, utterances, f"pretrained {source}")
     if how is None:  # its errors are those of a head that has learnt nothing
         untrained = Checkpoint(model.eval(), front_end.settings, data.vocabulary, "teacher", start.init, "none")

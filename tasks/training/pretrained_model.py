@@ -11,7 +11,7 @@ from kd.padding import frame_mask
 from tasks.data.prepared import PreparedData, Utterance
 from tasks.params.pipeline import Params
 from tasks.params.trained import PretrainedTeacher
-from tasks.pretrained.whisper import WhisperEncoderWeights, with_encoder_weights
+from tasks.pretrained.encoder_weights import EncoderWeights, with_encoder_weights, with_head
 from tasks.training.new_model import model_settings, some_of
 
 PEAK_SECONDS = 60.0
@@ -21,21 +21,26 @@ PEAK_SECONDS = 60.0
 def pretrained_model(
     params: Params,
     teacher: PretrainedTeacher,
-    weights: WhisperEncoderWeights,
+    weights: EncoderWeights,
     data: PreparedData,
     utterances: Sequence[Utterance],
     frontend: FrontEnd,
 ) -> Recogniser:
-    """Whisper's encoder and a head from torch's global generator.
+    """Their encoder, and a head from torch's global generator, or their own for our units.
 
-    It gets features as Whisper makes them, but for the utterance's peak, which is moved to where these utterances have
-    theirs on average, so that a gain of the audio does not change the output.
+    Whisper's gets features as Whisper makes them, but for the utterance's peak, which is moved to where these
+    utterances have theirs on average, so that a gain of the audio does not change the output. Raises ValueError where a
+    head that is kept is not for our units.
     """
     encoder = weights.settings(teacher.pooling, teacher.dropout)
     settings = model_settings(params, encoder, data.vocabulary, frontend.settings)
-    settings = settings.model_copy(update={"peak": mean_peak(data, utterances, frontend)})
+    if settings.peak is not None:
+        settings = settings.model_copy(update={"peak": mean_peak(data, utterances, frontend)})
     model = build(settings)
-    model.load_state_dict(with_encoder_weights(model.state_dict(), weights), strict=True)
+    state = with_encoder_weights(model.state_dict(), weights)
+    if teacher.head == "kept":
+        state = with_head(state, weights, data.vocabulary.tokens)
+    model.load_state_dict(state, strict=True)
     return model
 
 

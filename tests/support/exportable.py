@@ -23,6 +23,15 @@ ENCODERS: dict[str, dict[str, Any]] = {
     "whisper": {
         "family": "whisper", "stem": 4, "width": 8, "layers": 2, "heads": 2, "head_dim": 4, "feed_forward": 6,
     },
+    "wav2vec2": {
+        "family": "wav2vec2", "channels": 4, "kernels": [3, 2], "strides": [2, 1], "width_per_group": 4,
+        "position_groups": 2, "position_kernel": 4, "layers": 2, "heads": 2, "head_dim": 4, "feed_forward": 6,
+    },
+    "wavlm": {
+        "family": "wav2vec2", "channels": 4, "kernels": [3, 2], "strides": [2, 1], "width_per_group": 4,
+        "position_groups": 2, "position_kernel": 3, "layers": 2, "heads": 2, "head_dim": 4, "feed_forward": 6,
+        "norm_first": True, "extractor_norm": "layer", "conv_bias": True, "position_buckets": 16,
+    },
     "patch_cnn": {"family": "patch_cnn", "frames": 16, "channels": [2, 3], "hidden": 5},
 }  # fmt: skip
 FRONTEND = FrontEndSettings(num_mels=16)

@@ -43,6 +43,17 @@ ENCODERS: dict[str, dict[str, Any]] = {
         "family": "whisper", "stem": 8, "width": 12, "layers": 3, "heads": [3, 4, 3], "head_dim": 4,
         "feed_forward": [9, 11, 8], "pooling": 2,
     },
+    "wav2vec2": {
+        "family": "wav2vec2", "channels": [6, 7, 5], "kernels": [3, 2, 2], "strides": [2, 1, 1], "layers": 3,
+        "heads": [3, 4, 3], "head_dim": 4, "feed_forward": [9, 11, 8], "width_per_group": 5, "position_groups": 3,
+        "position_kernel": 4, "projection_norm": False,
+    },
+    "wav2vec2-gated": {
+        "family": "wav2vec2", "channels": [6, 7, 5], "kernels": [3, 2, 2], "strides": [2, 1, 1], "layers": 3,
+        "heads": [3, 4, 3], "head_dim": 4, "feed_forward": [9, 11, 8], "width_per_group": 6, "position_groups": 2,
+        "position_kernel": 5, "position_buckets": 8, "position_distance": 9, "norm_first": True, "conv_bias": True,
+        "extractor_norm": "layer",
+    },
     "patch_cnn": {"family": "patch_cnn", "frames": 16, "channels": (3, 5), "hidden": 9},
 }  # fmt: skip
 

@@ -23,6 +23,8 @@ DIMS = {
     "lstm": ["width", "stem", "hidden"],
     "conformer": ["width", "stem", "heads", "feed_forward", "channels"],
     "whisper": ["width", "stem", "heads", "feed_forward"],
+    "wav2vec2": ["width", "channels", "heads", "feed_forward"],
+    "wav2vec2-gated": ["width", "channels", "heads", "feed_forward"],
     "patch_cnn": ["channels", "hidden"],
 }
 UNITS: dict[str, dict[str, Any]] = {

@@ -12,7 +12,7 @@ from flows.cli import app
 from tasks.params.load import load_params
 
 REPO = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/guide.md", "docs/whisper.md", "docs/architecture.md", "CONTRIBUTING.md")
+PAGES = ("README.md", "docs/guide.md", "docs/whisper.md", "docs/wav2vec2.md", "docs/architecture.md", "CONTRIBUTING.md")
 NOT_OF_THE_DEFAULT_CORPUS = ("phrases", "utterances", "speakers", "seed")
 
 

@@ -7,6 +7,7 @@ they act, so that recurrent kernels see them too; gradients of the product are c
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import torch
@@ -58,7 +59,8 @@ class GatePenalty:
         self.dimensions = dimensions_of(model, settings.dims)
         self.sizes = Sizes.of(model, self.dimensions)
         reading = {axis.tensor for dimension in self.dimensions for axis in dimension.axes if axis.reads}
-        self.reading = {name: p for name, p in model.named_parameters() if name in reading}
+        own = chain(model.named_parameters(), model.named_buffers())  # of buffers gates alone act, and nothing learns
+        self.reading = {name: p for name, p in own if name in reading}
         self.log_alpha_N = nn.Parameter(torch.full((self.sizes.units,), OPEN))
         self.multipliers = nn.Parameter(torch.zeros(2, dtype=torch.float64))
         self.descent = torch.optim.Adam([self.log_alpha_N], lr=settings.lr, betas=NO_MOMENTUM)

@@ -119,8 +119,13 @@ def write_half(source: Path, target: Path) -> None:
 
 
 def _pays(node: Any) -> bool:
-    """Depthwise convolutions stay as they are: a hundredth of the weights, and slower in 8 bits."""
-    return not any(attribute.name == "group" and attribute.i > 1 for attribute in node.attribute)
+    """Convolutions in groups stay as they are: slower in 8 bits, and depthwise ones a hundredth of the weights.
+
+    So do gates of positions, which no training changes (kd.models.gated_positions), and so none prepares for it.
+    """
+    return "/positions/" not in node.name and not any(
+        attribute.name == "group" and attribute.i > 1 for attribute in node.attribute
+    )
 
 
 def _save(model: Any, original: Any, target: Path, form: str) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from pydantic import ValidationError
 
-from kd.config.frontend import WHISPER
-from kd.config.models import ModelSettings, WhisperSettings
+from kd.config.frontend import WHISPER, FrontEndSettings
+from kd.config.models import EncoderSettings, ModelSettings, WhisperSettings
 from tasks.params.graph import front_end_of
 from tasks.params.pipeline import Params
 from tasks.params.trainings import pretrained
@@ -37,6 +37,7 @@ def _shape_problems(params: Params) -> Iterator[str]:
             ModelSettings(problem=params.problem.kind, num_features=front.num_mels, num_outputs=2, encoder=encoder)
         except ValidationError as error:
             yield from (f"{key}: {detail['msg'].removeprefix('Value error, ')}" for detail in error.errors())
+        yield from _sample_problems(params, key, front, encoder)
         if front.kind == "whisper" and getattr(encoder, "causal", False):
             yield (
                 f"{key}.causal: true depends on nothing later, but features of kind whisper on the peak of the whole "
@@ -51,10 +52,29 @@ def _shape_problems(params: Params) -> Iterator[str]:
             )
 
 
+def _sample_problems(params: Params, key: str, front: FrontEndSettings, encoder: EncoderSettings) -> Iterator[str]:
+    """The family wav2vec2 takes samples, and no other does; samples have no mel bins to filter."""
+    of_samples = front.kind == "waveform"
+    if of_samples != (encoder.family == "wav2vec2"):
+        wanted = "kaldi or whisper" if of_samples else "waveform"
+        yield (
+            f"{key}.family: {encoder.family}, but its front end is of kind {front.kind}: set "
+            f"{key.removesuffix('model')}frontend: {{kind: {wanted}}}"
+        )
+    where, augment = "student_augment", params.student_augment
+    if key == "teacher.model" and params.teacher.source == "train":
+        where, augment = "teacher.augment", params.teacher.augment
+    if of_samples and augment.filter_db > 0:
+        yield f"{where}.filter_db: {key} takes samples, which have no mel bins whose gains change: set it to 0"
+
+
 def _pretrained_problems(params: Params) -> Iterator[str]:
-    """Whisper's front end takes one rate."""
+    """They take one rate; and a head of theirs is of characters."""
     rate_hz = params.frontend.sample_rate_hz
-    for key in pretrained(params):
+    for key, teacher in pretrained(params).items():
+        ours = params.problem.kind if params.problem.kind == "keyword" else params.problem.units.kind
+        if teacher.head == "kept" and ours != "characters":
+            yield f"{key}.head: kept is of characters, but our units are of kind {ours}: use head: new"
         if rate_hz != WHISPER["sample_rate_hz"]:
             yield (
                 f"frontend.sample_rate_hz: audio is prepared at {rate_hz} Hz, but {key} takes "

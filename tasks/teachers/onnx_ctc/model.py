@@ -56,8 +56,8 @@ class OnnxCtc:
             scores_1TW, *others = self.session.run(None, feeds)
         except Exception as error:  # ONNX Runtime has a class for each kind, and none for all
             raise ValueError(
-                f"{self.file} does not take {seconds:.2f} s of audio: {first_line(error)}. Is its type another? Audio "
-                "that is too short for it goes to quarantine with a higher preprocess.min_seconds"
+                f"{self.file} does not take {seconds:.2f} s of audio: {first_line(error)}. Set its "
+                "type, or raise preprocess.min_seconds where audio is too short for it"
             ) from None
         if scores_1TW.ndim != 3 or scores_1TW.shape[2] != len(self.table):
             raise units_error(self.file, scores_1TW.shape[-1], len(self.table))

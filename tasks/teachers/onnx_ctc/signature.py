@@ -66,6 +66,7 @@ def open_model(file: Path) -> onnxruntime.InferenceSession:
 
 
 def first_line(error: Exception) -> str:
+    """The first line of what ONNX Runtime says, of at most 200 characters."""
     return str(error).strip().split("\n")[0][:200]
 
 
@@ -102,8 +103,8 @@ def _kaldi(file: Path, rate_hz: int, num_mels: int) -> FrontEndSettings:
     except ValidationError as error:
         why = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise ValueError(
-            f"{file} takes {num_mels} features a frame at {rate_hz} Hz, which are no mel filters: {why}. Is it an "
-            "encoder of features?"
+            f"{file} takes {num_mels} features a frame at {rate_hz} Hz, which are no mel filters: {why}. Give a "
+            "model of mel filters"
         ) from None
 
 
@@ -178,13 +179,13 @@ def _require_nemo(file: Path, metadata: dict[str, str]) -> None:
             "sherpa-onnx does: use source: command with NeMo itself"
         )
     if not metadata["subsampling_factor"].isdigit() or int(metadata["subsampling_factor"]) < 1:
-        raise ValueError(f"{file}: subsampling_factor is {metadata['subsampling_factor']}; expected 4, 8 or such")
+        raise ValueError(f"{file}: subsampling_factor is {metadata['subsampling_factor']}: set 4, 8 or such")
 
 
 def _rate(file: Path, metadata: dict[str, str]) -> int:
     told = metadata.get("sample_rate_hz") or metadata.get("sample_rate") or str(USUAL_RATE_HZ)
     if not told.isdigit() or not 4_000 <= int(told) <= 768_000:
-        raise ValueError(f"{file}: its metadata has sample rate {told}; expected Hz, such as {USUAL_RATE_HZ}")
+        raise ValueError(f"{file}: its metadata has sample rate {told}: set Hz, such as {USUAL_RATE_HZ}")
     return int(told)
 
 

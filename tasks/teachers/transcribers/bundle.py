@@ -15,8 +15,8 @@ from kd.teachers.confidence import best_path_confidence
 from kd.text.decoding import ctc_greedy
 from tasks.params.teachers import BundleTeacher
 from tasks.params.trained import NOTHING
+from tasks.pretrained.bundles import bundle_labels, find_bundle, load_bundle
 from tasks.runner.reporter import Reporter
-from tasks.teachers.bundles import bundle_labels, find_bundle, load_bundle
 from tasks.teachers.transcribers.transcriber import Clip, TranscriberOutput
 
 WORD_BREAK = "|"

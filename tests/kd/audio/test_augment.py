@@ -171,6 +171,20 @@ def test_a_filters_gains_are_in_the_features_own_unit() -> None:
     torch.testing.assert_close(found_BTF * 40, kaldi_BTF * 10 / math.log(10))
 
 
+def test_samples_are_scaled_and_masked_in_time_alone() -> None:
+    """Their one feature has no bands: a gain multiplies it, and a mask of frequency would take all of it."""
+    settings = FrontEndSettings(kind="waveform")
+    lengths_B, samples_BN1 = torch.tensor([900, 500]), torch.randn(2, 900, 1, generator=seeded(3))
+    got_BN1 = change_level(samples_BN1, lengths_B, settings=LEVEL, generator=seeded(2), frontend=settings)
+    torch.testing.assert_close(got_BN1 / samples_BN1, (got_BN1 / samples_BN1)[:, :1].expand_as(got_BN1))
+    assert not torch.allclose(got_BN1, samples_BN1, atol=0.01)
+    bands = OFF.model_copy(update={"frequency_masks": 3, "frequency_mask_bins": 20})
+    assert spec_augment(samples_BN1, lengths_B, settings=bands, generator=seeded(1)) is samples_BN1
+    filtered = OFF.model_copy(update={"filter_db": 6.0})
+    with pytest.raises(ValueError, match=r"filter_db 6: samples have no mel bins whose gains change: set it to 0"):
+        change_filter(samples_BN1, lengths_B, settings=filtered, generator=seeded(1), frontend=settings)
+
+
 def test_masks_take_the_mean_and_keep_to_their_sizes() -> None:
     lengths_B = torch.tensor([200, 50, 9, 1] * 40)
     features_BTF = features(lengths_B)

@@ -25,7 +25,7 @@ SHAPES = {
     "long shift": FrontEndSettings(frame_length_ms=25.0, frame_shift_ms=25.0, high_freq_hz=7_000.0),
 }
 WHISPER = FrontEndSettings(kind="whisper")
-KINDS = {"kaldi": FrontEndSettings(), "whisper": WHISPER}
+KINDS = {"kaldi": FrontEndSettings(), "whisper": WHISPER, "waveform": FrontEndSettings(kind="waveform")}
 FRONT_ENDS = {**SHAPES, "whisper": WHISPER, "128 mels": FrontEndSettings(kind="whisper", num_mels=128)}
 every_kind = pytest.mark.parametrize("front", KINDS.values(), ids=KINDS)
 NUM_SAMPLES = (80, 81, 120, 159, 199, 239, 240, 241, 400, 401, 561, 4_000, 16_037)
@@ -116,8 +116,8 @@ def test_neither_padding_nor_batch_mates_matter(front: FrontEndSettings, lengths
     waveform_BN, lengths_B = batch(lengths, padding=float("nan"))
     padded_BN = torch.nn.functional.pad(waveform_BN, (0, extra), value=float("inf"))
     features_BTF, frames_B = front_end(padded_BN, lengths_B)
-    rounding = 0 if front.kind == "whisper" else 80
-    assert frames_B.tolist() == [(n + rounding) // 160 for n in lengths] == [front.num_frames(n) for n in lengths]
+    shift, rounding = (1 if front.kind == "waveform" else 160), (80 if front.kind == "kaldi" else 0)
+    assert frames_B.tolist() == [(n + rounding) // shift for n in lengths] == [front.num_frames(n) for n in lengths]
     for i, length in enumerate(lengths):
         alone_BTF, _ = front_end(waveform_BN[i : i + 1, :length], lengths_B[i : i + 1])
         torch.testing.assert_close(features_BTF[i, : frames_B[i]], alone_BTF[0], atol=1e-3, rtol=0)
@@ -203,9 +203,10 @@ def test_refuses_impossible_mel_bins(front: dict[str, float], message: str) -> N
 
 
 def test_a_recogniser_levels_its_features_as_their_front_end_needs() -> None:
-    """Kaldi's by the frames around, Whisper's by the peak alone."""
-    assert FrontEndSettings().level() == (LEVEL_FRAMES, 0.0, None)
-    assert FrontEndSettings(kind="whisper").level() == (0, WHISPER_RANGE, 0.0)
+    """Kaldi's by the frames around, Whisper's by the peak alone, samples by their variance."""
+    assert FrontEndSettings().level() == (LEVEL_FRAMES, 0.0, None, False)
+    assert FrontEndSettings(kind="whisper").level() == (0, WHISPER_RANGE, 0.0, False)
+    assert FrontEndSettings(kind="waveform").level() == (0, 0.0, None, True)
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 16_000])

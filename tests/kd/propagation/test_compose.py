@@ -17,7 +17,7 @@ CHAIN: list[dict[str, Any]] = [
     {"op": "prune_units", "dims": ["hidden"], "sparsity": 0.3},
     {"op": "slice", "keep": {"layers": 1, "width": 0.5, "hidden": 3}, "choose": "last"},
 ]
-DIMS = {"conformer": "feed_forward", "conformer-causal": "feed_forward", "whisper": "feed_forward"}
+DIMS = dict.fromkeys(("conformer", "conformer-causal", "whisper", "wav2vec2", "wav2vec2-gated"), "feed_forward")
 
 
 def chain(name: str) -> list[Operator]:

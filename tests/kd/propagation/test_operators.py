@@ -50,7 +50,8 @@ def cases(dims: tuple[str, ...], normed: tuple[str, ...] = ()) -> dict[str, dict
         found["slice-geometric_median"] = {"op": "slice", "keep": {dim: HALF[dim] for dim in apart}, **remote}
         found["units-geometric_median"] = {"op": "prune_units", "dims": apart, "sparsity": 0.4, **remote}
     found["weights-pattern"] = {"op": "prune_weights", "pattern": [2, 4]}
-    new = {"head": True} | ({"stem": True, "layers": "last"} if "layers" in dims else {})
+    new: dict[str, Any] = {"head": True, **({"stem": True} if "stem" in dims else {})}
+    new |= {"layers": "last"} if "layers" in dims else {}
     return found | norm_cases(normed) | {"renew": {"op": "renew", **new}}
 
 

@@ -10,6 +10,8 @@ from kd.propagation import apply
 PROBLEM = {name: "keyword" if name == "patch_cnn" else "transcription" for name in ENCODERS}
 DIMENSIONS = [(name, d.name) for name in ENCODERS for d in make_model(name, PROBLEM[name]).dimensions()]
 
+NORM_LAST = ("patch_cnn", "conformer", "conformer-causal", "wav2vec2")
+
 every_family = pytest.mark.parametrize("name", ENCODERS)
 every_dimension = pytest.mark.parametrize(("name", "dimension"), DIMENSIONS, ids=[f"{n}-{d}" for n, d in DIMENSIONS])
 
@@ -87,11 +89,12 @@ def test_units_are_reordered_without_a_trace(name: str, dimension: str) -> None:
     assert_same_outputs(apply(model, {dimension: order}), model)
 
 
-@pytest.mark.parametrize("name", [n for n in ENCODERS if n not in ("patch_cnn", "conformer", "conformer-causal")])
+@pytest.mark.parametrize("name", [n for n in ENCODERS if n not in NORM_LAST])
 def test_a_layer_whose_branch_is_zero_leaves_no_trace(name: str) -> None:
-    """For the conformer this cannot hold exactly: each of its layers ends in a LayerNorm of the stream."""
+    """For those of NORM_LAST this cannot hold exactly: each of their layers ends in a LayerNorm of the stream."""
     model = make_model(name)
-    branches = {"cnn": ["contract"], "whisper": ["contract", "attention.out"]}.get(name.split("-")[0], ["project"])
+    both = ["contract", "attention.out"]
+    branches = {"cnn": ["contract"], "whisper": both, "wav2vec2": both}.get(name.split("-")[0], ["project"])
     with torch.no_grad():
         for branch in branches:
             for key in ("weight", "bias"):
@@ -109,7 +112,7 @@ def test_two_choices_equal_one_after_the_other(name: str) -> None:
     layers = wide.get("layers", torch.arange(1))[::2].tolist()
     composed = {}
     for d in model.dimensions():
-        deep = d.layer is not None and "layers" in wide
+        deep = d.field in getattr(model.settings.encoder, "per_layer", ()) and "layers" in wide
         if not deep or d.layer in layers or d.dim == "layers":
             composed[d.name] = wide[d.name][::2]
     direct = apply(model, composed)

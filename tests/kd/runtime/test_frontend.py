@@ -20,6 +20,7 @@ SHAPES = {
     "long shift": FrontEndSettings(frame_length_ms=25.0, frame_shift_ms=25.0, high_freq_hz=7_000.0),
     "whisper": FrontEndSettings(kind="whisper"),
     "whisper large-v3": FrontEndSettings(kind="whisper", num_mels=128),
+    "waveform": FrontEndSettings(kind="waveform"),
 }
 
 

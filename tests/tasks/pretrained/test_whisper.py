@@ -20,7 +20,8 @@ from kd.models.level import below_peak
 from kd.propagation import apply
 from kd.text.vocabulary import Vocabulary
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from tasks.pretrained.whisper import WhisperEncoderWeights, read_whisper, with_encoder_weights
+from tasks.pretrained.encoder_weights import with_encoder_weights
+from tasks.pretrained.whisper import WhisperEncoderWeights, read_whisper
 
 TOLERANCE = 1e-4
 REAL = Path(__file__).parents[4] / "shared" / "models" / "whisper-tiny.en-ct2"

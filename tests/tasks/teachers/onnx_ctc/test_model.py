@@ -205,18 +205,18 @@ BAD: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "NeMo's with a subsampling_factor that is no whole number": (
         "nemo_ctc",
         _metadata(subsampling_factor="?"),
-        r"subsampling_factor is \?; expected",
+        r"subsampling_factor is \?: set",
     ),
     "a model of GigaAM": ("nemo_ctc", _metadata(is_giga_am="1"), r"is GigaAM's, whose features are not computed here"),
     "features that are no mel filters": (
         "zipformer_ctc",
         _hidden,
-        r"takes 512 features a frame at 16000 Hz, which are no mel filters: .*Is it an encoder of features",
+        r"takes 512 features a frame at 16000 Hz, which are no mel filters: .*Give a model of mel filters",
     ),
     "a sample rate in the metadata that is none": (
         "zipformer_ctc",
         _metadata(sample_rate="16k"),
-        r"its metadata has sample rate 16k; expected Hz, such as 16000",
+        r"its metadata has sample rate 16k: set Hz, such as 16000",
     ),
 }
 
@@ -259,7 +259,7 @@ def test_what_only_running_it_shows_is_one_line_too(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"gives 16000 outputs a frame, but its table has 2 tokens"):
         model.scores(torch.zeros(16_000), RATE_HZ)
     model = OnnxCtc(make_onnx_ctc(tmp_path / "samples", "omnilingual"), "model.onnx", "tokens.txt", None)
-    with pytest.raises(ValueError, match=r"does not take 0.02 s of audio: .*higher preprocess.min_seconds"):
+    with pytest.raises(ValueError, match=r"does not take 0.02 s of audio: .*raise preprocess.min_seconds"):
         model.scores(torch.zeros(300), RATE_HZ)
 
 

@@ -1,0 +1,201 @@
+"""wav2vec 2.0, HuBERT and WavLM from the files of others: transformers' folders, torchaudio's models.
+
+Every name is understood or refused by name; what only pre-training needs (quantisers, masks) is left out.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from kd.config.frontend import FrontEndSettings
+from kd.config.wav2vec2 import KERNELS, STRIDES, Wav2Vec2Settings
+from kd.models.wav2vec2 import Wav2Vec2Encoder
+from tasks.pretrained.encoder_weights import CTCHead, as_float
+from tasks.pretrained.weight_files import Tensors, read_folder, read_json
+
+CALLED = {"wav2vec2": "wav2vec 2.0's encoder", "hubert": "HuBERT's encoder", "wavlm": "WavLM's encoder"}
+"""By transformers' model_type."""
+KNOWN = {
+    "hidden_act": "gelu",
+    "feat_extract_activation": "gelu",
+    "layer_norm_eps": 1e-5,
+    "add_adapter": False,
+    "adapter_attn_dim": None,
+    "conv_pos_batch_norm": False,
+}
+"""What config.json may say, where it says it."""
+WIDTHS = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
+"""With transformers' defaults, which it leaves out of config.json."""
+GATE_OUTPUTS = 4
+"""Of WavLM's gates, which are summed: one of them is as good."""
+LEFT_OUT = re.compile(r"(masked_spec_embed|quantizer\..*|project_(q|hid)\..*|.*\.k_proj\.bias|lm_head\..*|aux\..*)$")
+
+
+@dataclass(frozen=True)
+class Wav2Vec2Weights:
+    """Tensors in float32 by the names of kd.models.wav2vec2."""
+
+    tensors: dict[str, Tensor]
+    shape: Wav2Vec2Settings
+    called: str
+    head: CTCHead | None
+
+    @property
+    def frontend(self) -> FrontEndSettings:
+        return FrontEndSettings(kind="waveform")
+
+    def settings(self, pooling: int = 1, dropout: float = 0.0) -> Wav2Vec2Settings:
+        """Of an encoder of this shape."""
+        return self.shape.model_copy(update={"pooling": pooling, "dropout": dropout})
+
+
+def read_wav2vec2(folder: Path) -> Wav2Vec2Weights:
+    """Of a folder of transformers. Raises ValueError, which names the file or the key that is not understood."""
+    place = folder / "config.json"
+    config = read_json(place)
+    kind = config.get("model_type")
+    if kind not in CALLED:
+        raise ValueError(f"{place}: model_type is {kind!r}, expected {', '.join(CALLED)}: give a folder of one of them")
+    for key, known in KNOWN.items():
+        if (found := config.get(key, known)) != known:
+            raise ValueError(f"{place}: {key} is {found!r}, expected {known!r}: give another model")
+    shape = _shape_of(config, kind, place)
+    front = folder / "preprocessor_config.json"
+    scaled = read_json(front).get("do_normalize", True) if front.is_file() else True
+    if not scaled and shape.extractor_norm == "layer":  # a group norm takes gain and offset away by itself
+        raise ValueError(
+            f"{front}: do_normalize is false, but samples are always scaled here: such a model hears others"
+        )
+    tensors = {name.removeprefix(f"{kind}."): tensor for name, tensor in read_folder(folder).items()}
+    return Wav2Vec2Weights(ours_of(tensors, shape, place), shape, CALLED[kind], _head_of(tensors, config, folder))
+
+
+def _shape_of(config: Mapping[str, Any], kind: str, place: Path) -> Wav2Vec2Settings:
+    width, layers, heads, feed_forward = (config.get(key, default) for key, default in WIDTHS.items())
+    groups = config.get("num_conv_pos_embedding_groups", 16)
+    for key, parts in (("num_attention_heads", heads), ("num_conv_pos_embedding_groups", groups)):
+        if not isinstance(width, int) or not isinstance(parts, int) or parts < 1 or width % parts:
+            raise ValueError(f"{place}: {key} {parts} do not share a hidden_size of {width} evenly: copy it again")
+    gated = {
+        "position_buckets": config.get("num_buckets", 320),
+        "position_distance": config.get("max_bucket_distance", 800),
+    }
+    try:
+        return Wav2Vec2Settings.model_validate(
+            {
+                "channels": config.get("conv_dim", [512] * len(KERNELS)),
+                "kernels": config.get("conv_kernel", KERNELS),
+                "strides": config.get("conv_stride", STRIDES),
+                "conv_bias": config.get("conv_bias", False),
+                "extractor_norm": config.get("feat_extract_norm", "group"),
+                "projection_norm": kind != "hubert" or config.get("feat_proj_layer_norm", True),
+                "width_per_group": width // groups,
+                "position_groups": groups,
+                "position_kernel": config.get("num_conv_pos_embeddings", 128),
+                **(gated if kind == "wavlm" else {}),
+                "layers": layers,
+                "heads": heads,
+                "head_dim": width // heads,
+                "feed_forward": feed_forward,
+                "norm_first": config.get("do_stable_layer_norm", False),
+            }
+        )
+    except ValidationError as error:
+        detail = error.errors()[0]
+        where = ".".join(map(str, detail["loc"]))
+        raise ValueError(f"{place} says of {where}: {detail['msg']}: copy it again, or give another model") from None
+
+
+def _head_of(tensors: Tensors, config: Mapping[str, Any], folder: Path) -> CTCHead | None:
+    """None where there is no head, or nothing that says whose units it has."""
+    if "lm_head.weight" not in tensors or not (folder / "vocab.json").is_file():
+        return None
+    weight, bias, ids = tensors["lm_head.weight"], tensors["lm_head.bias"], read_json(folder / "vocab.json")
+    blank = config.get("pad_token_id", 0)
+    if not all(isinstance(index, int) and 0 <= index < len(weight) for index in (blank, *ids.values())):
+        raise ValueError(
+            f"{folder / 'vocab.json'} does not number the {len(weight)} units of lm_head, of one language: give that "
+            "vocabulary, or remove the file and use head: new"
+        )
+    labels = {index: label for label, index in ids.items()}
+    order = [blank, *(index for index in range(len(weight)) if index != blank)]
+    return CTCHead(weight[order].float(), bias[order].float(), tuple(labels.get(index, "") for index in order))
+
+
+def ours_of(tensors: Tensors, shape: Wav2Vec2Settings, place: object) -> dict[str, Tensor]:
+    """Tensors by our names, of transformers' names without the model's prefix. Raises ValueError by name."""
+    found = _folded(as_float({name: t for name, t in tensors.items() if not LEFT_OUT.match(name)}), shape, place)
+    with torch.device("meta"):
+        expected = {name: t.shape for name, t in Wav2Vec2Encoder(shape, 1).state_dict().items()}
+    renamed = {_renamed(name, shape, tensor, place): tensor.contiguous() for name, tensor in found.items()}
+    if missing := sorted(expected.keys() - renamed.keys()):
+        raise ValueError(f"{place} lacks {', '.join(missing[:3])}: copy it again, or give another model")
+    for name, tensor in renamed.items():
+        if expected.get(name) != tensor.shape:
+            wanted = tuple(expected[name]) if name in expected else "none"
+            raise ValueError(f"{place}: {name} has the shape {tuple(tensor.shape)}, expected {wanted}: copy it again")
+    return renamed
+
+
+NAMES = {
+    r"feature_extractor\.conv_layers\.(\d+)\.conv\.(weight|bias)": r"extractor.layers.\1.conv.\2",
+    r"feature_extractor\.conv_layers\.(\d+)\.layer_norm\.(weight|bias)": r"extractor.layers.\1.norm.\2",
+    r"feature_projection\.layer_norm\.(weight|bias)": r"projection_norm.\1",
+    r"feature_projection\.projection\.(weight|bias)": r"projection.\1",
+    r"encoder\.pos_conv_embed\.conv\.(weight|bias)": r"positions.\1",
+    r"encoder\.layers\.(\d+)\.attention\.q_proj\.(weight|bias)": r"layers.\1.attention.query.\2",
+    r"encoder\.layers\.(\d+)\.attention\.k_proj\.(weight)": r"layers.\1.attention.key.\2",
+    r"encoder\.layers\.(\d+)\.attention\.v_proj\.(weight|bias)": r"layers.\1.attention.value.\2",
+    r"encoder\.layers\.(\d+)\.attention\.out_proj\.(weight|bias)": r"layers.\1.attention.out.\2",
+    r"encoder\.layers\.(\d+)\.layer_norm\.(weight|bias)": r"layers.\1.attention_norm.\2",
+    r"encoder\.layers\.(\d+)\.feed_forward\.intermediate_dense\.(weight|bias)": r"layers.\1.expand.\2",
+    r"encoder\.layers\.(\d+)\.feed_forward\.output_dense\.(weight|bias)": r"layers.\1.contract.\2",
+    r"encoder\.layers\.(\d+)\.final_layer_norm\.(weight|bias)": r"layers.\1.feed_forward_norm.\2",
+    r"(layers\.\d+\.positions\.(?:table|weight|bias|scale))": r"\1",
+}
+
+
+def _renamed(name: str, shape: Wav2Vec2Settings, tensor: Tensor, place: object) -> str:
+    norm = "norm" if shape.norm_first else "input_norm"
+    for pattern, ours in {**NAMES, r"encoder\.layer_norm\.(weight|bias)": rf"{norm}.\1"}.items():
+        if match := re.fullmatch(pattern, name):
+            return match.expand(ours)
+    raise ValueError(
+        f"{place}: {name} of shape {tuple(tensor.shape)} is no tensor of wav2vec 2.0, HuBERT or WavLM: give a plain "
+        "model, with adapters merged into its weights"
+    )
+
+
+def _folded(found: dict[str, Tensor], shape: Wav2Vec2Settings, place: object) -> dict[str, Tensor]:
+    """Weight norm folded into the positional convolution, and WavLM's positions given to each head."""
+    at = "encoder.pos_conv_embed.conv"
+    for size, direction in (
+        ("weight_g", "weight_v"),
+        ("parametrizations.weight.original0", "parametrizations.weight.original1"),
+    ):
+        if f"{at}.{size}" in found and f"{at}.{direction}" in found:
+            size_11K, direction_DGK = found.pop(f"{at}.{size}"), found.pop(f"{at}.{direction}")
+            found[f"{at}.weight"] = direction_DGK * (size_11K / direction_DGK.norm(dim=(0, 1), keepdim=True))
+    if shape.position_buckets is None:
+        return found
+    table = found.pop("encoder.layers.0.attention.rel_attn_embed.weight", None)
+    for i, heads in enumerate(shape.heads):
+        gate = f"encoder.layers.{i}.attention.gru_rel_pos"
+        try:
+            weight, bias, scale = (found.pop(f"{gate}_{part}") for part in ("linear.weight", "linear.bias", "const"))
+        except KeyError as error:
+            raise ValueError(f"{place} lacks {error}: copy it again, or give another model") from None
+        if table is not None:
+            found[f"layers.{i}.positions.table"] = table
+        rows_2K = weight.view(2, GATE_OUTPUTS, -1).sum(1)
+        own_H2HK = torch.eye(heads)[:, None, :, None] * rows_2K[None, :, None, :]
+        found[f"layers.{i}.positions.weight"] = own_H2HK.reshape(2 * heads, -1)
+        found[f"layers.{i}.positions.bias"] = bias.view(2, GATE_OUTPUTS).sum(1).repeat(heads)
+        found[f"layers.{i}.positions.scale"] = scale.reshape(-1)
+    return found
