@@ -80,12 +80,18 @@ def test_a_model_without_digests_is_checked_by_onnx_runtime(model: Path, whole: 
     assert "they are of two exports" in refusal(model, whole, capsys)
 
 
+EIGHTY_SAMPLES = {
+    "kind": "waveform", "sample_rate_hz": 16_000, "num_mels": 80, "frame_length_ms": 0.0625, "frame_shift_ms": 0.0625,
+    "low_freq_hz": 0, "high_freq_hz": 0,
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
         *[("problem", "song"), ("frontend", None), ("frontend", {"sample_rate_hz": 16_000}), ("subsampling", 0)],
         *[("block_frames", 1e9), ("receptive_field_frames", [1]), ("receptive_field_frames", "all"), ("files", [1])],
-        *[("frontend_included", "yes"), ("format", 99), ("format", "9" * 10_000)],
+        *[("frontend_included", "yes"), ("format", 99), ("format", "9" * 10_000), ("frontend", EIGHTY_SAMPLES)],
     ],
 )
 def test_values_that_make_no_sense_are_refused(model: Path, whole: Path, capsys, key: str, value: object) -> None:
