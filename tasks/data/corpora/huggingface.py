@@ -173,7 +173,7 @@ def _utterance(
     else:
         fault = Fault("missing_file", f"{where}: column {columns.audio} has neither bytes nor a path")
     return RawUtterance(
-        id=f"{source.split or 'all'}-{PurePath(source.name).stem}-{number:07d}",
+        id=f"{source.split or 'all'}-{source.label}-{number:07d}",
         path=path,
         text=_text(columns, batch, i, where),
         root=root,

@@ -97,7 +97,7 @@ def _utterance(
     start_s, duration_s = row.number("offset"), row.number("duration")
     name = "" if source.split is None else f"{source.split}-"
     return RawUtterance(
-        id=f"{name}{PurePath(source.name).stem}-{number:07d}-{PurePath(audio or 'unnamed').stem}",
+        id=f"{name}{source.label}-{number:07d}-{PurePath(audio or 'unnamed').stem}",
         path=None if audio is None else path_of(audio),
         text=row.text(corpus.text_field),
         root=corpus.root.as_posix(),

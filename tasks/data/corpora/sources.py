@@ -17,13 +17,14 @@ from tasks.params.corpus_formats import FilePart, RootedCorpus
 class Source:
     """One table or folder: the part that it is of (None: not said), and its name: a path below the root or an address.
 
-    key: what names it in params.yaml.
+    key: what names it in params.yaml. label: its name without folders and ending, which no other of its part has.
     """
 
     split: Split | None
     name: str
     root: Path
     key: str
+    label: str
 
     @property
     def is_remote(self) -> bool:
@@ -63,7 +64,14 @@ def sources(files: Mapping[FilePart, str], corpus: RootedCorpus, place: Place, k
                 f"corpus.{key}.{part}: nothing is called {pattern} in {corpus.root}: correct it; * stands for any "
                 "letters but /"
             )
-        yield from (Source(split, name, root, f"corpus.{key}.{part}") for name in found)
+        for name, label in zip(found, _labels(found), strict=True):
+            yield Source(split, name, root, f"corpus.{key}.{part}", label)
+
+
+def _labels(names: list[str]) -> list[str]:
+    """Stems; where two are one, each with its number before it."""
+    stems = [PurePosixPath(name).name.partition(".")[0] for name in names]
+    return stems if len(set(stems)) == len(stems) else [f"{number:05d}-{s}" for number, s in enumerate(stems)]
 
 
 def _expand(root: Path, pattern: str) -> list[str]:

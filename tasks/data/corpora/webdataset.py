@@ -91,7 +91,7 @@ def _utterance(corpus: WebDatasetCorpus, source: Source, extracted: Extracted, s
         fault = Fault("unreadable", f"{where}: {sample.wrong}")
     speaker = next((sample.facts[name] for name in SPEAKERS if sample.facts.get(name) is not None), None)
     return RawUtterance(
-        id=sample.key,
+        id=f"{source.label}-{sample.key}",  # keys may begin anew in each archive
         path=sample.paths[0] if sample.paths else None,
         text=_text(corpus, sample),
         root=extracted.root,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kd.runtime.terminal import say
+from kd.runtime.terminal import prepare, say
 from tasks.data.importing.preview import preview
 from tasks.data.importing.recognise import settings_of
 from tasks.data.importing.section import section_text, write_section
@@ -62,8 +62,11 @@ def main(text: str) -> int:
             say(line)
     except ValueError as error:
         say(str(error))
+    except OSError as error:
+        say(f"{error.filename or 'a file'}: {error.strerror or error}: correct the path, or allow to read it")
     return 2
 
 
 if __name__ == "__main__":
+    prepare()
     sys.exit(main(*sys.argv[1:]))

@@ -49,6 +49,7 @@ KD = (
     ["study", "STUDY", "--first-cell"], ["study", "STUDY", "--jobs", "2"],
     ["study", "STUDY", "--table", "--against", "x"], ["tune", "SEARCH", "--trials", "3"],
     ["transcribe-testset", "MODEL", "--out", "OUT", "--prompt", "p", "--language", "en"],
+    ["import", "train=MODEL", "SOUND", "--write", "--kind", "nemo", "--decode", "5"],
     ["transcribe-testset", "tiny.en"], ["--help"], ["transcribe", "MODEL", "SOUND"],
 )  # fmt: skip
 STAGES = (["corpus"], ["preprocess"], ["teacher"], ["distil", "small"], ["export", "teacher"], ["report"], ["--help"])

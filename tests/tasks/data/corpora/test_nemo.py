@@ -49,10 +49,21 @@ def test_parts_may_have_several_manifests_and_all_is_divided(project):
     for name in ("tarred/m_0.json", "tarred/m_1.json", "rest.json"):
         manifest(project, name, [{"audio_filepath": f"{Path(name).stem}.wav", "text": "one"}])
     found = read(project, files={"test": "tarred/m_*.json", "all": "rest.json"})
+    assert [row["id"] for row in found][:2] == ["test-m_0-0000001-m_0", "test-m_1-0000001-m_1"]
     assert [(row["path"], row["split"]) for row in found] == [
         ("tarred/m_0.wav", "test"),
         ("tarred/m_1.wav", "test"),
         ("rest.wav", None),
+    ]
+
+
+def test_manifests_of_one_name_in_two_folders_give_ids_of_their_own(project):
+    for name in ("a/m.json", "b/m.json"):
+        manifest(project, name, [{"audio_filepath": "x.wav", "text": "one"}])
+    rows = read(project, files={"train": "*/m.json"})
+    assert [(row["id"], row["path"]) for row in rows] == [
+        ("train-00000-m-0000001-x", "a/x.wav"),
+        ("train-00001-m-0000001-x", "b/x.wav"),
     ]
 
 

@@ -52,7 +52,9 @@ def test_archives_that_webdataset_wrote(project):
             said = {"txt": "one two", "json": {"speaker": f"s{i}", "text": "not this"}}
             out.write({"__key__": f"talk/{i}", **speech, **said})
     rows = read(project)
-    assert [(r.id, r.text, r.speaker) for r in rows] == [(f"talk/{i}", "one two", f"s{i}") for i in range(6)]
+    assert [(r.id, r.text, r.speaker) for r in rows] == [
+        (f"shard-00{i // 4}-talk/{i}", "one two", f"s{i}") for i in range(6)
+    ]
     assert rows[5].path == "audio/all-00001/0000/0000002.flac"
     assert [(project.paths.raw / r.path).read_bytes() for r in rows[:2]] == [encoded(0, "WAV"), encoded(1)]
     assert read(project, text="text")[0].text == "not this"
@@ -77,17 +79,17 @@ def test_bad_samples_are_put_aside_and_nothing_leaves_the_folder(project):
     }  # fmt: skip
     archive(project, "shard-0.tar", good | bad)
     project.prepare(corpus=settings(), preprocess=KEEP_ALL)
-    assert project.quarantine() == {
+    assert {name.removeprefix("shard-0-"): reason for name, reason in project.quarantine().items()} == {
         "quiet": "missing_file", "two": "unreadable", "odd": "unreadable", "json": "unreadable",
         "mute": "missing_text", "noise": "unreadable", "label": "missing_text",
     }  # fmt: skip
     said = (project.paths.prepared / "quarantine.csv").read_text()
     assert "shard-0.tar, odd: its .txt cannot be read: byte 0xe9 is not UTF-8" in said
     assert "shard-0.tar, two: several recordings: flac, wav: leave one" in said
-    assert set(project.table()["id"]) == {*map(str, range(6)), "../../out"}
+    assert set(project.table()["id"]) == {*(f"shard-0-{i}" for i in range(6)), "shard-0-../../out"}
     assert not list(project.root.rglob("out.flac"))
     labelled = [row for row in read(project, text="cls") if row.text]
-    assert [(row.id, row.text) for row in labelled] == [("label", "one")]
+    assert [(row.id, row.text) for row in labelled] == [("shard-0-label", "one")]
 
 
 def test_what_is_no_archive_is_an_error(project):

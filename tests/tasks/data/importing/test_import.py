@@ -128,6 +128,9 @@ def test_mistakes_are_one_line_and_exit_code_2(corpus, capsys):
     (corpus.recordings / "train.json").write_text('{"audio_filepath": "a.wav", "text": "one"}\n{\n')
     assert main(order("corpus/train.json")) == 2
     assert main(order("corpus/nowhere.json")) == 2
-    first, second = capsys.readouterr().err.splitlines()
+    assert main(order("x" * 5_000)) == 2
+    first, second, third = capsys.readouterr().err.splitlines()
     assert "corpus/train.json, line 2 is not JSON" in first
+    assert third.startswith("xxx")
+    assert third.endswith(": File name too long: correct the path, or allow to read it")
     assert second == "corpus/nowhere.json: there is no such file or folder: correct it"
