@@ -1,12 +1,13 @@
 """What hotwords recall and what they cost: a boost chosen on validation, then recall, B-WER and U-WER on the test part.
 
-    python benchmarks/hotwords.py FOLDER MODEL [--terms rare | spelled] [--out FILE.csv]
+    python benchmarks/hotwords.py FOLDER MODEL [--terms rare | spelled | --list FILE] [--out FILE.csv]
 
 FOLDER holds data/prepared/ and exports/MODEL/. Terms are words that stand at most twice in the training transcripts
 (rare), or runs of at least three letters that are said one by one, as in names that are spelled (spelled). Each
-utterance has a list of its own: its terms and DISTRACTORS others', drawn by its id, so that a list is never what was
-said. The boost is the one with the highest recall on validation whose U-WER is at most BOUND above that without
-hotwords; the test part is scored without hotwords and with that boost, for greedy and for beam search, once each.
+utterance has a list of its own: its terms and up to DISTRACTORS others', drawn by its id, so that a list is never what
+was said; `--list FILE` is one list of yours for all. The boost is the one with the highest recall on validation whose
+U-WER is at most BOUND above that without hotwords; the test part is scored without hotwords and with that boost, for
+greedy and for beam search, once each.
 """
 
 import argparse
@@ -28,7 +29,7 @@ import pandas as pd
 from kd.runtime.beam import Beam
 from kd.runtime.biased_greedy import BiasedGreedy
 from kd.runtime.bundle import FORMS, Bundle
-from kd.runtime.hotwords import Hotword, Hotwords
+from kd.runtime.hotwords import Hotword, Hotwords, read_hotwords
 from kd.runtime.recogniser import LogProbs
 from kd.runtime.scorer import Scorer
 from kd.runtime.transcribe import Decoder, words_of
@@ -76,6 +77,10 @@ def spelled_terms(train: Sequence[str]) -> Callable[[str], list[str]]:
     return of
 
 
+def standing_in(phrases: Sequence[str]) -> Callable[[str], list[str]]:
+    return lambda text: [phrase for phrase in phrases if f" {phrase} " in f" {text} "]
+
+
 TERMS = {"rare": rare_terms, "spelled": spelled_terms}
 
 
@@ -116,9 +121,10 @@ def rates(total: HotwordCounts) -> dict[str, float]:
 
 
 def intervals(part: Sequence[Heard], counts: Sequence[HotwordCounts]) -> dict[str, float]:
-    """95 % over speakers, of the recall and of U-WER."""
+    """95 % over speakers, of the recall and of U-WER; utterances without a term say nothing of the first."""
     speakers = [heard.utterance.speaker for heard in part]
-    missed = error_interval([c.phrases - c.recalled for c in counts], [c.phrases for c in counts], speakers)
+    named = [(c.phrases - c.recalled, c.phrases, s) for c, s in zip(counts, speakers, strict=True) if c.phrases]
+    missed = error_interval(*zip(*named, strict=True))
     rest = error_interval([c.rest.errors for c in counts], [c.rest.reference_units for c in counts], speakers)
     return {
         "recall_low": 1 - missed.high, "recall_high": 1 - missed.low, "u_wer_low": rest.low, "u_wer_high": rest.high,
@@ -139,13 +145,19 @@ def kinds_of_terms(part: Sequence[Heard]) -> dict[str, Callable[[Heard, str], bo
     }
 
 
-def with_lists(part: Sequence[Utterance], posteriors: Iterable[LogProbs], terms: Callable[[str], list[str]],
-               pool: Sequence[str]) -> list[Heard]:  # fmt: skip
+def with_lists(
+    part: Sequence[Utterance],
+    posteriors: Iterable[LogProbs],
+    terms: Callable[[str], list[str]],
+    pool: Sequence[str],
+    most: int,
+) -> list[Heard]:
+    """Utterances with their terms, and lists that hold at most so many others of the pool."""
     found = []
     for utterance, log_probs_TV in zip(part, posteriors, strict=True):
         own = terms(utterance.text)
         others = [phrase for phrase in pool if phrase not in own and f" {phrase} " not in f" {utterance.text} "]
-        drawn = Random(utterance.id).sample(others, min(DISTRACTORS, len(others)))
+        drawn = Random(utterance.id).sample(others, min(most, len(others)))
         found.append(Heard(utterance, log_probs_TV, own, [*own, *drawn]))
     return found
 
@@ -155,6 +167,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("model")
     parser.add_argument("--terms", choices=TERMS, default="rare")
+    parser.add_argument("--list", type=Path, help="phrases of yours, one a line, in place of --terms")
     parser.add_argument("--form", choices=FORMS, default="float32")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
@@ -163,19 +176,28 @@ def main() -> None:
     data = PreparedData.load(paths.prepared, sample_rate_hz=bundle.frontend.sample_rate_hz)
     decoder = OnnxDecoder(data, bundle)
     recogniser = decoder.open(bundle.folder / FORMS[options.form])
-    terms = TERMS[options.terms]([utterance.text for utterance in data.split("train")])
-    everybody = [utterance for split in ("train", "valid", "test") for utterance in data.split(split)]
-    pool = sorted({term for utterance in everybody for term in terms(utterance.text)})
-    if not pool:
-        sys.exit(f"{options.folder} has no {options.terms} terms in its transcripts: try another --terms")
+    most = DISTRACTORS
+    if options.list is None:
+        terms = TERMS[options.terms]([utterance.text for utterance in data.split("train")])
+        everybody = [utterance for split in ("train", "valid", "test") for utterance in data.split(split)]
+        pool = sorted({term for utterance in everybody for term in terms(utterance.text)})
+    else:
+        pool = [phrase.text for phrase in read_hotwords(options.list, BOOSTS[0], bundle.tokens)]
+        terms, most = standing_in(pool), len(pool)
+    if not any(terms(utterance.text) for utterance in data.split("valid")):
+        sys.exit(f"no term stands in a validation utterance of {options.folder}: try other --terms, or another --list")
     parts = {}
     for split in ("valid", "test"):
         utterances = data.split(split)
         posteriors = (recogniser.log_probs(data.waveform(utterance)) for utterance in utterances)
-        parts[split] = with_lists(utterances, posteriors, terms, pool)
+        parts[split] = with_lists(utterances, posteriors, terms, pool, most)
     rows = [row for kind in ("greedy", "beam") for row in rows_of(bundle, parts["valid"], parts["test"], kind)]
     table = pd.DataFrame(rows)
-    print(f"{options.model} of {options.folder.name}: {len(pool)} {options.terms} terms in all")
+    listed = [len(heard.phrases) - len(heard.terms) for part in parts.values() for heard in part]
+    print(
+        f"{options.model} of {options.folder.name}: {len(pool)} {options.list or options.terms} terms in all, "
+        f"{min(listed)} to {max(listed)} distractors in a list"
+    )
     print(table.to_string(index=False, float_format=lambda value: f"{value:.3f}"), flush=True)
     if options.out is not None:
         shown(table).to_csv(options.out, index=False)

@@ -25,6 +25,7 @@ from kd.config.models import ModelSettings
 from kd.models import build
 from kd.text.vocabulary import Vocabulary
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from tasks.data.prepared import PreparedData
 from tasks.onnx.float32 import write_float32
 from tasks.params.pipeline import ExportParams, Params
 from tasks.runner.paths import Paths
@@ -102,6 +103,11 @@ def test_hotwords(tmp_path: Path) -> None:
     table = pd.read_csv(tmp_path / "found.csv")
     assert set(table["search"]) == {"greedy", "beam"}
     assert set(table["terms"]) == {"all", "short", "shared prefix"}
+    heard = table[(table["part"] == "validation") & (table["terms"] == "all")]
+    assert (heard["phrases"] > 0).all()
+    frequent = sorted({word for text in PreparedData.load(paths.prepared).split("valid") for word in text.text.split()})
+    (tmp_path / "own.txt").write_text("\n".join(frequent), encoding="utf-8")
+    assert f"{len(frequent)} own.txt terms" in start(tmp_path, "hotwords", tmp_path, "baseline", "--list", "own.txt")
     sys.path.insert(0, str(REPO / "benchmarks"))
     terms = importlib.import_module("hotwords")
     assert terms.spelled_terms([])("call a n n now b c d e it is x y") == ["a n n", "b c d e"]

@@ -1,8 +1,7 @@
 """Greedy search that favours hotwords, over frames that come whole or piece by piece.
 
-Beside the best path a second one is followed from where a boost would choose another unit. As soon as no phrase is
-under way in it, the better of the two is kept by all that they earned: so a boost that began the wrong phrase is taken
-back, units and all.
+Beside the best path a second one is followed from where a boost would choose another unit. As soon as it is known which
+of the two earns more, that one is kept: so a boost that began the wrong phrase is taken back, units and all.
 """
 
 from collections.abc import Sequence
@@ -15,6 +14,9 @@ import numpy.typing as npt
 from kd.runtime.beam import CUTOFF
 from kd.runtime.hotwords import Hotwords
 from kd.runtime.words import BLANK_INDEX, Unit
+
+PATIENCE_FRAMES = 15
+"""Of silence, for a phrase to go on; then the paths part no longer, so that a stream says what was heard."""
 
 
 class _Run(NamedTuple):
@@ -41,6 +43,10 @@ class _Path:
 
     def units(self) -> list[Unit]:
         return [*self.closed, *self.run.units()]
+
+    def silence(self) -> int:
+        """Frames of the blank at the end."""
+        return self.run.frames if self.run.unit == BLANK_INDEX else 0
 
     def part(self) -> "_Path":
         """Another path that goes on from here."""
@@ -127,16 +133,23 @@ class BiasedGreedy:
             path.score += gain
 
     def _settle(self) -> None:
-        """Keep one path, where the rival has no phrase under way, has fallen behind, or both say the same."""
+        """Keep one path, as soon as it is known which earns more: no hope of the other's makes up for the difference.
+
+        After a silence it counts what both would have earned if the text ended here.
+        """
         best, rival = self._best, self._rival
         if rival is None:
             return
-        if self._hotwords.hope(rival.hot) == 0.0:
-            if rival.score > best.score - self._hotwords.hope(best.hot):
+        if min(best.silence(), rival.silence()) >= PATIENCE_FRAMES:
+            if self._ended(rival) > self._ended(best):
                 self._best = rival
-            self._rival = None
-        elif rival.score < best.score or (best.run.unit == rival.run.unit and _indices(best) == _indices(rival)):
-            self._rival = None
+        elif self._hotwords.hope(rival.hot) == 0.0 and rival.score > best.score:
+            self._best = rival
+        elif rival.score > best.score - self._hotwords.hope(best.hot) and (
+            best.run.unit != rival.run.unit or _indices(best) != _indices(rival)
+        ):
+            return
+        self._rival = None
 
     def _ended(self, path: _Path) -> float:
         return path.score + self._hotwords.close(path.hot)

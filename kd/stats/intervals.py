@@ -35,7 +35,7 @@ def error_interval(
     - it is never narrower than if all utterances were independent, however alike the speakers seem;
     - where no spread is seen at all (no error, everything wrong, a single utterance) it is widened to the
       exact binomial interval (Clopper–Pearson) of the share of wrong utterances, as if these were
-      independent and a wrong one could be wrong throughout.
+      independent and a wrong one could be wrong throughout. An utterance without a unit does not count.
     A bootstrap over speakers covers less, however many they are: benchmarks/interval_coverage.py.
 
     With one speaker the utterances are the blocks: such an interval speaks of that speaker alone. An
@@ -46,8 +46,8 @@ def error_interval(
     block_N, what = blocks_of(speakers_N)
     rate, spread = ratio_and_spread(errors, units, block_N)
     if spread == 0:
-        wrong = rate * len(errors) if rate <= 1 else len(errors)
-        low, high = clopper_pearson(wrong, len(errors), (1 - confidence) / 2)
+        count = _telling(errors, units)
+        low, high = clopper_pearson(min(rate, 1.0) * count, count, (1 - confidence) / 2)
         return Interval(rate, min(low, rate), max(high, rate), "exact binomial over utterances")
     with np.errstate(over="ignore"):
         factor = np.exp(_t_quantile(block_N, confidence) * spread / rate)
@@ -73,10 +73,15 @@ def paired_interval(
     block_N, what = blocks_of(speakers_N)
     difference, spread = ratio_and_spread(errors - others, units, block_N)
     if spread == 0:
-        _, bound = clopper_pearson(0, len(errors), (1 - confidence) / 2)
+        _, bound = clopper_pearson(0, _telling(errors - others, units), (1 - confidence) / 2)
         return Interval(difference, difference - bound, difference + bound, "exact binomial over utterances")
     reach = float(_t_quantile(block_N, confidence) * spread)
     return Interval(difference, difference - reach, difference + reach, f"jackknife over {what}")
+
+
+def _telling(errors_N: NDArray[np.float64], units_N: NDArray[np.float64]) -> int:
+    """Utterances in which something could go wrong: one without a unit and without an error is no evidence."""
+    return int(((units_N > 0) | (errors_N != 0)).sum())
 
 
 def _t_quantile(block_N: NDArray[np.intp], confidence: float) -> float:

@@ -139,6 +139,37 @@ def test_one_parting_of_greedy_paths_never_ends_with_the_worse(seed, num_frames,
             return
 
 
+def test_texts_of_greedy_with_hotwords_earn_more_but_for_a_few() -> None:
+    """Of 400 random recordings: a search that follows two paths may miss what a third would earn."""
+    gains = []
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        texts = list(dict.fromkeys("".join(rng.choice(["a", "b"], rng.integers(1, 4))) for _ in range(3)))
+        log_probs_TV, boost = random_log_probs(int(rng.integers(5, 30)), seed), float(rng.uniform(0.25, 4))
+        plain, biased = Greedy(), BiasedGreedy(TOKENS, made(texts, boost=boost))
+        plain.push(log_probs_TV)
+        biased.push(log_probs_TV)
+        before, after = (score(search.units(), log_probs_TV, texts, boost) for search in (plain, biased))
+        gains.append(after - before)
+    assert np.mean(np.array(gains) < -1e-4) <= 0.01
+    assert np.mean(gains) > 1
+
+
+def test_a_stream_says_a_doubtful_word_once_it_is_silent() -> None:
+    """Nobody speaks on: `ten` or `tem`, the word is over, and nothing waits for the next one."""
+    doubtful_TV = said("tem", {2: ("n", 0.45)})
+    silence_TV = np.repeat(doubtful_TV[-1:], 10, axis=0)
+    for boost, expected in ((2.0, "ten"), (0.01, "tem")):
+        search = BiasedGreedy(LETTERS, Hotwords([Hotword("ten", boost)], LETTERS))
+        search.push(doubtful_TV)
+        taken = search.take()
+        for _ in range(6):
+            search.push(silence_TV)
+            taken += search.take()
+        assert join(LETTERS[unit.index] for unit in taken) == expected
+        assert search.silent_frames >= 60
+
+
 def score(units: list[Unit], log_probs_TV: LogProbs, texts: list[str], boost: float) -> float:
     path = np.full(len(log_probs_TV), BLANK_INDEX)
     for unit in units:

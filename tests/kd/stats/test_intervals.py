@@ -82,6 +82,19 @@ def test_speakers_with_empty_references_do_not_break_it() -> None:
     assert np.isfinite([interval.low, interval.high]).all()
 
 
+@pytest.mark.parametrize("wrong", [0.0, 1.0])
+def test_utterances_without_a_unit_are_no_evidence(wrong: float) -> None:
+    """By hand: of 11 utterances without an error Clopper and Pearson leave 1 - 0.025^(1/11) = 28.5 %."""
+    speakers = [str(i % 10) for i in range(130)]
+    units = [1.0] * 11 + [0.0] * 119
+    found = error_interval([wrong * n for n in units], units, speakers)
+    alone = error_interval([wrong] * 11, [1.0] * 11, speakers[:11])
+    assert found == alone
+    assert (found.high if wrong == 0 else 1 - found.low) == pytest.approx(1 - 0.025 ** (1 / 11))
+    same = paired_interval([wrong * n for n in units], [wrong * n for n in units], units, speakers)
+    assert same.high == pytest.approx(1 - 0.025 ** (1 / 11))
+
+
 @pytest.mark.parametrize(("errors", "units"), [([], []), ([0.0], [0.0])])
 def test_nothing_measured_is_refused(errors: list[float], units: list[float]) -> None:
     with pytest.raises(ValueError, match="Is the split empty"):
