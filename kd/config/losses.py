@@ -105,6 +105,11 @@ class Features(_Weighted):
     l1: float = Field(1.0, ge=0, description="weight of the mean absolute difference")
     cosine: float = Field(1.0, ge=0, description="weight of 1 - cosine")
     mse: float = Field(0.0, ge=0, description="weight of the mean squared difference, FitNet's")
+    projections: Literal["random", "identity"] = Field(
+        "random",
+        description="how they begin; identity: as if there were none, for a student that begins as its teacher "
+        "(random where the two differ in width)",
+    )
 
     @model_validator(mode="after")
     def _compares_something(self) -> Self:
@@ -219,6 +224,12 @@ class ObjectiveSettings(Strict):
     def reads_states(self) -> bool:
         """Whether the teacher must show its inner states, and so run beside the student."""
         return self.uses_teacher and any(isinstance(distill, Features | Relational) for distill in self.distill_losses)
+
+    @property
+    def teaches_head(self) -> bool:
+        """Whether any loss reaches the output layer: those between inner states alone leave it as it was."""
+        by_outputs = any(not isinstance(distill, Features | Relational) for distill in self.distill_losses)
+        return self.label_weight > 0 or bool(self.self_distillation) or (self.uses_teacher and by_outputs)
 
     @property
     def two_views(self) -> ConsistencyCTC | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from kd.training.best import score
+from kd.training.best import better, score
 
 
 class BestWeights:
@@ -26,7 +26,7 @@ class BestWeights:
 
     def see(self, epoch: int, metrics: Mapping[str, float], weights: Mapping[str, Tensor]) -> None:
         """Keep a copy of an epoch's weights if it is better than all before."""
-        if score(metrics) < tuple(self.score):
+        if better(metrics, self.score):
             self.score, self.epoch = score(metrics), epoch
             self.weights = {name: t.detach().clone() for name, t in weights.items()}
 

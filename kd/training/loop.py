@@ -26,6 +26,7 @@ from kd.models import Recogniser
 from kd.models.masks import apply_masks
 from kd.text.decoding import NotANumberError
 from kd.training.averaging import make_average
+from kd.training.best import HEAD_TAUGHT
 from kd.training.best_weights import BestWeights
 from kd.training.distill_metrics import DistillMetrics
 from kd.training.groups import groups_of
@@ -118,8 +119,9 @@ def fit(
     """Train `model` in place, yielding after each epoch; with `resume` (an earlier `state`), go on from there.
 
     masks: weights kept at zero (true = alive). weight_hook: acts beside the objective. span: these epochs alone; None:
-    all of the task's. The best epoch has the least (valid_error, valid_loss); after `patience` epochs without a
-    better one the run ends. Raises TrainingDivergedError, and ValueError for layers that are not there.
+    all of the task's. The best epoch has the least (valid_error, valid_loss), or is the last where no loss reaches the
+    output layer; after `patience` epochs without a better one the run ends. Raises TrainingDivergedError, and
+    ValueError for layers that are not there.
     """
     settings, epochs = task.settings, task.length.epochs
     span = span or Span(0, epochs, (0, epochs))
@@ -188,7 +190,8 @@ class _Learner:
         with self.average.acting(), self.weight_hook.acting(training=False):
             found = validated(task.validate, self.model, index)
         rate = float(self.schedule.get_last_lr()[0])
-        ours = {**losses, **diagnosis, "lr": rate, **self.weight_hook.metrics(), **found}
+        untaught = {} if now.schedule.teaches_head else {HEAD_TAUGHT: 0.0}
+        ours = {**losses, **untaught, **diagnosis, "lr": rate, **self.weight_hook.metrics(), **found}
         metrics: dict[str, float] = broadcast_object_list([ours])[0]
         _require_finite(metrics, index)
         self.best.see(index, metrics, self.average.weights())

@@ -65,6 +65,8 @@ class StudentWithHeads(nn.Module):
         if settings.reads_states:
             sizes |= self._meet(settings, teacher)
         self.beside = _drawn(sizes, seed).to(model.head.weight.device)
+        if settings.reads_states and settings.features is not None and settings.features.projections == "identity":
+            self._begin_as_identity()
 
     def _meet(self, settings: ObjectiveSettings, teacher: EncoderSettings | None) -> dict[str, tuple[int, int]]:
         """Chooses the layers that are read; gives the sizes of the projections."""
@@ -75,6 +77,15 @@ class StudentWithHeads(nn.Module):
         if settings.features is not None:
             self.pairs = layer_pairs(settings.features, len(own), len(others))
         return {f"project_{mine}_{theirs}": (own[mine - 1], others[theirs - 1]) for mine, theirs in self.pairs}
+
+    def _begin_as_identity(self) -> None:
+        """Projections between equal widths hand states on as they are, as in DPHuBERT's code; others stay random."""
+        for mine, theirs in self.pairs:
+            projection = self.beside[f"project_{mine}_{theirs}"]
+            assert isinstance(projection, nn.Linear)
+            if projection.in_features == projection.out_features:
+                nn.init.eye_(projection.weight)
+                nn.init.zeros_(projection.bias)
 
     def forward(self, features_BTF: Tensor, lengths_B: Tensor) -> Outputs:
         with tapped(self.model, sorted({*self.inner, *self.read})) as caught:

@@ -37,6 +37,7 @@ def teachable(
     chosen = tuple(u for u in utterances if by_teacher(u) or (by_labels and u.units))
     if not chosen:
         raise ValueError(
-            f"none of {len(utterances)} utterances has a label or a pseudo-label that a filter kept: loosen it"
+            f"none of {len(utterances)} utterances has a label or a pseudo-label that a filter kept: add transcripts, "
+            "or loosen the filter"
         )
     return chosen

@@ -56,8 +56,8 @@ def models(params: Params, num_outputs: int) -> dict[str, Recogniser]:
 
 
 def test_every_preset_is_tested() -> None:
-    """That of a pre-trained teacher, whose sizes its weights decide, in tests/tasks/stages/test_pretrained.py."""
-    assert {file.stem for file in (REPO / "presets").glob("*.yaml")} == OUTPUTS.keys() | {"whisper"}
+    """Those of a pre-trained teacher, whose sizes its weights decide, in tests/tasks/stages/."""
+    assert {file.stem for file in (REPO / "presets").glob("*.yaml")} == OUTPUTS.keys() | {"whisper", "dphubert"}
 
 
 @pytest.mark.parametrize("preset", OUTPUTS)

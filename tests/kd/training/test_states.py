@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from factories import CASES, make_features, make_model
-from tiny_training import fresh, tiny_fit, tiny_inputs, tiny_settings
+from tiny_training import TinyValidation, fresh, tiny_fit, tiny_inputs, tiny_settings
 from torch import Tensor
 
 from kd.config.losses import Features, ObjectiveSettings
@@ -14,6 +14,7 @@ from kd.config.states import NEEDS_STATES, layer_pairs, state_widths
 from kd.losses import DISTILL_LOSSES
 from kd.models import Recogniser
 from kd.training import Batches, Inputs
+from kd.training.best import best_epoch
 from kd.training.frame_rates import averaged
 from kd.training.states import States, states_of, tapped
 from kd.training.student_with_heads import StudentWithHeads
@@ -124,6 +125,57 @@ def test_projections_are_drawn_from_their_seed_and_leave_torchs_generator_alone(
     assert sizes == {"project_3_1.weight": (9, 12), "project_3_1.bias": (9,)}
     assert torch.equal(first["project_3_1.weight"], again["project_3_1.weight"])
     assert not torch.equal(first["project_3_1.weight"], other["project_3_1.weight"])
+
+
+def test_a_student_as_its_teacher_is_met_as_it_is() -> None:
+    """Identity where the widths are equal, so that nothing is to be learnt of it; random where they differ."""
+    settings, (features_BTF, lengths_B) = objective(projections="identity"), make_features()
+    model = make_model("cnn")
+    with torch.no_grad():
+        out = StudentWithHeads(model, settings, 1, encoder("cnn"))(features_BTF, lengths_B)
+    assert out.states is not None
+    assert out.projected is not None
+    for (mine, _), x_BTD in out.projected.items():
+        torch.testing.assert_close(x_BTD, out.states.at[mine])
+    mixed, drawn = (
+        StudentWithHeads(model, s, 1, encoder("patch_cnn")).beside.state_dict() for s in (settings, objective())
+    )
+    assert all(torch.equal(x, drawn[key]) for key, x in mixed.items())
+
+
+def test_no_error_chooses_an_epoch_where_the_output_layer_is_taught_nothing() -> None:
+    """The last counts, of a history as of weights, and patience never ends it; beside labels, errors choose."""
+    teacher, settings, validate = (
+        make_model("gru", seed=5),
+        tiny_settings(patience=1),
+        TinyValidation(0.1, 0.2, 0.3, 0.4),
+    )
+    changes: dict[str, Any] = {"batches": taught("transcription", teacher), "teacher": teacher.settings.encoder}
+    for label_weight, best in ((0, 3), (1, 0)):
+        learns = ObjectiveSettings.model_validate(
+            {"label_weight": label_weight, "beta": 1, "distill": [{"name": "features"}, {"name": "relational"}]}
+        )
+        model, validate.calls = fresh("cnn"), 0
+        before = model.head.weight.clone()
+        epochs = list(tiny_fit(model, settings, objective=learns, validate=validate, **changes))
+        assert epochs[-1].state["best_epoch"] == best
+        assert best_epoch([{"epoch": e.index, **e.metrics} for e in epochs])["epoch"] == best
+        assert torch.equal(model.head.weight, before) is (label_weight == 0)
+        assert ("head_taught" in epochs[-1].metrics) is (label_weight == 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "taught"),
+    [
+        ({}, False),
+        ({"distill": [{"name": "features"}, {"name": "soft_targets"}]}, True),
+        ({"self_distillation": [{"name": "cr_ctc"}]}, True),
+        ({"label_weight": 0.1}, True),
+    ],
+)
+def test_which_losses_reach_the_output_layer(changes: dict[str, Any], taught: bool) -> None:
+    plain = {"label_weight": 0, "beta": 1, "distill": [{"name": "features"}, {"name": "relational"}]}
+    assert ObjectiveSettings.model_validate({**plain, **changes}).teaches_head is taught
 
 
 def test_a_teacher_without_states_is_refused() -> None:
