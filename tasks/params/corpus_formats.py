@@ -1,5 +1,6 @@
 """Parameters of corpora in the formats of other tools."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -8,10 +9,20 @@ from pydantic import AfterValidator, Field, model_validator
 from kd.config.base import Strict
 
 
+def _narrow(root: Path) -> Path:
+    if root.is_absolute() and len(Path(os.path.normpath(root)).parts) == 1:
+        raise ValueError(
+            f"{root} is the whole machine, all of which DVC would watch: name a folder of recordings in it"
+        )
+    return root
+
+
 class RootedCorpus(Strict):
     """What every corpus has."""
 
-    root: Path = Field(description="folder that DVC watches: a change in it makes the corpus stage stale")
+    root: Annotated[Path, AfterValidator(_narrow)] = Field(
+        description="folder that DVC watches: a change in it makes the corpus stage stale"
+    )
     licence: str | None = Field(None, description="of the recordings, for the model cards; null: what is known of it")
 
 

@@ -4,7 +4,7 @@ import io
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from tasks.data.corpora.sources import Source
 from tasks.data.remote import AbsentError, stream
@@ -27,6 +27,24 @@ class Content:
             return self._file.read(size)
 
 
+class _Member(tarfile.TarInfo):
+    """A member whose header must be whole, and the end marker too: tarfile takes what is neither for the end."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # these are not in typeshed
+            second = archive.fileobj.read(tarfile.BLOCKSIZE) if archive.fileobj else b""
+            if second != bytes(tarfile.BLOCKSIZE):
+                raise tarfile.ReadError("its end marker is not whole") from None
+            raise
+        except tarfile.HeaderError as error:
+            if isinstance(error, tarfile.SubsequentHeaderError):  # type: ignore[attr-defined]
+                raise
+            raise tarfile.ReadError(f"{error} where a file or the end marker was expected") from None
+
+
 def members(source: Source, corpus: RootedCorpus) -> Iterator[tuple[str, Content]]:
     """Name and content of each file, in their order.
 
@@ -34,7 +52,7 @@ def members(source: Source, corpus: RootedCorpus) -> Iterator[tuple[str, Content
     """
     with _opened(source, corpus) as raw:
         with _errors(source.name, 0):
-            archive = tarfile.open(fileobj=raw, mode="r|*")  # noqa: SIM115  # closed by the next line
+            archive = tarfile.open(fileobj=raw, mode="r|*", tarinfo=_Member)  # noqa: SIM115  # closed by the next line
         with archive:
             number = 0
             while (member := _next(archive, source.name, number)) is not None:

@@ -42,7 +42,7 @@ def _pairs(file: Path, name: str) -> Iterator[tuple[int, str, str]]:
         value = value.strip()
         if not key:
             continue
-        if name == "wav.scp" and (value.endswith("|") or value.startswith("|")):
+        if name == "wav.scp" and (value.endswith("|") or value.startswith("|") or " | " in value):
             raise ValueError(
                 f"{file}, line {number}: {key} is the output of a command, {format_cell(value)}, and commands are not "
                 "run: name the file itself (SPHERE, FLAC, MP3 and Ogg are read as they are), or write the output to a "

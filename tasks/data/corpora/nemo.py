@@ -77,6 +77,9 @@ def _in_archive(row: RawUtterance, where: str, known: Keyed, extracted: Extracte
     entry = known.get("members", row.path) or known.get("members", _SUB.sub(r"\1\2", row.path))
     if entry is None:
         return replace(row, fault=Fault("missing_file", f"{where}: {row.path} is in none of its archives"))
+    if entry.twice is not None:
+        detail = f"{where}: {row.path} is in its archives more than once: name a manifest for each archive"
+        return replace(row, fault=Fault("duplicate_id", detail))
     return replace(row, root=extracted.root, path=entry.value)
 
 

@@ -4,7 +4,7 @@ lhotse reads such archives only where it pickled cuts into them itself, and no p
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from tasks.data.corpora.extracted import SUFFIXES, Extracted
 from tasks.data.corpora.huggingface import SPEAKERS, TEXTS
 from tasks.data.corpora.raw import Fault, Place, RawUtterance
 from tasks.data.corpora.sources import Source, sources
+from tasks.data.tables.cells import format_cell
 from tasks.params.corpus_formats import WebDatasetCorpus
 
 
@@ -83,28 +84,39 @@ def _add(
 
 def _utterance(corpus: WebDatasetCorpus, source: Source, extracted: Extracted, sample: _Sample) -> RawUtterance:
     where, fault = f"{source.name}, {sample.key}", None
+    text, odd_text = _text(corpus, sample)
+    speaker, odd_speaker = _said(sample, SPEAKERS)
+    wrong = sample.wrong or odd_text or odd_speaker
     if not sample.audio:
         fault = Fault("missing_file", f"{where}: no audio: expected one file of {', '.join(SUFFIXES)}")
     elif len(sample.audio) > 1:
         fault = Fault("unreadable", f"{where}: several recordings: {', '.join(sample.audio)}: leave one")
-    elif sample.wrong is not None:
-        fault = Fault("unreadable", f"{where}: {sample.wrong}")
-    speaker = next((sample.facts[name] for name in SPEAKERS if sample.facts.get(name) is not None), None)
+    elif wrong is not None:
+        fault = Fault("unreadable", f"{where}: {wrong}")
     return RawUtterance(
-        id=f"{source.label}-{sample.key}",  # keys may begin anew in each archive
+        id=f"{source.split or 'all'}-{source.label}-{sample.key}",  # keys may begin anew in each archive
         path=sample.paths[0] if sample.paths else None,
-        text=_text(corpus, sample),
+        text=text,
         root=extracted.root,
-        speaker=None if speaker is None else str(speaker),
+        speaker=speaker,
         split=source.split,
         fault=fault,
     )
 
 
-def _text(corpus: WebDatasetCorpus, sample: _Sample) -> str | None:
+def _text(corpus: WebDatasetCorpus, sample: _Sample) -> tuple[str | None, str | None]:
+    """The transcript, of a file or of the .json; and what is wrong with it."""
     names = ("txt", *TEXTS) if corpus.text is None else (corpus.text,)
-    for name in names:
-        found = sample.texts.get(name, sample.facts.get(name))
-        if found is not None:
-            return str(found)
-    return None
+    found = next((sample.texts[name] for name in names if name in sample.texts), None)
+    return (found, None) if found is not None else _said(sample, names)
+
+
+def _said(sample: _Sample, names: Iterable[str]) -> tuple[str | None, str | None]:
+    """What the .json says under the first of these keys that it has; and what is wrong with it."""
+    name = next((name for name in names if sample.facts.get(name) is not None), None)
+    if name is None:
+        return None, None
+    found = sample.facts[name]
+    if isinstance(found, str) or (isinstance(found, int) and not isinstance(found, bool)):
+        return str(found), None
+    return None, f"{name} in its .json is {format_cell(json.dumps(found))}: expected a text or a whole number"

@@ -33,7 +33,7 @@ class Order:
 
 def look(order: Order, project: Path, reporter: Reporter) -> int:
     """Exit code: 0; 1 where no utterance can be used, and then nothing is written. Raises ValueError in one line."""
-    settings = settings_of(order.sources, order.kind, order.root, project)
+    settings = settings_of(order.sources, order.kind, order.root, project, reporter.say)
     file = project / order.params
     params = parse_params({**read_yaml(file), "corpus": settings})
     seen = preview(params, Paths(project), order.decode, reporter)

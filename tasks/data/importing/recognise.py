@@ -3,78 +3,74 @@
 import gzip
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
+from functools import partial
+from glob import glob
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+from kd.runtime.terminal import say
 from tasks.data.corpora.huggingface import has_audio
+from tasks.data.importing.folders import archives, file_parts, kaldi_folders, kaldi_parts, parquet_files, tarred
 from tasks.data.importing.hub import PREFIX, hub_settings
+from tasks.data.importing.parts import named_parts
 from tasks.data.remote import scheme_of
 from tasks.params.corpus_formats import FilePart
 from tasks.params.names import TABLES
 from tasks.params.trained import NOTHING
 
-_PARTS: dict[FilePart, tuple[str, ...]] = {
-    "train": ("train", "training"),
-    "valid": ("valid", "val", "dev", "validation"),
-    "test": ("test", "testing"),
-}
 COMMON_VOICE = {"train": "train.tsv", "valid": "dev.tsv", "test": "test.tsv"}
 _HEAD = 65_536  # bytes of a table that are looked at
 
 
-def settings_of(given: list[str], kind: str | None, root: str | None, project: Path) -> dict[str, Any]:
+def settings_of(
+    given: list[str], kind: str | None, root: str | None, project: Path, say: Callable[[str], None] = say
+) -> dict[str, Any]:
     """The section `corpus`. given: paths or addresses, each PATH or PART=PATH, or one hf:NAME of the hub; root: where
-    paths start, None: found.
+    paths start, None: found; say: told what is left out.
 
-    Raises ValueError that says what was looked for where nothing is recognised.
+    Raises ValueError that says what was looked for where nothing is recognised, and where recordings lie all over the
+    machine.
     """
     if given[0].startswith(PREFIX) and scheme_of(given[0]) is None:
         if len(given) > 1:
             raise ValueError(f"{given[0]} is a whole data set: import it alone")
-        return hub_settings(given[0], _part_of)
-    named = dict(_named(given))
+        return hub_settings(given[0], say)
+    named = named_parts(given)
     first = next(iter(named.values()))
     kind = kind or kind_of(first)
     if kind not in _SETTINGS:
         raise ValueError(f"--kind: '{kind}' cannot be imported; there are {', '.join(_SETTINGS)}")
-    return _SETTINGS[kind](named, root, project)
+    if kind == "kaldi" and len(named) == 1 and scheme_of(first) is None and kaldi_folders(Path(first)):
+        named = named if (Path(first) / "wav.scp").is_file() else kaldi_parts(first, say)
+    settings = _SETTINGS[kind](named, root, project)
+    if root is None:
+        _require_narrow(Path(settings["root"]), first, project)
+    return settings
 
 
-def _named(given: list[str]) -> Iterator[tuple[FilePart, str]]:
-    seen: dict[str, str] = {}
-    for argument in given:
-        before, equals, path = argument.partition("=")
-        explicit = bool(equals) and before in (*_PARTS, "all")
-        part = cast(FilePart, before) if explicit else _part_of(argument) if len(given) > 1 else "all"
-        path = path if explicit else argument
-        if part in seen:
-            raise ValueError(
-                f"{seen[part]} and {path} are both of the part {part}: write PART=PATH (train, valid, test or all) "
-                "before each, or name several by one pattern with *"
-            )
-        seen[part] = path
-        yield part, path
-
-
-def _part_of(path: str) -> FilePart:
-    """By the words in its last name, such as dev of data/dev_clean."""
-    words = "".join(c if c.isalnum() else " " for c in Path(path).name.lower()).split()
-    return next((part for part, names in _PARTS.items() if set(words) & set(names)), "all")
+def _require_narrow(root: Path, first: str, project: Path) -> None:
+    """DVC reads all of the root."""
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111  # it never raises
+    if root.is_absolute() and home.is_relative_to(root):
+        raise ValueError(
+            f"{first}: only {root} holds it and all of its recordings, and DVC would watch all of that: say --root, or "
+            "put the table beside the audio"
+        )
 
 
 def kind_of(path: str) -> str:
     """The kind of corpus at a path. Raises ValueError where there is none that is known."""
     here = Path(path)
     if scheme_of(path) is None and "*" in path:
-        here = next(iter(sorted(Path().glob(path))), here) if not here.is_absolute() else here
+        here = Path(next(iter(sorted(glob(path))), path))  # noqa: PTH207  # as sources.py expands it
     if here.is_dir():
         for kind, holds in _FOLDERS.items():
             if holds(here):
                 return kind
         raise ValueError(
             f"{path}: a folder of no corpus that is known: expected Kaldi's wav.scp, in it or in folders in it, Common "
-            "Voice's train.tsv or validated.tsv with clips/, lhotse's cuts.*.jsonl.gz, Parquet files or tar archives. "
+            "Voice's train.tsv or validated.tsv with clips/, lhotse's cuts.*.jsonl.gz, Parquet files, tar archives. "
             "Name a table in it, or say --kind"
         )
     if scheme_of(path) is None and not here.is_file():
@@ -103,23 +99,13 @@ def _common_voice_tables() -> tuple[str, ...]:
     return (*COMMON_VOICE.values(), "validated.tsv")
 
 
-def _kaldi_folders(folder: Path) -> list[Path]:
-    if (folder / "wav.scp").is_file():
-        return [folder]
-    return sorted(file.parent for file in folder.glob("*/wav.scp"))
-
-
-def _parquet_files(folder: Path) -> list[Path]:
-    """As the hub lays them out: in the folder, or in `data` within it."""
-    return sorted(folder.glob("*.parquet")) or sorted(folder.glob("data/*.parquet"))
-
-
 _FOLDERS: dict[str, Callable[[Path], Any]] = {
-    "kaldi": _kaldi_folders,
+    "kaldi": kaldi_folders,
     "common_voice": _holds_common_voice,
     "lhotse": lambda folder: sorted(folder.glob("cuts.*.jsonl*")),
-    "huggingface": _parquet_files,
-    "webdataset": lambda folder: sorted(folder.glob("*.tar")),
+    "huggingface": parquet_files,
+    "nemo": lambda folder: tarred(str(folder)),
+    "webdataset": archives,
 }
 
 
@@ -142,35 +128,42 @@ def _first_object(file: Path) -> dict[str, Any]:
 
 def _tables(named: dict[FilePart, str], root: str | None, project: Path) -> tuple[str, dict[str, str]]:
     """Root and files relative to it: the folder of all tables, or the constant file that stands for nothing."""
-    here = {part: path for part, path in named.items() if scheme_of(path) is None}
-    if root is None:
-        folders = [os.path.dirname(os.path.abspath(path)) for path in here.values()]  # noqa: PTH100, PTH120
-        root = _short(os.path.commonpath(folders), project) if folders else NOTHING
-    return root, {
+    root = root if root is not None else _common_root(named.values(), project)
+    return root, _relative(named, root, project)
+
+
+def _common_root(paths: Iterable[str], project: Path) -> str:
+    """Of a pattern the folders before its first * count."""
+    here = [path.partition("*")[0] + "*" if "*" in path else path for path in paths if scheme_of(path) is None]
+    folders = [os.path.dirname(os.path.abspath(path)) for path in here]  # noqa: PTH100, PTH120
+    return _short(os.path.commonpath(folders), project) if folders else NOTHING
+
+
+def _relative(named: dict[FilePart, str], root: str, project: Path) -> dict[str, str]:
+    return {
         part: path if scheme_of(path) is not None else os.path.relpath(path, project / root)
         for part, path in named.items()
     }
 
 
 def _nemo(named: dict[FilePart, str], root: str | None, project: Path) -> dict[str, Any]:
+    sets = {part: tarred(path) if scheme_of(path) is None else None for part, path in named.items()}
+    tars = {part: found[1] for part, found in sets.items() if found is not None}
+    named = {part: path if (found := sets[part]) is None else found[0] for part, path in named.items()}
     first = next(iter(named.values()))
-    if root is None and scheme_of(first) is None and "*" not in first:
+    if root is None and not tars and scheme_of(first) is None and "*" not in first:
         root = _root_above(Path(first).parent, str(_first_object(Path(first)).get("audio_filepath", "")), project)
-    root, files = _tables(named, root, project)
-    return {"kind": "nemo", "root": root, "files": files}
+    root = root if root is not None else _common_root([*named.values(), *tars.values()], project)
+    settings = {"kind": "nemo", "root": root, "files": _relative(named, root, project)}
+    return settings | ({"tars": _relative(tars, root, project)} if tars else {})
 
 
 def _kaldi(named: dict[FilePart, str], root: str | None, project: Path) -> dict[str, Any]:
     first = next(iter(named.values()))
-    inside = _kaldi_folders(Path(first)) if scheme_of(first) is None else []
-    if len(named) == 1 and inside and inside != [Path(first)]:
-        named = dict(_named([str(folder) for folder in inside if _part_of(str(folder)) != "all"] or [first]))
-        inside = [Path(folder) for folder in named.values()]
-    if root is None:
-        where = inside[0] if inside else Path(first)
-        scp = where / "wav.scp"
+    if root is None and scheme_of(first) is None:
+        scp = Path(first) / "wav.scp"
         audio = _first_line(scp).replace("\t", " ").partition(" ")[2].strip() if scp.is_file() else ""
-        root = _root_above(where, audio, project)
+        root = _root_above(Path(first), audio, project)
     root, folders = _tables(named, root, project)
     return {"kind": "kaldi", "root": root, "folders": folders}
 
@@ -185,14 +178,6 @@ def _common_voice(named: dict[FilePart, str], root: str | None, project: Path) -
     return {"kind": "common_voice", "root": root, "files": files}
 
 
-def _huggingface(named: dict[FilePart, str], root: str | None, project: Path) -> dict[str, Any]:
-    return _of_files("huggingface", _parquet_files, named, root, project)
-
-
-def _webdataset(named: dict[FilePart, str], root: str | None, project: Path) -> dict[str, Any]:
-    return _of_files("webdataset", lambda folder: sorted(folder.glob("*.tar")), named, root, project)
-
-
 def _of_files(
     kind: str,
     files_of: Callable[[Path], list[Path]],
@@ -200,18 +185,21 @@ def _of_files(
     root: str | None,
     project: Path,
 ) -> dict[str, Any]:
-    """Of a folder each part is the files whose names begin so, such as data/train-*.parquet."""
+    """Of a folder each part is the files whose names say so, such as data/train-*.parquet."""
     first = next(iter(named.values()))
-    if len(named) == 1 and scheme_of(first) is None and Path(first).is_dir():
-        root = root or _short(first, project)
-        found: dict[str, str] = {}
-        for file in files_of(Path(first)):
-            begins = file.stem.partition("-")[0]
-            pattern = f"{begins}-*{file.suffix}" if "-" in file.stem else file.name
-            found[_part_of(begins)] = os.path.relpath(file.parent / pattern, project / root)
-        return {"kind": kind, "root": root, "files": found}
-    root, files = _tables(named, root, project)
-    return {"kind": kind, "root": root, "files": files}
+    if root is None and len(named) == 1 and scheme_of(first) is None and Path(first).is_dir():
+        root = _short(first, project)
+    files: dict[FilePart, str] = {}
+    for part, path in named.items():
+        is_folder = scheme_of(path) is None and Path(path).is_dir()
+        found = file_parts(part, files_of(Path(path)), path) if is_folder else {part: path}
+        if twice := files.keys() & found.keys():
+            raise ValueError(
+                f"{path}: there are files of {', '.join(sorted(twice))} elsewhere, too: write PART=PATTERN"
+            )
+        files |= found
+    root, relative = _tables(files, root, project)
+    return {"kind": kind, "root": root, "files": relative}
 
 
 def _lhotse(named: dict[FilePart, str], root: str | None, project: Path) -> dict[str, Any]:
@@ -240,9 +228,9 @@ _SETTINGS: dict[str, Callable[[dict[FilePart, str], str | None, Path], dict[str,
     "nemo": _nemo,
     "kaldi": _kaldi,
     "common_voice": _common_voice,
-    "huggingface": _huggingface,
+    "huggingface": partial(_of_files, "huggingface", parquet_files),
     "lhotse": _lhotse,
-    "webdataset": _webdataset,
+    "webdataset": partial(_of_files, "webdataset", archives),
 }
 
 

@@ -180,6 +180,10 @@ MISTAKES: Mistakes = {
         "teacher.objective.self_distillation: intermediate_ctc names layer 2 of 2: choose inner ones, from 1 to 1",
     ),
     # corpora
+    "a corpus of the whole machine": (
+        {"corpus": {"kind": "nemo", "root": "/..", "files": {"all": "a.json"}}},
+        "corpus.root: /.. is the whole machine, all of which DVC would watch: name a folder of recordings in it",
+    ),
     "validation speaker alone": (
         {"corpus": {**FSDD, "valid_speaker": "theo"}},
         "corpus: valid_speaker needs test_speaker, for the official split is not by speaker: give both,",

@@ -9,8 +9,11 @@ import pytest
 import soundfile
 from manifests import KEEP_ALL
 
-from tasks.data.corpora.raw import RawUtterance, read_raw
+from tasks.data.corpora.archives import members
+from tasks.data.corpora.raw import Place, RawUtterance, read_raw
+from tasks.data.corpora.sources import sources
 from tasks.data.corpora.webdataset import split_name
+from tasks.params.corpus_formats import WebDatasetCorpus
 from tasks.stages import corpus
 
 
@@ -53,7 +56,7 @@ def test_archives_that_webdataset_wrote(project):
             out.write({"__key__": f"talk/{i}", **speech, **said})
     rows = read(project)
     assert [(r.id, r.text, r.speaker) for r in rows] == [
-        (f"shard-00{i // 4}-talk/{i}", "one two", f"s{i}") for i in range(6)
+        (f"all-shard-00{i // 4}-talk/{i}", "one two", f"s{i}") for i in range(6)
     ]
     assert rows[5].path == "audio/all-00001/0000/0000002.flac"
     assert [(project.paths.raw / r.path).read_bytes() for r in rows[:2]] == [encoded(0, "WAV"), encoded(1)]
@@ -74,22 +77,26 @@ def test_bad_samples_are_put_aside_and_nothing_leaves_the_folder(project):
         "odd.flac": encoded(23), "odd.txt": b"caf\xe9",
         "json.flac": encoded(24), "json.json": b"{",
         "mute.flac": encoded(25),
+        "list.flac": encoded(27), "list.json": b'{"text": ["one", "two"]}',
+        "who.flac": encoded(28), "who.txt": b"one", "who.json": b'{"speaker": {"id": 1}}',
         "noise.flac": b"no sound", "noise.txt": b"one",
         "label.flac": encoded(26), "label.cls": b"one", "label.npy": b"\0",
     }  # fmt: skip
     archive(project, "shard-0.tar", good | bad)
     project.prepare(corpus=settings(), preprocess=KEEP_ALL)
-    assert {name.removeprefix("shard-0-"): reason for name, reason in project.quarantine().items()} == {
-        "quiet": "missing_file", "two": "unreadable", "odd": "unreadable", "json": "unreadable",
+    assert {name.removeprefix("all-shard-0-"): reason for name, reason in project.quarantine().items()} == {
+        "quiet": "missing_file", "two": "unreadable", "odd": "unreadable", "json": "unreadable", "list": "unreadable",
+        "who": "unreadable",
         "mute": "missing_text", "noise": "unreadable", "label": "missing_text",
     }  # fmt: skip
     said = (project.paths.prepared / "quarantine.csv").read_text()
     assert "shard-0.tar, odd: its .txt cannot be read: byte 0xe9 is not UTF-8" in said
+    assert """text in its .json is '[""one"", ""two""]': expected a text or a whole number""" in said
     assert "shard-0.tar, two: several recordings: flac, wav: leave one" in said
-    assert set(project.table()["id"]) == {*(f"shard-0-{i}" for i in range(6)), "shard-0-../../out"}
+    assert set(project.table()["id"]) == {*(f"all-shard-0-{i}" for i in range(6)), "all-shard-0-../../out"}
     assert not list(project.root.rglob("out.flac"))
     labelled = [row for row in read(project, text="cls") if row.text]
-    assert [(row.id, row.text) for row in labelled] == [("shard-0-label", "one")]
+    assert [(row.id, row.text) for row in labelled] == [("all-shard-0-label", "one")]
 
 
 def test_what_is_no_archive_is_an_error(project):
@@ -105,6 +112,38 @@ def test_what_is_no_archive_is_an_error(project):
         read(project)
     with pytest.raises(ValueError, match="no such file"):
         read(project, files={"all": "no.tar"})
+
+
+def test_an_archive_that_ends_early_anywhere_is_refused(project):
+    """At the end of each block, so that no file is cut in two; tarfile would take it for the end."""
+    archive(project, "shard-0.tar", {f"{i}.txt": b"one" * (200 * i) for i in range(4)})
+    file = project.recordings / "shard-0.tar"
+    whole = file.read_bytes()
+    end = len(whole.rstrip(b"\0")) // 512 * 512 + 512
+    found, place = (
+        WebDatasetCorpus(**settings(files={"all": "shard-0.tar"})),
+        Place(project.root, project.root, project),
+    )
+    (source,) = sources(found.files, found, place)
+    for content in (*(whole[:cut] for cut in range(0, end + 512 + 1, 512)), whole[: end + 512] + whole[:512]):
+        file.write_bytes(content)
+        with pytest.raises(ValueError, match=r"^shard-0\.tar cannot be read as a tar archive.*Copy it again"):
+            list(members(source, found))
+    bad = bytearray(whole)
+    bad[512] ^= 1
+    file.write_bytes(bad)
+    with pytest.raises(ValueError, match=r"archive after 1 files: bad checksum where a file or the end marker was"):
+        list(members(source, found))
+    file.write_bytes(whole[: end + 1024])
+    assert [name for name, _ in members(source, found)] == ["0.txt", "1.txt", "2.txt", "3.txt"]
+
+
+def test_archives_of_one_name_in_two_parts_give_ids_of_their_own(project):
+    for part in ("train", "test"):
+        (project.recordings / part).mkdir(parents=True)
+        archive(project, f"{part}/0.tar", {"a.flac": encoded(0), "a.txt": b"one"})
+    rows = read(project, files={"train": "train/*.tar", "test": "test/*.tar"})
+    assert [row.id for row in rows] == ["train-0-a", "test-0-a"]
 
 
 def test_tarred_data_sets_of_nemo(project):
@@ -126,7 +165,8 @@ def test_tarred_data_sets_of_nemo(project):
     assert (project.paths.raw / other.path).read_bytes() == encoded(2)
     assert len(list(project.paths.raw.rglob("*.flac"))) == 2
     one = read(project, **{**nemo, "files": {"train": "m_0.json"}})
-    assert [row.path is not None and row.fault is None for row in one] == [True, True, False]
+    assert [row.fault.reason for row in one] == ["duplicate_id", "duplicate_id", "missing_file"]
+    assert one[0].fault.detail.startswith("m_0.json, row 1: a_0.flac is in its archives more than once")
     archive(project, "audio_2.tar", {"x.flac": encoded(0)})
     with pytest.raises(ValueError, match=r"corpus\.files\.train are 2 manifests, corpus\.tars\.train 3 archives"):
         read(project, **nemo)
