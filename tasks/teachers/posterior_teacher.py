@@ -22,7 +22,7 @@ from tasks.params.teachers import Ensemble
 from tasks.runner.digests import digest_of
 from tasks.runner.paths import Paths
 from tasks.teachers.bundle_posteriors import BUNDLE_FILE, BundlePosteriorTeacher
-from tasks.teachers.onnx_ctc.posteriors import FACTS_FILE, OnnxPosteriorTeacher
+from tasks.teachers.onnx_ctc import FACTS_FILE
 
 COMPUTING_CODE = (
     "kd.audio.augment",
@@ -122,6 +122,8 @@ def load_teacher_folder(folder: Path) -> PosteriorTeacher:
     """A checkpoint; torchaudio's model with a bundle.json; an ONNX file with an onnx.json; or an ensemble, its members
     in `first` and `second`."""
     if (folder / FACTS_FILE).is_file():
+        from tasks.teachers.onnx_ctc.posteriors import OnnxPosteriorTeacher  # onnxruntime starts a thread: adr/0015
+
         return OnnxPosteriorTeacher(folder)
     if (folder / BUNDLE_FILE).is_file():
         return BundlePosteriorTeacher(folder)

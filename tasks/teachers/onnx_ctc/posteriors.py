@@ -18,10 +18,10 @@ from tasks.params.teachers import OnnxTeacher
 from tasks.runner.atomic_io import write_whole
 from tasks.runner.digests import digest_of
 from tasks.runner.reporter import Reporter
+from tasks.teachers.onnx_ctc import FACTS_FILE
 from tasks.teachers.onnx_ctc.model import OnnxCtc
 from tasks.teachers.onnx_ctc.signature import DESCRIPTION, KD
 
-FACTS_FILE = "onnx.json"
 CODE = ("tasks.teachers.onnx_ctc.model", "kd.teachers.mapped_posteriors", "kd.text.unit_mapping")
 
 

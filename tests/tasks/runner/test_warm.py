@@ -14,7 +14,7 @@ import pytest
 from project import PATIENCE_S, make_tiny_project, wait_for
 
 from flows.dvc_state.graph import Node
-from flows.run.warm import warm_process
+from flows.run.warm import THREADLESS, warm_process
 from tasks.runner.warm import code_now
 
 SCRIPT = """
@@ -111,6 +111,20 @@ def test_the_warm_process_ends_with_the_flow_that_holds_its_input(warm, tmp_path
     process = warm[1]
     process.stdin.close()
     assert process.wait(timeout=PATIENCE_S) == 0
+
+
+def test_what_is_loaded_ahead_starts_no_thread():
+    """Nor is onnxruntime among it, which does so when it is imported: what has threads cannot be forked."""
+    code = (
+        "import sys; from importlib import import_module; from pathlib import Path\n"
+        "from tasks.runner.warm import LOADED\n"
+        "for module in LOADED: import_module(module)\n"
+        "print(len(list(Path('/proc/self/task').iterdir())), 'onnxruntime' in sys.modules)"
+    )
+    libraries = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    environment = {**os.environ, **libraries, **THREADLESS}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "False"]
 
 
 def test_a_stage_of_a_run_is_forked_and_its_client_loads_nothing_slow(tmp_path):
