@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -19,7 +19,7 @@ from tasks.params.corpora import CorpusParams
 from tasks.params.evaluation import EvaluationParams
 from tasks.params.export import ExportParams
 from tasks.params.names import require_folder_name
-from tasks.params.teachers import CheckpointTeacher, Ensemble, OtherTeacher
+from tasks.params.teachers import CheckpointTeacher, Ensemble, OtherTeacher, refuse_onnx_file
 from tasks.params.trained import NOTHING, PretrainedTeacher, Supervision, TrainedTeacher
 
 RESERVED_NAMES = ("teacher", "random", "none", "initial")
@@ -126,18 +126,9 @@ class PreprocessParams(Strict):
         return self
 
 
-def _no_onnx_file(teacher: Any) -> Any:
-    if isinstance(teacher, dict) and teacher.get("source") == "onnx":
-        raise ValueError(
-            "source: onnx is a file, and students begin from this section's weights: name it under teachers, as "
-            "teachers: {file: {source: onnx, path: …, output: posteriors}}, and let students name that as their teacher"
-        )
-    return teacher
-
-
 Teacher = Annotated[
     Annotated[TrainedTeacher | CheckpointTeacher | PretrainedTeacher, Field(discriminator="source")],
-    BeforeValidator(_no_onnx_file),
+    BeforeValidator(refuse_onnx_file),
 ]
 
 

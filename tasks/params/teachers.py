@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -190,3 +190,13 @@ class Ensemble(Strict):
     @property
     def first_share(self) -> float:
         return 0.5 if self.weight is None else self.weight
+
+
+def refuse_onnx_file(teacher: Any) -> Any:
+    """The section `teacher` as it is. Raises ValueError where it is a model in ONNX, whose weights nobody inherits."""
+    if isinstance(teacher, dict) and teacher.get("source") == "onnx":
+        raise ValueError(
+            "source: onnx is a file, and students begin from this section's weights: name it under teachers, as "
+            "teachers: {file: {source: onnx, path: …, output: posteriors}}, and let students name that as their teacher"
+        )
+    return teacher

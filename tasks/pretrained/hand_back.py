@@ -32,7 +32,7 @@ def hand_back(model: Recogniser, vocabulary: Vocabulary, folder: Path) -> None:
     Raises ValueError, which names the dimension or the key, for a model that transformers' config cannot express.
     """
     if why := next(_obstacles(model, vocabulary), ""):
-        raise ValueError(f"transformers cannot express it: {why}")
+        raise ValueError(f"transformers cannot express it: {why}. Set export.transformers_folder: false, or cut alike")
     settings = model.settings.encoder
     assert isinstance(settings, Wav2Vec2Settings)
     kind = _kind(settings)

@@ -70,7 +70,7 @@ def read_wav2vec2(folder: Path) -> Wav2Vec2Weights:
     scaled = read_json(front).get("do_normalize", True) if front.is_file() else True
     if not scaled and shape.extractor_norm == "layer":  # a group norm takes gain and offset away by itself
         raise ValueError(
-            f"{front}: do_normalize is false, but samples are always scaled here: such a model hears others"
+            f"{front}: do_normalize is false, but samples are always scaled here: give a model whose samples are, too"
         )
     tensors = {name.removeprefix(f"{kind}."): tensor for name, tensor in read_folder(folder).items()}
     return Wav2Vec2Weights(ours_of(tensors, shape, place), shape, CALLED[kind], _head_of(tensors, config, folder))

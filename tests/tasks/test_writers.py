@@ -28,6 +28,7 @@ EXCEPTIONS = {
     "tasks/data/corpora/extracted.py": "within the fresh folder of data/raw",
     "tasks/data/corpora/synthetic.py": "within the fresh folder of data/raw",
     "tasks/teachers/adopt_posterior_teacher.py": "within the fresh folder of models/NAME",
+    "tasks/teachers/onnx_ctc/posteriors.py": "within the fresh folder of models/NAME",
     "tasks/training/feature_cache.py": "within a folder that is synced, and renamed when it is whole",
     "tasks/data/corpora/fetch.py": "within a temporary folder, and renamed when it is whole",
     "tasks/teachers/transcribers/command.py": "within a temporary folder",

@@ -19,9 +19,8 @@ from kd.config.models import ModelSettings
 from kd.models import build
 from kd.teachers.mapped_posteriors import in_our_units
 from kd.text.unit_mapping import map_units
-from kd.training.frame_rates import RATIOS, ratio_of
+from kd.training.frame_rates import ratio_of
 from tasks.data.prepared import PreparedData
-from tasks.params.checks import teacher_frames
 from tasks.params.pipeline import Params
 from tasks.runner.paths import Paths
 from tasks.runner.reporter import NullReporter
@@ -118,7 +117,6 @@ def test_its_frames_meet_every_students(subsampling: int, paths: Paths) -> None:
     )
     fast, slow = (ours, theirs) if subsampling == 1 else (theirs, ours)
     assert ratio_of(fast, slow) == {1: 2, 2: 1, 4: 2}[subsampling]
-    assert teacher_frames.RATIOS == RATIOS
 
 
 def test_by_name_its_weights_are_downloaded_once(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
