@@ -35,19 +35,24 @@ def tokens_of(kind: str) -> list[str]:
 class OfFeatures(nn.Module):
     """Every fourth frame: the sines of its features, against a random direction for each token.
 
-    A sine tells features of another scale or level apart, and makes neighbouring frames unlike.
+    A sine tells features of another scale or level apart, and makes neighbouring frames unlike. The frames are as many
+    as the type's encoders give: icefall's and WeNet's convolutions have no padding, and lose some at both ends.
     """
 
-    def __init__(self, num_tokens: int, *, transposed: bool = False, lengths: bool = True) -> None:
+    def __init__(self, num_tokens: int, kind: str) -> None:
         super().__init__()
         torch.manual_seed(5)
-        self.transposed, self.lengths = transposed, lengths
+        self.kind = kind
         self.linear = nn.Linear(80, num_tokens)
 
     def forward(self, x: Tensor, x_lens: Tensor) -> Any:
-        features_NTF = x.transpose(1, 2) if self.transposed else x
-        log_probs_NTW = self.linear(features_NTF[:, ::4].sin()).log_softmax(-1)
-        return (log_probs_NTW, (x_lens + 3) // 4) if self.lengths else log_probs_NTW + 0 * x_lens.sum()
+        if self.kind == "nemo_ctc":
+            return self.linear(x.transpose(1, 2)[:, ::4].sin()).log_softmax(-1) + 0 * x_lens.sum()
+        if self.kind == "wenet_ctc":
+            kept, lengths = x[:, 1:][:, 1::2][:, 1:][:, 1::2], ((x_lens - 1) // 2 - 1) // 2
+        else:
+            kept, lengths = x[:, 3:-4][:, 1::2][:, ::2], ((x_lens - 7) // 2 + 1) // 2
+        return self.linear(kept.sin()).log_softmax(-1), lengths
 
 
 class OfSamples(nn.Module):
@@ -72,11 +77,11 @@ def make_onnx_ctc(folder: Path, kind: str, *, metadata: Mapping[str, str] | None
         example: tuple[Tensor, ...] = (torch.randn(1, 4_000),)
         inputs: dict[str, tuple[str, ...]] = {"x": ("N", "S")}
     elif kind == "nemo_ctc":
-        module = OfFeatures(len(tokens), transposed=True, lengths=False)
+        module = OfFeatures(len(tokens), kind)
         example = (torch.randn(2, 80, 33), torch.tensor([33, 29]))
         inputs = {"audio_signal": ("N", "80", "T"), "length": ("N",)}
     else:
-        module, example = OfFeatures(len(tokens)), (torch.randn(2, 33, 80), torch.tensor([33, 29]))
+        module, example = OfFeatures(len(tokens), kind), (torch.randn(2, 33, 80), torch.tensor([33, 29]))
         inputs = {"x": ("N", "T"), "x_lens": ("N",)}
         outputs["log_probs_len"] = ("N",)
     write_onnx(folder / "model.onnx", module, example, inputs, outputs, properties)

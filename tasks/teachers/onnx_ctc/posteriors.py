@@ -7,9 +7,7 @@ from hashlib import blake2b, file_digest
 from pathlib import Path
 
 import onnx
-import onnxruntime
 import torch
-import torchaudio
 from torch import Tensor
 
 from kd.teachers.mapped_posteriors import in_our_units
@@ -34,7 +32,7 @@ class OnnxPosteriorTeacher:
         self.model = OnnxCtc(folder, facts["model"], facts["tokens"], facts["type"])
         self.units = map_tokens(self.model.table, facts["units"])
         self.sample_rate_hz: int = facts["sample_rate_hz"]
-        self.key = _hash(folder)
+        self.key = _hash(folder, self.model.versions)
         self.device = torch.device("cpu")
 
     def to(self, device: torch.device) -> "OnnxPosteriorTeacher":
@@ -63,10 +61,7 @@ def take_onnx(
     places = map_tokens(model.table, units)
     if lost := unmapped(model.table.tokens_W, places):
         reporter.say(f"{model.file} also writes {' '.join(lost[:40])}, no units here: all of ours share their mass")
-    names = [settings.model, settings.tokens, *_weight_files(model.file)]
-    if model.signature.type == KD:
-        names.append(DESCRIPTION)
-    for name in names:
+    for name in files_of(model, settings):
         shutil.copyfile(source / name, folder / name)
     facts = {
         "model": settings.model,
@@ -81,6 +76,12 @@ def take_onnx(
     )
 
 
+def files_of(model: OnnxCtc, settings: OnnxTeacher) -> list[str]:
+    """Names of all files of its folder that it is computed from."""
+    description = [DESCRIPTION] if model.signature.type == KD else []
+    return [settings.model, settings.tokens, *_weight_files(model.file), *description]
+
+
 def _weight_files(file: Path) -> list[str]:
     """Files of weights beside a large model, by the names that it gives them."""
     found = set()
@@ -91,10 +92,9 @@ def _weight_files(file: Path) -> list[str]:
     return sorted(found)
 
 
-def _hash(folder: Path) -> str:
+def _hash(folder: Path, versions: str) -> str:
     """16 hex digits of all that its outputs depend on besides the audio: files, versions, code."""
-    versions = f"{onnxruntime.__version__} {torch.__version__} {torchaudio.__version__} {digest_of(CODE)}"
-    digest = blake2b(versions.encode(), digest_size=8)
+    digest = blake2b(f"{versions} {digest_of(CODE)}".encode(), digest_size=8)
     for file in sorted(path for path in folder.iterdir() if path.is_file()):
         with file.open("rb") as data:
             digest.update(f"{file.name} {file_digest(data, 'sha256').hexdigest()}".encode())

@@ -8,7 +8,7 @@ from typing import Any
 import onnx
 import pytest
 import torch
-from tiny_onnx_ctc import make_onnx_ctc, tokens_of
+from tiny_onnx_ctc import BLANKS, make_onnx_ctc, tokens_of
 from tiny_stages import TRAINING, KillingReporter
 from torch import Tensor
 from workspace import ENCODERS, FRONTEND, make_params, make_workspace
@@ -147,6 +147,18 @@ def test_its_key_is_that_of_its_files_and_our_units(paths: Paths) -> None:
     assert key() != first
 
 
+def test_its_key_is_that_of_the_library_of_its_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NeMo's come from kaldi-native-fbank, all others' from code of ours."""
+    keys = []
+    for kind in ("nemo_ctc", "wenet_ctc"):
+        write_facts(make_onnx_ctc(tmp_path / kind, kind), kind)
+        for version in ("1.0", "2.0"):
+            monkeypatch.setattr("tasks.teachers.onnx_ctc.model.version", lambda name, found=version: found)
+            keys.append(OnnxPosteriorTeacher(tmp_path / kind).key)
+    assert keys[0] != keys[1]
+    assert keys[2] == keys[3]
+
+
 def test_weights_beside_the_model_come_along(paths: Paths) -> None:
     file = paths.root / "theirs" / "model.onnx"
     before = make_teacher(paths).posteriors(*waveforms(5_000))[0]
@@ -162,14 +174,18 @@ def make_teacher(paths: Paths) -> OnnxPosteriorTeacher:
     return OnnxPosteriorTeacher(paths.model("file"))
 
 
+def write_facts(folder: Path, kind: str) -> None:
+    """As of a teacher that is adopted, whose tokens are our units."""
+    units = ["<blk>", *(token for token in tokens_of(kind) if token != BLANKS[kind])]
+    facts = {"model": "model.onnx", "tokens": "tokens.txt", "type": None, "units": units, "sample_rate_hz": 16_000}
+    (folder / "onnx.json").write_text(json.dumps(facts), encoding="utf-8")
+
+
 @pytest.mark.parametrize("kind", ["zipformer_ctc", "wenet_ctc", "nemo_ctc", "omnilingual"])
 def test_each_type_teaches_its_own_tokens(kind: str, tmp_path: Path) -> None:
     """At 16 kHz: a distribution over the tokens in our order, wherever its blank stands, one frame or more."""
     make_onnx_ctc(tmp_path, kind)
-    blank = "<s>" if kind == "omnilingual" else "<blank>" if kind == "wenet_ctc" else "<blk>"
-    units = ["<blk>", *(token for token in tokens_of(kind) if token != blank)]
-    facts = {"model": "model.onnx", "tokens": "tokens.txt", "type": None, "units": units, "sample_rate_hz": 16_000}
-    (tmp_path / "onnx.json").write_text(json.dumps(facts), encoding="utf-8")
+    write_facts(tmp_path, kind)
     teacher = OnnxPosteriorTeacher(tmp_path)
     log_probs, frames = teacher.posteriors(*waveforms(16_000, 9_000))
     step = 320 if kind == "omnilingual" else 640
@@ -178,5 +194,5 @@ def test_each_type_teaches_its_own_tokens(kind: str, tmp_path: Path) -> None:
     alone, _ = teacher.posteriors(waveforms(16_000, 9_000)[0][1:, :9_000], torch.tensor([9_000]))
     torch.testing.assert_close(log_probs[1, : int(frames[1])], alone[0])
     scores = teacher.model.scores(waveforms(16_000)[0][0], 16_000).log_softmax(-1)
-    place = tokens_of(kind).index(blank)
+    place = tokens_of(kind).index(BLANKS[kind])
     torch.testing.assert_close(teacher.posteriors(*waveforms(16_000))[0][0, :, 0], scores[:, place])
