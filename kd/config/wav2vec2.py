@@ -35,7 +35,9 @@ class Wav2Vec2Settings(PerLayer):
     position_groups: Size = Field(16, description="groups of the positional convolution")
     position_kernel: Size = Field(128, description="frames that it spans")
     position_buckets: Annotated[int, Field(ge=4, multiple_of=4)] | None = Field(
-        None, description="buckets of WavLM's relative positions, which each head gates: 320; null: it has none"
+        None,
+        description="buckets of WavLM's relative positions, which each head gates: 320; null: it has none. They come "
+        "with WavLM's weights alone: they are not trained, and not counted as parameters",
     )
     position_distance: Size = Field(800, description="frames from which on these do not tell distances apart")
     layers: Annotated[int, Field(ge=1, le=MOST_LAYERS, description="blocks, one behind another")]
@@ -50,7 +52,9 @@ class Wav2Vec2Settings(PerLayer):
     @classmethod
     def _repeat_channels(cls, data: Any) -> Any:
         if isinstance(data, dict) and isinstance(data.get("channels"), int):
-            return {**data, "channels": (data["channels"],) * len(data.get("kernels", KERNELS))}
+            kernels = data.get("kernels", KERNELS)
+            count = len(kernels) if isinstance(kernels, list | tuple) else len(KERNELS)
+            return {**data, "channels": (data["channels"],) * count}
         return data
 
     @model_validator(mode="after")

@@ -143,6 +143,8 @@ class Recogniser:
         before, after = (
             -(-frames // (step * block)) * block for frames in bundle.receptive_field_frames or (unknown, unknown)
         )
+        if bundle.frontend.kind == "waveform":  # the last frame of a chunk reaches beyond it
+            before, after = max(block, before), max(block, after)
         return max(1, round(self.chunk_s / bundle.step_s / block)) * block, before, after
 
 

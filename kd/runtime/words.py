@@ -8,7 +8,6 @@ from dataclasses import dataclass
 BLANK_INDEX = 0
 SPACE = "▁"
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
-_MARKS = ("<unk>", "<s>", "</s>", "<pad>", "<sos/eos>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +31,13 @@ class Word:
 
 
 def spelling(token: str) -> str:
-    """What a token adds to the text; ▁ stands for a space. Marks of SentencePiece add nothing."""
-    return "" if token in _MARKS else token
+    """What a token adds to the text; ▁ stands for a space. Marks add nothing."""
+    return "" if is_mark(token) else token
+
+
+def is_mark(token: str) -> bool:
+    """Whether a token stands for no sound: <unk>, <s>, [PAD] and such, but no byte."""
+    return len(token) > 2 and (token[0], token[-1]) in (("<", ">"), ("[", "]")) and not is_byte(token)
 
 
 def is_byte(token: str) -> bool:

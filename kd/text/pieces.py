@@ -8,13 +8,15 @@ that the list's maker took.
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
+from kd.runtime.words import is_byte, is_mark
+
 Cut = Callable[[str], list[str]]
 """A word to pieces; a character that is in no piece stands alone."""
 
 
-def is_mark(token: str) -> bool:
-    """Whether a token stands for no sound: <unk>, <s>, [PAD] and such, bytes included."""
-    return len(token) > 2 and (token[0], token[-1]) in (("<", ">"), ("[", "]"))
+def is_no_piece(token: str) -> bool:
+    """Whether a token has no letters of its own: a mark, or a byte."""
+    return is_mark(token) or is_byte(token)
 
 
 def make_cut(pieces: Sequence[str]) -> Cut:

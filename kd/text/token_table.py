@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kd.runtime.words import SPACE
-from kd.text.pieces import is_mark
+from kd.text.pieces import is_no_piece
 from kd.text.vocabulary import BLANK_SYMBOL
 
 BLANKS = ("<blk>", "<eps>", "<blank>")
@@ -73,13 +73,18 @@ def take_over(table: TokenTable, alphabet: str) -> tuple[str, ...]:
     tokens would become one, or a letter of the alphabet has no token.
     """
     case = _case(table, alphabet)
-    units = [token if is_mark(token) else case(token) for i, token in enumerate(table.plain_W) if i != table.blank]
+    units = [token if is_no_piece(token) else case(token) for i, token in enumerate(table.plain_W) if i != table.blank]
     if len(set(units)) < len(units):
         raise ValueError(f"{table.name}: two tokens are the same in small letters: write units.alphabet in capitals")
     letters = {unit for unit in units if len(unit) == 1}
     if (missing := [c for c in dict.fromkeys(alphabet) if c != " " and c not in letters]) and not _has_bytes(units):
         raise ValueError(
             f"{table.name}: no token is {', '.join(map(repr, missing))} alone: remove them from problem.units.alphabet"
+        )
+    if " " in alphabet and not any(unit.startswith(SPACE) for unit in units) and not _has_bytes(units):
+        raise ValueError(
+            f"{table.name}: no token is or begins with {SPACE}, so words would be joined: remove the space from "
+            "problem.units.alphabet, or name a table that has one"
         )
     return (BLANK_SYMBOL, *units)
 
@@ -90,7 +95,7 @@ def _has_bytes(units: Sequence[str]) -> bool:
 
 def _case(table: TokenTable, alphabet: str) -> Callable[[str], str]:
     """What brings the table's tokens to the alphabet's case, where each has one case alone and they differ."""
-    written = "".join(token for token in table.tokens_W if not is_mark(token))
+    written = "".join(token for token in table.tokens_W if not is_no_piece(token))
     if written.lower() != written == written.upper() and alphabet == alphabet.lower() != alphabet.upper():
         return str.lower
     if written.upper() != written == written.lower() and alphabet == alphabet.upper() != alphabet.lower():
@@ -102,7 +107,7 @@ def _find_blank(tokens: Sequence[str], name: str) -> int:
     for blank in BLANKS:
         if blank in tokens:
             return tokens.index(blank)
-    if is_mark(tokens[0]):  # omnilingual's <s>, wav2vec 2.0's <pad>
+    if is_no_piece(tokens[0]):  # omnilingual's <s>, wav2vec 2.0's <pad>
         return 0
     raise ValueError(
         f"{name}: none of its tokens is CTC's blank; expected {', '.join(BLANKS)}, or a mark such as <pad> as the "

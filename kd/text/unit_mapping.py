@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kd.runtime.words import SPACE as SPACE_SIGN
-from kd.text.pieces import is_mark
+from kd.text.pieces import is_no_piece
 from kd.text.token_table import TokenTable
 
 WORD_BREAK, SPACE = "|", " "
@@ -52,7 +52,7 @@ def map_tokens(table: TokenTable, tokens: Sequence[str]) -> UnitMap:
     ours = {token.replace(SPACE, SPACE_SIGN): index for index, token in enumerate(tokens) if index}
     plain_W = table.plain_W
     places = [0 if w == table.blank else _any_case(token, ours) for w, token in enumerate(plain_W)]
-    lost = [token for token, place in zip(plain_W, places, strict=True) if place == NOWHERE and not is_mark(token)]
+    lost = [token for token, place in zip(plain_W, places, strict=True) if place == NOWHERE and not is_no_piece(token)]
     if pieces := [token for token in lost if len(token) > 1]:
         raise ValueError(
             f"it writes pieces of words such as {pieces[0]!r}, of which {len(pieces)} are no units of ours: take its "

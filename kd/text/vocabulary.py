@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any, Literal, Self
 
 from kd.runtime.words import SPACE, join
-from kd.text.pieces import Cut, is_mark, make_cut
+from kd.text.pieces import Cut, is_no_piece, make_cut
 
 BLANK_INDEX = 0
 """Of CTC's blank among units, and among logits."""
@@ -105,7 +105,7 @@ class Vocabulary:
 
     @cached_property
     def _cut(self) -> Cut:
-        return make_cut([token for token in self.tokens if not is_mark(token)])
+        return make_cut([token for token in self.tokens if not is_no_piece(token)])
 
     def _encode_word(self, word: str, place: int) -> list[int]:
         """Units of the word at this place of a text, with the space before it."""

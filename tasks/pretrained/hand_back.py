@@ -38,10 +38,11 @@ def hand_back(model: Recogniser, vocabulary: Vocabulary, folder: Path) -> None:
     kind = _kind(settings)
     tokens = [BLANK, *(SPACE if token == " " else token for token in vocabulary.tokens[1:])]
     front_end = {"feature_extractor_type": "Wav2Vec2FeatureExtractor", "feature_size": 1, "sampling_rate": 16_000}
+    scaling = {"do_normalize": True, "return_attention_mask": settings.extractor_norm == "layer"}  # else none is used
     files: dict[str, Any] = {
         "config.json": _config(settings, kind, len(tokens)),
         "vocab.json": {token: index for index, token in enumerate(tokens)},
-        "preprocessor_config.json": {**front_end, "padding_value": 0.0, "do_normalize": True},
+        "preprocessor_config.json": {**front_end, **scaling, "padding_value": 0.0},
         "tokenizer_config.json": {"tokenizer_class": "Wav2Vec2CTCTokenizer", "word_delimiter_token": SPACE, **_SPECIAL},
     }
     with fresh_folder(folder) as part:

@@ -8,6 +8,8 @@ from tasks.pretrained.wav2vec2 import CALLED, read_wav2vec2
 from tasks.pretrained.weight_files import read_json
 from tasks.pretrained.whisper import read_whisper
 
+WHISPER = "whisper"
+
 
 def read_pretrained(path: Path, bundle: str | None = None) -> EncoderWeights:
     """The encoder of a folder or file; bundle: whose weights of torchaudio.pipelines the file holds.
@@ -16,6 +18,11 @@ def read_pretrained(path: Path, bundle: str | None = None) -> EncoderWeights:
     """
     if bundle is not None:
         return read_bundle(bundle, path)
-    if (path / "config.json").is_file() and read_json(path / "config.json").get("model_type") in CALLED:
+    place = path / "config.json"
+    kind = read_json(place).get("model_type", WHISPER) if place.is_file() else WHISPER
+    if kind in CALLED:
         return read_wav2vec2(path)
+    if kind != WHISPER:
+        known = ", ".join((WHISPER, *CALLED))
+        raise ValueError(f"{place}: model_type is {kind!r}, expected {known}: give a folder of one of them")
     return read_whisper(path)

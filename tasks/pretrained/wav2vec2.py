@@ -68,12 +68,14 @@ def read_wav2vec2(folder: Path) -> Wav2Vec2Weights:
     shape = _shape_of(config, kind, place)
     front = folder / "preprocessor_config.json"
     scaled = read_json(front).get("do_normalize", True) if front.is_file() else True
-    if not scaled and shape.extractor_norm == "layer":  # a group norm takes gain and offset away by itself
+    if not scaled and shape.extractor_norm == "layer":  # a group norm takes offset away, and gain above its eps
         raise ValueError(
             f"{front}: do_normalize is false, but samples are always scaled here: give a model whose samples are, too"
         )
     tensors = {name.removeprefix(f"{kind}."): tensor for name, tensor in read_folder(folder).items()}
-    return Wav2Vec2Weights(ours_of(tensors, shape, place), shape, CALLED[kind], _head_of(tensors, config, folder))
+    return Wav2Vec2Weights(
+        ours_of(tensors, shape, place), shape, CALLED[kind], _head_of(tensors, config, folder, shape.width)
+    )
 
 
 def _shape_of(config: Mapping[str, Any], kind: str, place: Path) -> Wav2Vec2Settings:
@@ -112,11 +114,15 @@ def _shape_of(config: Mapping[str, Any], kind: str, place: Path) -> Wav2Vec2Sett
         raise ValueError(f"{place} says of {where}: {detail['msg']}: copy it again, or give another model") from None
 
 
-def _head_of(tensors: Tensors, config: Mapping[str, Any], folder: Path) -> CTCHead | None:
+def _head_of(tensors: Tensors, config: Mapping[str, Any], folder: Path, width: int) -> CTCHead | None:
     """None where there is no head, or nothing that says whose units it has."""
     if "lm_head.weight" not in tensors or not (folder / "vocab.json").is_file():
         return None
+    if "lm_head.bias" not in tensors:
+        raise ValueError(f"{folder} lacks lm_head.bias: copy it again, or give another model")
     weight, bias, ids = tensors["lm_head.weight"], tensors["lm_head.bias"], read_json(folder / "vocab.json")
+    _require_shape("lm_head.weight", weight, (*weight.shape[:1], width), folder)
+    _require_shape("lm_head.bias", bias, (len(weight),), folder)
     blank = config.get("pad_token_id", 0)
     if not all(isinstance(index, int) and 0 <= index < len(weight) for index in (blank, *ids.values())):
         raise ValueError(
@@ -131,16 +137,24 @@ def _head_of(tensors: Tensors, config: Mapping[str, Any], folder: Path) -> CTCHe
 def ours_of(tensors: Tensors, shape: Wav2Vec2Settings, place: object) -> dict[str, Tensor]:
     """Tensors by our names, of transformers' names without the model's prefix. Raises ValueError by name."""
     found = _folded(as_float({name: t for name, t in tensors.items() if not LEFT_OUT.match(name)}), shape, place)
-    with torch.device("meta"):
-        expected = {name: t.shape for name, t in Wav2Vec2Encoder(shape, 1).state_dict().items()}
+    try:
+        with torch.device("meta"):
+            expected = {name: t.shape for name, t in Wav2Vec2Encoder(shape, 1).state_dict().items()}
+    except RuntimeError as error:  # of sizes whose product is no number of 64 bits
+        raise ValueError(f"{place} has sizes of no model: {str(error).splitlines()[0]}: copy it again") from None
     renamed = {_renamed(name, shape, tensor, place): tensor.contiguous() for name, tensor in found.items()}
     if missing := sorted(expected.keys() - renamed.keys()):
         raise ValueError(f"{place} lacks {', '.join(missing[:3])}: copy it again, or give another model")
     for name, tensor in renamed.items():
-        if expected.get(name) != tensor.shape:
-            wanted = tuple(expected[name]) if name in expected else "none"
-            raise ValueError(f"{place}: {name} has the shape {tuple(tensor.shape)}, expected {wanted}: copy it again")
+        _require_shape(name, tensor, tuple(expected[name]) if name in expected else None, place)
     return renamed
+
+
+def _require_shape(name: str, tensor: Tensor, wanted: tuple[int, ...] | None, place: object) -> None:
+    if tuple(tensor.shape) != wanted:
+        raise ValueError(
+            f"{place}: {name} has the shape {tuple(tensor.shape)}, expected {wanted or 'none'}: copy it again"
+        )
 
 
 NAMES = {
@@ -181,6 +195,9 @@ def _folded(found: dict[str, Tensor], shape: Wav2Vec2Settings, place: object) ->
     ):
         if f"{at}.{size}" in found and f"{at}.{direction}" in found:
             size_11K, direction_DGK = found.pop(f"{at}.{size}"), found.pop(f"{at}.{direction}")
+            group, kernel = shape.width_per_group, shape.position_kernel
+            _require_shape(f"{at}.{size}", size_11K, (1, 1, kernel), place)
+            _require_shape(f"{at}.{direction}", direction_DGK, (shape.width, group, kernel), place)
             found[f"{at}.weight"] = direction_DGK * (size_11K / direction_DGK.norm(dim=(0, 1), keepdim=True))
     if shape.position_buckets is None:
         return found
@@ -191,6 +208,9 @@ def _folded(found: dict[str, Tensor], shape: Wav2Vec2Settings, place: object) ->
             weight, bias, scale = (found.pop(f"{gate}_{part}") for part in ("linear.weight", "linear.bias", "const"))
         except KeyError as error:
             raise ValueError(f"{place} lacks {error}: copy it again, or give another model") from None
+        _require_shape(f"{gate}_linear.weight", weight, (2 * GATE_OUTPUTS, shape.head_dim), place)
+        _require_shape(f"{gate}_linear.bias", bias, (2 * GATE_OUTPUTS,), place)
+        _require_shape(f"{gate}_const", scale, (1, heads, 1, 1), place)
         if table is not None:
             found[f"layers.{i}.positions.table"] = table
         rows_2K = weight.view(2, GATE_OUTPUTS, -1).sum(1)

@@ -61,6 +61,11 @@ def _sample_problems(params: Params, key: str, front: FrontEndSettings, encoder:
             f"{key}.family: {encoder.family}, but its front end is of kind {front.kind}: set "
             f"{key.removesuffix('model')}frontend: {{kind: {wanted}}}"
         )
+    if getattr(encoder, "position_buckets", None) is not None:
+        yield (
+            f"{key}.position_buckets: WavLM's position biases are not trained, so random ones would stay: remove it, "
+            "or begin from pretrained weights of WavLM"
+        )
     where, augment = "student_augment", params.student_augment
     if key == "teacher.model" and params.teacher.source == "train":
         where, augment = "teacher.augment", params.teacher.augment

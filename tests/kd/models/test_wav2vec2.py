@@ -93,3 +93,7 @@ def test_what_no_encoder_has_is_named() -> None:
         base(channels=[4, 4, 4])
     with pytest.raises(ValueError, match="position_distance 80 is no more than the 80 frames that have a bucket each"):
         base(position_buckets=320, position_distance=80)
+    for kernels in (3, None):
+        for channels in (4, [4, 4]):
+            with pytest.raises(ValueError, match=r"kernels\n  Input should be a valid tuple"):
+                base(channels=channels, kernels=kernels)

@@ -100,6 +100,20 @@ def test_bytes_write_what_has_no_piece() -> None:
         vocabulary.encode("x")
 
 
+def test_words_without_a_token_between_them_are_refused() -> None:
+    with pytest.raises(
+        ValueError, match=r"^tokens.txt: no token is or begins with ▁, so words would be joined: remove"
+    ):
+        take_over(table("<blk>", "a", "b"), "ab ")
+    assert take_over(table("<blk>", "你", "好"), "你好")[1:] == ("你", "好")
+
+
+def test_every_mark_writes_nothing_and_is_no_piece() -> None:
+    marks = ("<unk>", "[UNK]", "<sos>", "<eos>", "<noise>", "[PAD]")
+    vocabulary = Vocabulary.taken_over(take_over(table("<blk>", *marks, "a", "▁", "<0x62>"), "a "))
+    assert vocabulary.decode([1, 7, 2, 3, 8, 7, 4, 9, 5, 6]) == "a ab"
+
+
 def test_marks_write_nothing() -> None:
     vocabulary = Vocabulary.taken_over(take_over(table(*CAPITALS), "twone "))
     assert vocabulary.decode([1, 3, 2]) == "two"

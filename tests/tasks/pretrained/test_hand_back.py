@@ -91,6 +91,25 @@ def test_transformers_tokenizer_and_feature_extractor_know_it(tmp_path: Path) ->
     torch.testing.assert_close(found[0], waveform(1_000)[0], atol=1e-3, rtol=0)
 
 
+@pytest.mark.filterwarnings("ignore:Support for mismatched key_padding_mask")  # of transformers' WavLM
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.endswith("layer")])
+def test_a_padded_batch_is_what_each_utterance_is(kind: str, tmp_path: Path) -> None:
+    """By transformers' own feature extractor; a group norm takes in padding there, mask or not."""
+    import transformers
+
+    model = checkpoint_of(kind, tmp_path / "theirs").model
+    hand_back(model, VOCABULARY, tmp_path / "back")
+    config = json.loads((tmp_path / "back" / "config.json").read_text(encoding="utf-8"))
+    theirs = getattr(transformers, CLASSES[config["model_type"]]).from_pretrained(tmp_path / "back").eval()
+    extractor = transformers.Wav2Vec2FeatureExtractor.from_pretrained(tmp_path / "back")
+    long_N, short_N = waveform(5_000)[0], waveform(2_085)[0]
+    batch = extractor([long_N.numpy(), short_N.numpy()], sampling_rate=16_000, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        alone, frames = model(short_N[None, :, None], torch.tensor([2_085]))
+        found = theirs(**batch).logits[1:, : int(frames)]
+    torch.testing.assert_close(found, alone, atol=1e-3, rtol=0)
+
+
 @pytest.mark.parametrize(
     ("kind", "choice", "message"),
     [

@@ -150,6 +150,7 @@ def test_weights_in_pickle_are_read_and_code_in_it_is_not_run(tmp_path: Path) ->
         ({"hidden_act": "relu"}, r"config\.json: hidden_act is 'relu', expected 'gelu': give another model"),
         ({"num_attention_heads": 5}, r"num_attention_heads 5 do not share a hidden_size of 24 evenly"),
         ({"conv_dim": [12, 10]}, r"channels lists 2 convolutions, kernels 3, strides 3"),
+        ({"conv_dim": [10**9] * 3}, r"config\.json has sizes of no model: .*: copy it again$"),
         ({"feat_extract_norm": "batch"}, r"says of extractor_norm: Input should be 'group' or 'layer'"),
         (
             {"conv_dim": [12, 10, 9]},
@@ -174,6 +175,47 @@ def test_samples_that_are_not_scaled_are_refused_where_that_matters(tmp_path: Pa
         torch.testing.assert_close(found, theirs(0.1 * waveform(900) + 0.05).logits[..., PLACES], atol=5e-2, rtol=0)
     with pytest.raises(ValueError, match=r"preprocessor_config\.json: do_normalize is false, but samples are always"):
         read_wav2vec2(tmp_path / "wavlm layer")
+
+
+GATE, CONV = "wavlm.encoder.layers.1.attention.gru_rel_pos", "wavlm.encoder.pos_conv_embed.conv.parametrizations.weight"
+SPOILT: dict[str, tuple[str, tuple[int, ...] | None, str]] = {
+    "no bias of the head": ("lm_head.bias", None, r"lacks lm_head\.bias: copy it again"),
+    "a short bias": ("lm_head.bias", (3,), r"lm_head\.bias has the shape \(3,\), expected \(13,\): copy it again"),
+    "a head of one number": ("lm_head.weight", (), r"lm_head\.weight has the shape \(\), expected \(24,\)"),
+    "a head of another width": (
+        "lm_head.weight",
+        (13, 5),
+        r"lm_head\.weight has the shape \(13, 5\), expected \(13, 24\)",
+    ),
+    "a gate's weights": (f"{GATE}_linear.weight", (7, 6), r"linear\.weight has the shape \(7, 6\), expected \(8, 6\)"),
+    "a gate's bias": (f"{GATE}_linear.bias", (3,), r"gru_rel_pos_linear\.bias has the shape \(3,\), expected \(8,\)"),
+    "a gate's scale": (f"{GATE}_const", (3,), r"gru_rel_pos_const has the shape \(3,\), expected \(1, 4, 1, 1\)"),
+    "sizes of the weight norm": (f"{CONV}.original0", (5,), r"original0 has the shape \(5,\), expected \(1, 1, 8\)"),
+    "its directions": (f"{CONV}.original1", (2, 3), r"original1 has the shape \(2, 3\), expected \(24, 8, 8\)"),
+}
+
+
+@pytest.mark.parametrize("case", SPOILT)
+def test_a_damaged_weight_is_named(case: str, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    (name, size, message), folder = SPOILT[case], write_transformers(oracle("wavlm"), tmp_path / "x")
+    tensors = load_file(folder / "model.safetensors")
+    del tensors[name]
+    more = {} if size is None else {name: torch.zeros(size)}
+    save_file({**tensors, **more}, folder / "model.safetensors")
+    with pytest.raises(ValueError, match=message) as found:
+        read_wav2vec2(folder)
+    assert "\n" not in str(found.value)
+
+
+def test_a_folder_of_another_kind_is_named_with_the_kinds_that_are_known(tmp_path: Path) -> None:
+    folder = write_transformers(oracle("wavlm"), tmp_path / "x", model_type="sew")
+    with pytest.raises(ValueError, match=r"model_type is 'sew', expected whisper, wav2vec2, hubert, wavlm: give"):
+        read_pretrained(folder)
+    (folder / "config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ValueError, match="whisper"):
+        read_pretrained(folder)
 
 
 def test_a_key_that_is_unknown_is_named(tmp_path: Path) -> None:

@@ -143,6 +143,8 @@ def test_smaller_forms_are_timed_and_long_audio_comes_in_chunks(included: bool, 
         pieces = np.concatenate(list(recogniser.stream(np.array_split(samples_N, 7))))
         np.testing.assert_allclose(pieces, recogniser.log_probs(samples_N), atol=1e-4)
         assert len(pieces) == (40_000 - 165) // 160 + 1
+        bare = Recogniser.load(paths.export("teacher"), form, chunk_s=0.2, context_s=0)
+        assert len(bare.log_probs(samples_N)) == len(pieces)
     profile.run(given, paths)
     evaluate.run(given, paths, "teacher")
     report.run(given, paths)
@@ -183,6 +185,12 @@ def test_a_gain_and_an_offset_of_the_audio_change_nothing(tmp_path: Path) -> Non
         (
             {"students": {"other": {**STUDENTS["other_ears"], "frontend": {"kind": "waveform"}}}},
             "students.other.model.family: cnn, but its front end is of kind waveform: set students.other.frontend",
+        ),
+        (
+            {"students": {"other": {**STUDENTS["other_ears"], "model": {
+                "family": "wav2vec2", "channels": 4, "width_per_group": 4, "layers": 1, "heads": 1, "feed_forward": 4,
+                "position_buckets": 16}, "frontend": {"kind": "waveform"}}}},
+            "students.other.model.position_buckets: WavLM's position biases are not trained, so random ones would stay",
         ),
         (
             {"frontend": {"kind": "waveform", "num_mels": 80}},

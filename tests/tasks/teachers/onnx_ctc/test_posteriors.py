@@ -8,7 +8,7 @@ from typing import Any
 import onnx
 import pytest
 import torch
-from tiny_onnx_ctc import BLANKS, make_onnx_ctc, tokens_of
+from tiny_onnx_ctc import BLANKS, make_onnx_ctc, speech_like, tokens_of
 from tiny_stages import TRAINING, KillingReporter
 from torch import Tensor
 from workspace import ENCODERS, FRONTEND, make_params, make_workspace
@@ -16,6 +16,7 @@ from workspace import ENCODERS, FRONTEND, make_params, make_workspace
 from kd.config.models import ModelSettings
 from kd.models import build
 from kd.text.vocabulary import Vocabulary
+from kd.training.frame_rates import aligned
 from tasks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tasks.data.prepared import PreparedData
 from tasks.params.pipeline import Params
@@ -24,6 +25,7 @@ from tasks.runner.reporter import NullReporter
 from tasks.stages import adopt_teacher, cache_logits, distil, export, propagate
 from tasks.teachers.adopt_posterior_teacher import valid_error
 from tasks.teachers.logit_cache import LogitCache
+from tasks.teachers.onnx_ctc.model import OnnxCtc
 from tasks.teachers.onnx_ctc.posteriors import OnnxPosteriorTeacher
 from tasks.teachers.posterior_teacher import CheckpointPosteriorTeacher, load_posterior_teacher
 from tasks.teachers.teacher_pass import output_keys
@@ -196,3 +198,16 @@ def test_each_type_teaches_its_own_tokens(kind: str, tmp_path: Path) -> None:
     scores = teacher.model.scores(waveforms(16_000)[0][0], 16_000).log_softmax(-1)
     place = tokens_of(kind).index(BLANKS[kind])
     torch.testing.assert_close(teacher.posteriors(*waveforms(16_000))[0][0, :, 0], scores[:, place])
+
+
+@pytest.mark.parametrize("kind", ["zipformer_ctc", "wenet_ctc", "nemo_ctc", "omnilingual"])
+def test_its_frames_fit_students_of_every_rate(kind: str, tmp_path: Path) -> None:
+    """Though unpadded convolutions lose some: of 10 s icefall's give 248 of 250, WeNet's 249."""
+    model = OnnxCtc(make_onnx_ctc(tmp_path, kind), "model.onnx", "tokens.txt", None)
+    for num_samples in (3_000, 8_160, 32_100, 160_000):
+        scores_1TW = model.scores(torch.from_numpy(speech_like(11, 1)[:num_samples]), 16_000)[None]
+        theirs, features = torch.tensor([scores_1TW.shape[1]]), round(num_samples / 160)
+        for stride in (2, 4, 8):
+            ours = torch.tensor([-(-features // stride)])
+            student, teacher, frames = aligned(torch.zeros(1, int(ours), 32), ours, scores_1TW, theirs, "maximum")
+            assert student.shape == teacher.shape == (1, int(frames), 32)
