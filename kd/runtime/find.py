@@ -36,13 +36,14 @@ def find(places: Iterable[str]) -> Found:
 
 
 def _walk(folder: str, found: Found) -> None:
-    """Links to folders are not followed, so that none is walked for ever."""
+    """Links to folders are not followed, so that none is walked for ever, nor are hidden folders, such as `.venv/`."""
 
     def refused(error: OSError) -> None:
         found.failures.append(f"{error.filename}: the folder cannot be read: {error.strerror}")
 
     files: list[str] = []
-    for place, _, names in os.walk(folder, onerror=refused):
+    for place, folders, names in os.walk(folder, onerror=refused):
+        folders[:] = [name for name in folders if not name.startswith(".")]
         files += [str(Path(place) / name) for name in names]
     for file in sorted(files):
         suffix = Path(file).suffix.lower()

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tiny_export import export_tiny
 
 from kd.runtime import spot, transcribe
+from kd.runtime.find import find
 from kd.runtime.names import names_of
 from kd.runtime.options import Parser
 from kd.runtime.program import main
@@ -45,6 +46,14 @@ def test_every_option_says_what_it_is(command) -> None:
     command.add_options(parser)
     assert [action.dest for action in parser._actions if not action.help] == []
     assert parser.format_help()
+
+
+def test_hidden_folders_are_left_alone_unless_they_are_named(tmp_path: Path) -> None:
+    for name in ("a.wav", ".venv/lib/b.wav", "talks/c.wav"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert find([str(tmp_path)]).files == [str(tmp_path / name) for name in ("a.wav", "talks/c.wav")]
+    assert find([str(tmp_path / ".venv")]).files == [str(tmp_path / ".venv/lib/b.wav")]
 
 
 def test_a_folder_is_done_but_for_what_fails_and_that_is_named(model: str, tmp_path: Path, capsys) -> None:
