@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+SUFFIXES = (".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".w64", ".wav")
+"""How names of recordings end, where many files are looked through."""
 POINTER = b"version https://git-lfs.github.com/spec"
 UNKNOWN_BYTES = 0x7FFF0000  # from here on, and 0: what is written where the length is not known yet
 MOST_CHUNKS = 1_000

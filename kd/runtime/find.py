@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-SUFFIXES = (".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".w64", ".wav")
+from kd.runtime.containers import SUFFIXES
+
 UNREADABLE = (
     *(".3gp", ".aac", ".ac3", ".amr", ".ape", ".avi", ".dsf", ".dts", ".flv", ".m4a", ".m4b", ".m4v", ".mka", ".mkv"),
     *(".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ra", ".rm", ".spx", ".tta", ".webm", ".wma", ".wmv", ".wv"),

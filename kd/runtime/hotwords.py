@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Self
 
 from kd.runtime.errors import RefusedError
-from kd.runtime.files import read_text
-from kd.runtime.lexicon import Lexicon, visible_part
-from kd.runtime.phrases import spell
+from kd.runtime.lexicon import Lexicon
+from kd.runtime.phrases import in_the_models_case, phrase_lines, spell
 from kd.runtime.words import SPACE, spelling
 
 BOOST = 0.5  # nats for each letter of a phrase that names none of its own
@@ -40,21 +39,15 @@ def read_hotwords(file: Path, boost: float, tokens: Sequence[str]) -> list[Hotwo
     """
     lexicon = Lexicon(tokens)
     found: dict[str, Hotword] = {}
-    for number, line in enumerate(read_text(file, "a list with one phrase a line").splitlines(), 1):
-        shown = " ".join(word for word in line.split() if visible_part(word))
-        if not shown or visible_part(shown).startswith("#"):
-            continue
-        own = _OWN_BOOST.fullmatch(shown)
-        text = own[1] if own else shown
+    for number, line in phrase_lines(file):
+        own = _OWN_BOOST.fullmatch(line)
         nats = _boost(own[2], f"{file}:{number}") if own else boost
-        phrase = " ".join(lexicon.fit(word) or word for word in text.split())
+        phrase = in_the_models_case(own[1] if own else line, lexicon)
         try:
             spell(phrase, tokens)
         except RefusedError as error:
             raise RefusedError(f"{file}:{number}: {error}") from None
         found[phrase] = Hotword(phrase, nats)
-    if not found:
-        raise RefusedError(f"{file} holds no phrase: write one a line")
     return list(found.values())
 
 

@@ -57,17 +57,27 @@ class Graph:
 
 def read_phrases(file: Path, tokens: Sequence[str]) -> list[Phrase]:
     """One phrase a line, in the model's case; empty lines and those that begin with # are none. Raises RefusedError."""
-    words = (line.split() for line in read_text(file, "a list with one phrase a line").splitlines())
-    lines = (" ".join(word for word in line if visible_part(word)) for line in words)
-    texts = list(dict.fromkeys(line for line in lines if line and not visible_part(line).startswith("#")))
-    if not texts:
-        raise RefusedError(f"{file} holds no phrase: write one a line")
     lexicon = Lexicon(tokens)
     found: dict[str, Phrase] = {}
-    for text in texts:
-        phrase = spell(" ".join(lexicon.fit(word) or word for word in text.split()), tokens)
+    for _, text in phrase_lines(file):
+        phrase = spell(in_the_models_case(text, lexicon), tokens)
         found.setdefault(phrase.letters, phrase)
     return list(found.values())
+
+
+def phrase_lines(file: Path) -> list[tuple[int, str]]:
+    """Numbers and texts of the lines that hold a phrase, without what nobody sees. Raises RefusedError for none."""
+    lines = enumerate(read_text(file, "a list with one phrase a line").splitlines(), start=1)
+    shown = [(number, " ".join(word for word in line.split() if visible_part(word))) for number, line in lines]
+    found = [(number, line) for number, line in shown if line and not visible_part(line).startswith("#")]
+    if not found:
+        raise RefusedError(f"{file} holds no phrase: write one a line")
+    return found
+
+
+def in_the_models_case(text: str, lexicon: Lexicon) -> str:
+    """Each word as the model's tokens write it; one that they cannot spell stays as it is."""
+    return " ".join(lexicon.fit(word) or word for word in text.split())
 
 
 def spell(text: str, tokens: Sequence[str]) -> Phrase:

@@ -15,6 +15,7 @@ from kd.text.vocabulary import BLANK_SYMBOL
 BLANKS = ("<blk>", "<eps>", "<blank>")
 """What sherpa-onnx takes for CTC's blank, in its order."""
 WORD_BREAK = "|"
+"""Of wav2vec 2.0's labels and its kin's, between words."""
 _LINE = re.compile(r"(.*?)[ \t]+(\d{1,9})\s*", re.ASCII)
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from kd.runtime.words import SPACE as SPACE_SIGN
 from kd.text.pieces import is_no_piece
-from kd.text.token_table import TokenTable
+from kd.text.token_table import WORD_BREAK, TokenTable
 
-WORD_BREAK, SPACE = "|", " "
+SPACE = " "
 NOWHERE = -1
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from kd.config.frontend import FrontEndSettings
 from kd.config.models import EncoderSettings
+from kd.text.token_table import WORD_BREAK
 from kd.text.unit_mapping import map_units
 
 
@@ -28,7 +29,7 @@ class CTCHead:
         try:
             places = map_units(self.labels, tokens).places_W
         except ValueError as error:
-            own = "".join(" " if label == "|" else label for label in self.labels[1:] if len(label) == 1)
+            own = "".join(" " if label == WORD_BREAK else label for label in self.labels[1:] if len(label) == 1)
             raise ValueError(
                 f"head: kept, but {str(error).split(';')[0]}. Write problem.units.alphabet: {own.lower()!r} or fewer, "
                 "or head: new"

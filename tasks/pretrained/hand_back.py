@@ -15,15 +15,14 @@ from torch import Tensor
 
 from kd.config.wav2vec2 import Wav2Vec2Settings
 from kd.models import Recogniser
+from kd.text.token_table import WORD_BREAK
 from kd.text.vocabulary import Vocabulary
-from tasks.pretrained.wav2vec2 import GATE_OUTPUTS
+from tasks.pretrained.wavlm_gates import EVEN, are_shared, shared
 from tasks.runner.atomic_io import fresh_folder
 
 CLASSES = {"wav2vec2": "Wav2Vec2ForCTC", "hubert": "HubertForCTC", "wavlm": "WavLMForCTC"}
-BLANK, SPACE = "<pad>", "|"
-"""As transformers' tokenizer of such models writes CTC's blank and what parts words."""
-EVEN = 1e-6
-"""How far tensors that transformers shares may lie apart."""
+BLANK = "<pad>"
+"""As transformers' tokenizer of such models writes CTC's blank."""
 
 
 def hand_back(model: Recogniser, vocabulary: Vocabulary, folder: Path) -> None:
@@ -36,14 +35,14 @@ def hand_back(model: Recogniser, vocabulary: Vocabulary, folder: Path) -> None:
     settings = model.settings.encoder
     assert isinstance(settings, Wav2Vec2Settings)
     kind = _kind(settings)
-    tokens = [BLANK, *(SPACE if token == " " else token for token in vocabulary.tokens[1:])]
+    tokens = [BLANK, *(WORD_BREAK if token == " " else token for token in vocabulary.tokens[1:])]
     front_end = {"feature_extractor_type": "Wav2Vec2FeatureExtractor", "feature_size": 1, "sampling_rate": 16_000}
     scaling = {"do_normalize": True, "return_attention_mask": settings.extractor_norm == "layer"}  # else none is used
     files: dict[str, Any] = {
         "config.json": _config(settings, kind, len(tokens)),
         "vocab.json": {token: index for index, token in enumerate(tokens)},
         "preprocessor_config.json": {**front_end, **scaling, "padding_value": 0.0},
-        "tokenizer_config.json": {"tokenizer_class": "Wav2Vec2CTCTokenizer", "word_delimiter_token": SPACE, **_SPECIAL},
+        "tokenizer_config.json": _TOKENIZER,
     }
     with fresh_folder(folder) as part:
         for name, content in files.items():
@@ -52,7 +51,14 @@ def hand_back(model: Recogniser, vocabulary: Vocabulary, folder: Path) -> None:
         save_file(dict(_theirs(state, settings, kind)), part / "model.safetensors", {"format": "pt"})
 
 
-_SPECIAL = {"pad_token": BLANK, "unk_token": BLANK, "bos_token": None, "eos_token": None}
+_TOKENIZER = {
+    "tokenizer_class": "Wav2Vec2CTCTokenizer",
+    "word_delimiter_token": WORD_BREAK,
+    "pad_token": BLANK,
+    "unk_token": BLANK,
+    "bos_token": None,
+    "eos_token": None,
+}
 
 
 def _obstacles(model: Recogniser, vocabulary: Vocabulary) -> Iterator[str]:
@@ -91,15 +97,8 @@ def _gate_obstacles(encoder: Wav2Vec2Settings, state: dict[str, Tensor]) -> Iter
         if table.shape != first.shape or float((table - first).abs().max()) > EVEN:
             yield f"heads of layer {i} are others than those of layer 0, whose position bias all layers share"
         whole = heads * encoder.head_dim == encoder.width
-        if whole and not _shared(state[f"{at}.weight"], state[f"{at}.bias"], heads):
+        if whole and not are_shared(state[f"{at}.weight"], state[f"{at}.bias"], heads):
             yield f"heads of layer {i} read more of the stream than their own part: keep all heads and the whole width"
-
-
-def _shared(weight: Tensor, bias: Tensor, heads: int) -> bool:
-    rows_2K = weight.view(heads, 2, heads, -1)[0, :, 0]
-    own_H2HK = torch.eye(heads)[:, None, :, None] * rows_2K[None, :, None, :]
-    even = torch.allclose(weight.view_as(own_H2HK), own_H2HK, atol=EVEN, rtol=0)
-    return even and torch.allclose(bias.view(heads, 2), bias[:2].expand(heads, 2), atol=EVEN, rtol=0)
 
 
 def _kind(settings: Wav2Vec2Settings) -> str:
@@ -187,8 +186,7 @@ def _positions(state: dict[str, Tensor], settings: Wav2Vec2Settings, kind: str) 
     yield f"{kind}.encoder.layers.0.attention.rel_attn_embed.weight", state["encoder.layers.0.positions.table"]
     for i, heads in enumerate(settings.heads):
         gate, ours = f"{kind}.encoder.layers.{i}.attention.gru_rel_pos", f"encoder.layers.{i}.positions"
-        rows_2K = state[f"{ours}.weight"].view(heads, 2, heads, -1)[0, :, 0]
-        summed = torch.zeros(2, GATE_OUTPUTS, 1).index_fill(1, torch.tensor([0]), 1.0)
-        yield f"{gate}_linear.weight", (summed * rows_2K[:, None]).flatten(0, 1)
-        yield f"{gate}_linear.bias", (summed[..., 0] * state[f"{ours}.bias"][:2, None]).flatten()
+        weight, bias = shared(state[f"{ours}.weight"], state[f"{ours}.bias"], heads)
+        yield f"{gate}_linear.weight", weight
+        yield f"{gate}_linear.bias", bias
         yield f"{gate}_const", state[f"{ours}.scale"].view(1, heads, 1, 1).clone()

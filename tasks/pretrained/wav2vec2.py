@@ -17,6 +17,7 @@ from kd.config.frontend import FrontEndSettings
 from kd.config.wav2vec2 import KERNELS, STRIDES, Wav2Vec2Settings
 from kd.models.wav2vec2 import Wav2Vec2Encoder
 from tasks.pretrained.encoder_weights import CTCHead, as_float
+from tasks.pretrained.wavlm_gates import GATE_OUTPUTS, of_each_head
 from tasks.pretrained.weight_files import Tensors, read_folder, read_json
 
 CALLED = {"wav2vec2": "wav2vec 2.0's encoder", "hubert": "HuBERT's encoder", "wavlm": "WavLM's encoder"}
@@ -32,8 +33,6 @@ KNOWN = {
 """What config.json may say, where it says it."""
 WIDTHS = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
 """With transformers' defaults, which it leaves out of config.json."""
-GATE_OUTPUTS = 4
-"""Of WavLM's gates, which are summed: one of them is as good."""
 LEFT_OUT = re.compile(r"(masked_spec_embed|quantizer\..*|project_(q|hid)\..*|.*\.k_proj\.bias|lm_head\..*|aux\..*)$")
 
 
@@ -213,9 +212,7 @@ def _folded(found: dict[str, Tensor], shape: Wav2Vec2Settings, place: object) ->
         _require_shape(f"{gate}_const", scale, (1, heads, 1, 1), place)
         if table is not None:
             found[f"layers.{i}.positions.table"] = table
-        rows_2K = weight.view(2, GATE_OUTPUTS, -1).sum(1)
-        own_H2HK = torch.eye(heads)[:, None, :, None] * rows_2K[None, :, None, :]
-        found[f"layers.{i}.positions.weight"] = own_H2HK.reshape(2 * heads, -1)
-        found[f"layers.{i}.positions.bias"] = bias.view(2, GATE_OUTPUTS).sum(1).repeat(heads)
-        found[f"layers.{i}.positions.scale"] = scale.reshape(-1)
+        ours = f"layers.{i}.positions"
+        found[f"{ours}.weight"], found[f"{ours}.bias"] = of_each_head(weight, bias, heads)
+        found[f"{ours}.scale"] = scale.reshape(-1)
     return found

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b, file_digest
 from pathlib import Path
 
@@ -95,7 +95,12 @@ def _weight_files(file: Path) -> list[str]:
 def _hash(folder: Path, versions: str) -> str:
     """16 hex digits of all that its outputs depend on besides the audio: files, versions, code."""
     digest = blake2b(f"{versions} {digest_of(CODE)}".encode(), digest_size=8)
-    for file in sorted(path for path in folder.iterdir() if path.is_file()):
+    take_in(digest, sorted(path for path in folder.iterdir() if path.is_file()))
+    return digest.hexdigest()
+
+
+def take_in(digest: blake2b, files: Iterable[Path]) -> None:
+    """Let a digest depend on the names and the bytes of files."""
+    for file in files:
         with file.open("rb") as data:
             digest.update(f"{file.name} {file_digest(data, 'sha256').hexdigest()}".encode())
-    return digest.hexdigest()

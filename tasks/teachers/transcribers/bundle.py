@@ -13,13 +13,12 @@ import torch
 
 from kd.teachers.confidence import best_path_confidence
 from kd.text.decoding import ctc_greedy
+from kd.text.token_table import WORD_BREAK
 from tasks.params.teachers import BundleTeacher
 from tasks.params.trained import NOTHING
 from tasks.pretrained.bundles import bundle_labels, find_bundle, load_bundle
 from tasks.runner.reporter import Reporter
 from tasks.teachers.transcribers.transcriber import Clip, TranscriberOutput
-
-WORD_BREAK = "|"
 
 
 class TorchaudioTranscriber:

@@ -1,7 +1,7 @@
 """CTC models in ONNX as a source of transcripts, in their own tokens. Legend: T frames, W tokens of the model."""
 
 from collections.abc import Iterator, Sequence
-from hashlib import blake2b, file_digest
+from hashlib import blake2b
 from pathlib import Path
 
 import torch
@@ -12,7 +12,7 @@ from kd.text.decoding import ctc_greedy
 from tasks.params.teachers import OnnxTeacher
 from tasks.runner.reporter import Reporter
 from tasks.teachers.onnx_ctc.model import OnnxCtc
-from tasks.teachers.onnx_ctc.posteriors import files_of
+from tasks.teachers.onnx_ctc.posteriors import files_of, take_in
 from tasks.teachers.transcribers.transcriber import Clip, TranscriberOutput
 
 
@@ -30,9 +30,7 @@ class OnnxTranscriber:
     @property
     def identity(self) -> str:
         digest = blake2b(str(self.settings.type).encode(), digest_size=16)
-        for name in files_of(self.model, self.settings):
-            with (self.folder / name).open("rb") as data:
-                digest.update(f"{name} {file_digest(data, 'sha256').hexdigest()}".encode())
+        take_in(digest, (self.folder / name for name in files_of(self.model, self.settings)))
         return f"onnx-{digest.hexdigest()}"
 
     def transcribe(self, clips: Sequence[Clip], reporter: Reporter) -> Iterator[tuple[str, TranscriberOutput]]:
