@@ -6,15 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from kd.config.base import Range, Strict, in_order
-from tasks.params.corpus_formats import (
-    CommonVoiceCorpus,
-    HuggingFaceCorpus,
-    KaldiCorpus,
-    LhotseCorpus,
-    NemoCorpus,
-    RootedCorpus,
-    WebDatasetCorpus,
-)
+from tasks.params.corpus_formats import CorpusOfOthers, RootedCorpus
 from tasks.params.errors import did_you_mean
 from tasks.params.names import require_folder_name
 
@@ -161,19 +153,8 @@ class FsddCorpus(RootedCorpus):
         return self
 
 
-OneCorpus = Annotated[
-    SyntheticCorpus
-    | ManifestCorpus
-    | TorchaudioCorpus
-    | FsddCorpus
-    | NemoCorpus
-    | KaldiCorpus
-    | CommonVoiceCorpus
-    | HuggingFaceCorpus
-    | LhotseCorpus
-    | WebDatasetCorpus,
-    Field(discriminator="kind"),
-]
+_Single = SyntheticCorpus | ManifestCorpus | TorchaudioCorpus | FsddCorpus | CorpusOfOthers
+OneCorpus = Annotated[_Single, Field(discriminator="kind")]
 
 
 class CorpusPart(Strict):
@@ -198,20 +179,7 @@ class SeveralCorpora(RootedCorpus):
     parts: dict[PartName, CorpusPart] = Field(min_length=2, description="by name")
 
 
-CorpusParams = Annotated[
-    SyntheticCorpus
-    | ManifestCorpus
-    | TorchaudioCorpus
-    | FsddCorpus
-    | NemoCorpus
-    | KaldiCorpus
-    | CommonVoiceCorpus
-    | HuggingFaceCorpus
-    | LhotseCorpus
-    | WebDatasetCorpus
-    | SeveralCorpora,
-    Field(discriminator="kind"),
-]
+CorpusParams = Annotated[_Single | SeveralCorpora, Field(discriminator="kind")]
 
 
 def part_names(corpus: CorpusParams) -> tuple[str, ...]:

@@ -130,3 +130,11 @@ class WebDatasetCorpus(RootedCorpus):
         description="extension of the file with the transcript or class, or key in the .json; null: the file .txt, or "
         "sentence, text, transcription or transcript in the .json",
     )
+
+
+CorpusOfOthers = NemoCorpus | KaldiCorpus | CommonVoiceCorpus | HuggingFaceCorpus | LhotseCorpus | WebDatasetCorpus
+
+
+def paths_by_part(corpus: CorpusOfOthers) -> tuple[str, dict[FilePart, str]]:
+    """The key that names what is read of each part, and what it names."""
+    return ("folders", corpus.folders) if isinstance(corpus, KaldiCorpus) else ("files", corpus.files)

@@ -103,3 +103,14 @@ def train(encoder: dict[str, Any], spoken: Sequence[Spoken], epochs: int, seed: 
             optimiser.step()
             schedule.step()
     return Checkpoint(model.eval(), front, vocabulary, role="student", init="random", objective="labels")
+
+
+def write(file: Path, spoken: Spoken, rate_hz: int = RATE_HZ) -> str:
+    """The name of a WAV file of it."""
+    soundfile.write(file, spoken.samples_N, rate_hz)
+    return str(file)
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What was printed since."""
+    return capsys.readouterr().out.splitlines()

@@ -4,10 +4,10 @@ import io
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, Any, Self
 
-from tasks.data.corpora.sources import Source
-from tasks.data.remote import AbsentError, stream
+from tasks.data.corpora.sources import Source, opened
 from tasks.params.corpus_formats import RootedCorpus
 
 MOST_TEXT_BYTES = 1 << 20
@@ -50,7 +50,7 @@ def members(source: Source, corpus: RootedCorpus) -> Iterator[tuple[str, Content
 
     Raises ValueError naming the archive where it is none, or is damaged.
     """
-    with _opened(source, corpus) as raw:
+    with _as_binary(source, corpus) as raw:
         with _errors(source.name, 0):
             archive = tarfile.open(fileobj=raw, mode="r|*", tarinfo=_Member)  # noqa: SIM115  # closed by the next line
         with archive:
@@ -90,15 +90,10 @@ def short_text(content: Content) -> str:
 
 
 @contextmanager
-def _opened(source: Source, corpus: RootedCorpus) -> Iterator[Any]:
-    if not source.is_remote:
-        if not source.file.is_file():
-            raise ValueError(f"{source.file}: {source.absent(corpus)}")
-        with source.file.open("rb") as file:
-            yield file
-        return
-    try:
-        with stream(source.name) as file:
-            yield io.BufferedReader(file) if isinstance(file, io.RawIOBase) else file
-    except AbsentError:
-        raise ValueError(f"{source.name}: {source.absent(corpus)}") from None
+def _as_binary(source: Source, corpus: RootedCorpus) -> Iterator[Any]:
+    with opened(source, corpus) as found:
+        if isinstance(found, Path):
+            with found.open("rb") as file:
+                yield file
+        else:
+            yield io.BufferedReader(found) if isinstance(found, io.RawIOBase) else found

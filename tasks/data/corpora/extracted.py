@@ -3,10 +3,12 @@
 import io
 from pathlib import PurePath
 
+from kd.runtime.containers import SUFFIXES as RECORDINGS
 from tasks.data.corpora.archives import Content
 from tasks.data.corpora.raw import Place
 
-SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aiff", ".aif", ".au", ".sph", ".w64", ".caf")
+SUFFIXES = (*RECORDINGS, ".sph")
+"""Of recordings, as `kd transcribe` looks for them, and of Kaldi's corpora."""
 _IN_A_FOLDER = 1000
 _BLOCK = 1 << 20  # bytes
 
@@ -22,11 +24,11 @@ class Extracted:
         self._out, self._name = place.out, name
 
     def write(self, number: int, data: bytes, called: str | None) -> str:
-        """called: the recording's own name, by whose suffix the file is recognised as what it is."""
+        """Its path. called: the recording's own name, by whose suffix the file is recognised as what it is."""
         return self.copy(number, io.BytesIO(data), called)
 
     def copy(self, number: int, content: Content | io.BytesIO, called: str | None) -> str:
-        """The same of what is read from somewhere."""
+        """Write the recording block by block, from an archive or from memory; gives its path."""
         suffix = PurePath(called or "").suffix.lower()
         folder = f"audio/{self._name}/{number // _IN_A_FOLDER:04d}"
         path = f"{folder}/{number:07d}{suffix if suffix in SUFFIXES else '.audio'}"

@@ -5,7 +5,7 @@ pyarrow reads them, a few rows at a time, from this machine or through fsspec fr
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 
 from tasks.data.corpora.extracted import Extracted
 from tasks.data.corpora.raw import Fault, Place, RawUtterance
-from tasks.data.corpora.sources import Source, sources
-from tasks.data.remote import AbsentError, scheme_of, stream
+from tasks.data.corpora.sources import Source, opened, sources
+from tasks.data.remote import scheme_of
 from tasks.data.tables.cells import text_cell
 from tasks.params.corpus_formats import HuggingFaceCorpus
 
@@ -104,18 +104,13 @@ def _unreadable(source: Source, error: Exception) -> ValueError:
 
 @contextmanager
 def _opened(corpus: HuggingFaceCorpus, source: Source) -> Iterator[pq.ParquetFile]:
-    if not source.is_remote and not source.file.is_file():
-        raise ValueError(f"{source.file}: {source.absent(corpus)}")
-    try:
-        with stream(source.name) if source.is_remote else nullcontext(source.file) as file:
-            try:
-                table = pq.ParquetFile(file, buffer_size=_BUFFER)
-            except _of_pyarrow(source) as error:
-                raise _unreadable(source, error) from None
-            with table:
-                yield table
-    except AbsentError:
-        raise ValueError(f"{source.name}: {source.absent(corpus)}") from None
+    with opened(source, corpus) as file:
+        try:
+            table = pq.ParquetFile(file, buffer_size=_BUFFER)
+        except _of_pyarrow(source) as error:
+            raise _unreadable(source, error) from None
+        with table:
+            yield table
 
 
 def _columns(corpus: HuggingFaceCorpus, source: Source, schema: pa.Schema) -> _Columns:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from glob import escape, glob
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from tasks.data.corpora.raw import Place, Split
-from tasks.data.remote import AbsentError, beside, fetched, matching, scheme_of
+from tasks.data.remote import AbsentError, beside, fetched, matching, scheme_of, stream
 from tasks.params.corpus_formats import FilePart, RootedCorpus
 
 
@@ -79,6 +80,24 @@ def _expand(root: Path, pattern: str) -> list[str]:
         return [pattern]
     found = glob(os.path.join(escape(str(root)), pattern))  # noqa: PTH118, PTH207
     return sorted(os.path.relpath(file, root) for file in found)
+
+
+@contextmanager
+def opened(source: Source, corpus: RootedCorpus) -> Iterator[Any]:
+    """The path of a file of this machine, or a binary file that is read from its store as it goes.
+
+    Raises ValueError where there is none.
+    """
+    if not source.is_remote:
+        if not source.file.is_file():
+            raise ValueError(f"{source.file}: {source.absent(corpus)}")
+        yield source.file
+        return
+    try:
+        with stream(source.name) as file:
+            yield file
+    except AbsentError:
+        raise ValueError(f"{source.name}: {source.absent(corpus)}") from None
 
 
 @contextmanager

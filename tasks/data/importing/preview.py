@@ -5,7 +5,7 @@ to it: units, whether transcripts align, duplicates further on.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +16,7 @@ from tasks.data.corpora.raw import Place, RawUtterance
 from tasks.data.preparation.prepare import Plan, prepare
 from tasks.data.preparation.quarantine import Quarantined
 from tasks.data.preparation.store import Draft
+from tasks.params.corpus_formats import CorpusOfOthers, paths_by_part
 from tasks.params.pipeline import Params
 from tasks.runner.paths import Paths
 from tasks.runner.reporter import NullReporter, Reporter
@@ -85,11 +86,11 @@ def preview(params: Params, paths: Paths, most: int, reporter: Reporter) -> Prev
 
 def each_part(corpus: Any) -> Iterator[Any]:
     """The corpus part by part, so that the first of each can be looked at alone; or as it is."""
-    for key in ("files", "folders"):
-        if isinstance(files := getattr(corpus, key, None), Mapping) and files:
-            yield from (corpus.model_copy(update={key: {part: name}}) for part, name in files.items())
-            return
-    yield corpus
+    if not isinstance(corpus, CorpusOfOthers):
+        yield corpus
+        return
+    key, paths = paths_by_part(corpus)
+    yield from (corpus.model_copy(update={key: {part: name}}) for part, name in paths.items())
 
 
 @dataclass

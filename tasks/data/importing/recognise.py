@@ -15,11 +15,11 @@ from tasks.data.importing.folders import archives, file_parts, kaldi_folders, ka
 from tasks.data.importing.hub import PREFIX, hub_settings
 from tasks.data.importing.parts import named_parts
 from tasks.data.remote import scheme_of
-from tasks.params.corpus_formats import FilePart
+from tasks.params.corpus_formats import CommonVoiceCorpus, FilePart
 from tasks.params.names import TABLES
 from tasks.params.trained import NOTHING
 
-COMMON_VOICE = {"train": "train.tsv", "valid": "dev.tsv", "test": "test.tsv"}
+COMMON_VOICE: dict[FilePart, str] = CommonVoiceCorpus.model_fields["files"].default
 _HEAD = 65_536  # bytes of a table that are looked at
 
 
@@ -172,8 +172,8 @@ def _common_voice(named: dict[FilePart, str], root: str | None, project: Path) -
     first = next(iter(named.values()))
     if len(named) == 1 and Path(first).is_dir():
         found = {part: name for part, name in COMMON_VOICE.items() if (Path(first) / name).is_file()}
-        files = found or {"all": "validated.tsv"}
-        return {"kind": "common_voice", "root": root or _short(first, project), "files": files}
+        tables = found or {"all": "validated.tsv"}
+        return {"kind": "common_voice", "root": root or _short(first, project), "files": tables}
     root, files = _tables(named, root, project)
     return {"kind": "common_voice", "root": root, "files": files}
 

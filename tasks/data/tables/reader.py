@@ -40,7 +40,7 @@ class Row:
 def read_table(file: Path, columns: Columns, absent: str = "no such table", form: str | None = None) -> Iterator[Row]:
     """Rows in their order. Raises ValueError, in one line with file, row and column, where the table is not clear.
 
-    absent: what to say, and the remedy, where there is no such file. form: one of FORMATS, where the file's name
+    absent: what to say, and the remedy, where there is no such file. form: one of TABLES, where the file's name
     does not end in it.
     """
     try:

@@ -1,21 +1,12 @@
 """What params.yaml names and is not there, or cannot be named: files and folders that nobody makes but the user."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from tasks.params import errors
 from tasks.params.corpora import CorpusParams, ManifestCorpus, SeveralCorpora, SyntheticCorpus
-from tasks.params.corpus_formats import (
-    CommonVoiceCorpus,
-    FilePart,
-    HuggingFaceCorpus,
-    KaldiCorpus,
-    LhotseCorpus,
-    NemoCorpus,
-    RootedCorpus,
-    WebDatasetCorpus,
-)
+from tasks.params.corpus_formats import CorpusOfOthers, paths_by_part
 from tasks.params.graph import MODELS
 from tasks.params.pipeline import Params
 from tasks.params.teachers import PipelineModelTeacher
@@ -86,10 +77,8 @@ def _of_corpus(corpus: CorpusParams, key: str) -> Iterator[tuple[str, Path]]:
         yield f"{key}.root", corpus.root
     if isinstance(corpus, ManifestCorpus):
         yield f"{key}.file", corpus.root / corpus.file
-    elif isinstance(corpus, NemoCorpus | CommonVoiceCorpus | HuggingFaceCorpus | LhotseCorpus | WebDatasetCorpus):
-        yield from _of_parts(corpus, f"{key}.files", corpus.files)
-    elif isinstance(corpus, KaldiCorpus):
-        yield from _of_parts(corpus, f"{key}.folders", corpus.folders)
+    elif isinstance(corpus, CorpusOfOthers):
+        yield from _of_parts(corpus, key)
     elif isinstance(corpus, SyntheticCorpus):
         for i, phrases in enumerate(corpus.phrases):
             if phrases.kind == "list":
@@ -99,11 +88,14 @@ def _of_corpus(corpus: CorpusParams, key: str) -> Iterator[tuple[str, Path]]:
             yield from _of_corpus(part.corpus, f"{key}.parts.{name}.corpus")
 
 
-def _of_parts(corpus: RootedCorpus, key: str, files: Mapping[FilePart, str]) -> Iterator[tuple[str, Path]]:
+def _of_parts(corpus: CorpusOfOthers, key: str) -> Iterator[tuple[str, Path]]:
     """Of what lies on this machine and is named without a pattern; the stage corpus looks at the rest."""
     if getattr(corpus, "hub", None) is not None:
         return
-    yield from ((f"{key}.{part}", corpus.root / name) for part, name in files.items() if not set(name) & {"*", ":"})
+    place, paths = paths_by_part(corpus)
+    for part, name in paths.items():
+        if not set(name) & {"*", ":"}:
+            yield f"{key}.{place}.{part}", corpus.root / name
 
 
 def _of_units(params: Params) -> Iterator[tuple[str, Path]]:

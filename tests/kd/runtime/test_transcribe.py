@@ -18,7 +18,7 @@ import soxr
 import torch
 from exportable import checkpoint_of
 from packaging.requirements import Requirement
-from spoken_digits import RATE_HZ, Spoken
+from spoken_digits import RATE_HZ, Spoken, lines, write
 from typer.testing import CliRunner
 
 from flows.cli import app
@@ -35,11 +35,6 @@ from tasks.stages import export
 
 REPO = Path(__file__).parents[3]
 PACKAGES = ("numpy", "onnxruntime", "soundfile")
-
-
-def write(file: Path, spoken: Spoken, rate_hz: int = RATE_HZ) -> str:
-    soundfile.write(file, spoken.samples_N, rate_hz)
-    return str(file)
 
 
 def text_of_training(export: Path, spoken: Spoken) -> str:
@@ -64,10 +59,6 @@ def what_pip_installs(names: Iterable[str]) -> set[str]:
         wanted = (Requirement(line) for line in package.requires or ())
         waiting += [w.name for w in wanted if w.marker is None or w.marker.evaluate({"extra": ""})]
     return found
-
-
-def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
-    return capsys.readouterr().out.splitlines()
 
 
 def test_texts_are_those_of_training(
@@ -144,42 +135,6 @@ def test_silence_moves_the_times(digits_export: Path, heard: list[Spoken], tmp_p
     plain, late = ({word["text"]: word["start_s"] for word in output["words"][-1:]} for output in outputs)
     ((word, start_s),) = plain.items()
     assert late[word] == pytest.approx(start_s + 2, abs=0.081)
-
-
-def test_beam_search_with_a_word_list_hears_digits_alone(
-    digits_export: Path, heard: list[Spoken], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    digits = "zero one two three four five six seven eight nine"
-    (tmp_path / "digits.txt").write_text(digits)
-    files = [write(tmp_path / f"{i}.wav", spoken) for i, spoken in enumerate(heard)]
-    errors = {}
-    for name, options in (("greedy", []), ("beam", ["--beam", "12", "--words", str(tmp_path / "digits.txt")])):
-        assert main(["transcribe", str(digits_export), *files, *options]) == 0
-        found = [line.split("\t")[1] for line in lines(capsys)]
-        errors[name] = sum(word_edits(s.text, text).errors for s, text in zip(heard, found, strict=True))
-    assert {word for text in found for word in text.split()} <= set(digits.split())
-    assert errors["beam"] < errors["greedy"]
-
-
-@pytest.mark.parametrize("search", [[], ["--beam", "12"]])
-def test_hotwords_are_written_more_often_and_too_much_boost_harms_the_rest(
-    digits_export: Path, heard: list[Spoken], tmp_path: Path, capsys: pytest.CaptureFixture[str], search: list[str]
-) -> None:
-    """Recall of two digits, and words that are neither, at no boost, at some and at far too much."""
-    (tmp_path / "names.txt").write_text("# two of ten\nnine\nFive\n")
-    files = [write(tmp_path / f"{i}.wav", spoken) for i, spoken in enumerate(heard)]
-    named, rest = [], []
-    for boost in ("0.01", "1", "30"):
-        options = ["--hotwords", str(tmp_path / "names.txt"), "--hotword-boost", boost]
-        assert main(["transcribe", str(digits_export), *files, *search, *options]) == 0
-        texts = [line.split("\t")[1].split() for line in lines(capsys)]
-        pairs = list(zip([spoken.text.split() for spoken in heard], texts, strict=True))
-        counts = [sum(min(a.count(word), b.count(word)) for a, b in pairs) for word in ("nine", "five")]
-        named.append(sum(counts))
-        rest.append(sum(word not in ("nine", "five") for _, text in pairs for word in text))
-    assert named[1] >= named[0]
-    assert named[2] > named[0]
-    assert rest[2] < rest[0]
 
 
 def test_raw_samples_on_standard_input(

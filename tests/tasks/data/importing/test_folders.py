@@ -9,7 +9,7 @@ from tasks.data.corpora.sources import sources
 from tasks.data.importing.parts import part_of
 from tasks.data.importing.patterns import pattern_for
 from tasks.data.importing.recognise import settings_of
-from tasks.params.corpora import WebDatasetCorpus
+from tasks.params.corpus_formats import WebDatasetCorpus
 from tasks.runner.reporter import NullReporter
 
 NUMBERED = [f"{i:06d}.tar" for i in range(3)]
